@@ -1,0 +1,370 @@
+//! Instance: one open engine, with safe calls. An engine that is not thread-safe is locked here, for a whole session.
+
+use core::ffi::c_void;
+use core::marker::PhantomData;
+use core::ptr;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use super::host::{HostServices, HostTable};
+use super::{CallError, Calls};
+use crate::raw::*;
+use crate::{Identity, Status};
+
+/// How an instance is to be opened.
+#[derive(Clone, Debug, Default)]
+pub struct OpenOptions {
+    /// Options for the engine, each key once.
+    pub options: Vec<(String, String)>,
+    /// Open as a trial that touches nothing but this empty directory.
+    pub scratch_dir: Option<String>,
+}
+
+/// The state that an engine gives, for as long as the engine holds it ready.
+#[derive(Debug)]
+pub struct State<'a> {
+    state: KvState,
+    _giver: PhantomData<&'a Instance>,
+}
+
+/// One open engine. Closed with [`Instance::close`]; one that is dropped instead is leaked, because closing can block and fail.
+#[derive(Debug)]
+pub struct Instance {
+    calls: Calls,
+    identity: Identity,
+    engine: *mut KvEngine,
+    // For engines without THREAD_SAFE: one call at a time.
+    lock: Option<Mutex<()>>,
+    // Lent to the engine until it is closed.
+    host: *mut HostTable,
+}
+
+// SAFETY: the engine may be called from any thread: at once if it says THREAD_SAFE, else under the lock.
+unsafe impl Send for Instance {}
+// SAFETY: as above.
+unsafe impl Sync for Instance {}
+
+/// A few calls in a row to one instance. Where the engine is not thread-safe, nobody else calls it meanwhile.
+#[derive(Debug)]
+pub struct Session<'a> {
+    instance: &'a Instance,
+    _lock: Option<MutexGuard<'a, ()>>,
+}
+
+impl Instance {
+    /// Opens an instance of the library behind `calls`, whose identity is `identity`.
+    ///
+    /// # Errors
+    /// What `kv_open` returned, with its text.
+    pub fn open(
+        calls: Calls,
+        identity: Identity,
+        services: Box<dyn HostServices>,
+        options: &OpenOptions,
+        state: Option<&State<'_>>,
+    ) -> Result<Self, CallError> {
+        let pairs: Vec<KvOption> = options
+            .options
+            .iter()
+            .map(|(key, value)| KvOption {
+                key: KvBytes::new(key.as_bytes()),
+                value: KvBytes::new(value.as_bytes()),
+            })
+            .collect();
+        let host = HostTable::new(services);
+        let args = KvOpenArgs {
+            struct_size: size_of::<KvOpenArgs>() as u32,
+            flags: if options.scratch_dir.is_some() { KV_OPEN_SCRATCH } else { 0 },
+            host: host.table(),
+            options: pairs.as_ptr(),
+            option_count: pairs.len() as u32,
+            reserved: 0,
+            scratch_dir: options
+                .scratch_dir
+                .as_deref()
+                .map_or(KvBytes::EMPTY, |dir| KvBytes::new(dir.as_bytes())),
+            state: state.map_or(ptr::null(), |state| &raw const state.state),
+        };
+        let mut engine = ptr::null_mut();
+        // SAFETY: the table promises a function of this type; all pointers live through the call.
+        with_error(|error| unsafe { (calls.open)(&raw const args, &raw mut engine, error) })?;
+        let lock = (!identity.has(KV_CAP_THREAD_SAFE)).then(Mutex::default);
+        Ok(Self { calls, identity, engine, lock, host: Box::into_raw(host) })
+    }
+
+    /// What the library says it is.
+    pub fn identity(&self) -> &Identity {
+        &self.identity
+    }
+
+    /// The functions of the library.
+    pub fn calls(&self) -> &Calls {
+        &self.calls
+    }
+
+    /// Whether the library has the optional symbol of this name.
+    pub fn has_symbol(&self, name: &str) -> bool {
+        self.calls.optional_symbols().contains(&name)
+    }
+
+    /// Begins a row of calls. Waits for the other session to end where the engine is not thread-safe.
+    pub fn session(&self) -> Session<'_> {
+        let lock = self.lock.as_ref().map(|lock| lock.lock().unwrap_or_else(PoisonError::into_inner));
+        Session { instance: self, _lock: lock }
+    }
+
+    /// Closes the engine. Its threads are gone and its memory is freed when this returns, also with an error.
+    ///
+    /// # Errors
+    /// What `kv_close` returned: the last of the data may not be safe.
+    pub fn close(self) -> Result<(), CallError> {
+        // SAFETY: open until now; `self` is consumed, so no call is under way or follows.
+        let closed = with_error(|error| unsafe { (self.calls.close)(self.engine, error) });
+        // SAFETY: made by Box::into_raw in `open`, and the engine has let go of it.
+        drop(unsafe { Box::from_raw(self.host) });
+        closed.map(|_| ())
+    }
+}
+
+impl Session<'_> {
+    /// Reads a key and lends its entry to `sink`. `op.kind` is set here. OK, NOT_FOUND or CONFLICT.
+    ///
+    /// # Errors
+    /// A failure, with the engine's text.
+    pub fn get(&self, op: &KvOp, mut sink: impl FnMut(&KvEntry)) -> Result<Status, CallError> {
+        let op = KvOp { kind: KV_OP_GET, ..*op };
+        let (call, ctx) = lend(&mut sink);
+        // SAFETY: open instance, right type; operation, sink and error live through the call.
+        with_error(|error| unsafe {
+            (self.instance.calls.get)(self.instance.engine, &raw const op, call, ctx, error)
+        })
+    }
+
+    /// Stores an entry and answers its version. OK or CONFLICT.
+    ///
+    /// # Errors
+    /// A failure, with the engine's text.
+    pub fn set(&self, op: &KvOp) -> Result<(Status, u64), CallError> {
+        let op = KvOp { kind: KV_OP_SET, ..*op };
+        let mut version = 0;
+        // SAFETY: open instance, right type; all pointers live through the call.
+        let status = with_error(|error| unsafe {
+            (self.instance.calls.set)(self.instance.engine, &raw const op, &raw mut version, error)
+        })?;
+        Ok((status, version))
+    }
+
+    /// Removes a key. OK, NOT_FOUND or CONFLICT.
+    ///
+    /// # Errors
+    /// A failure, with the engine's text.
+    pub fn delete(&self, op: &KvOp) -> Result<Status, CallError> {
+        let op = KvOp { kind: KV_OP_DELETE, ..*op };
+        // SAFETY: open instance, right type; all pointers live through the call.
+        with_error(|error| unsafe {
+            (self.instance.calls.delete)(self.instance.engine, &raw const op, error)
+        })
+    }
+
+    /// Lets `op.update` decide on a key and answers the version that the entry has then.
+    ///
+    /// # Errors
+    /// UNSUPPORTED where the engine has no `kv_update`; else a failure, with the engine's text.
+    ///
+    /// # Safety
+    /// `op.update` is set, and `op.update_ctx` is what it takes.
+    pub unsafe fn update(&self, op: &KvOp) -> Result<(Status, u64), CallError> {
+        let Some(call) = self.instance.calls.update else { return missing("kv_update") };
+        let op = KvOp { kind: KV_OP_UPDATE, ..*op };
+        let mut version = 0;
+        // SAFETY: open instance, right type; all pointers live through the call, and the function fits, says the caller.
+        let status = with_error(|error| unsafe {
+            call(self.instance.engine, &raw const op, &raw mut version, error)
+        })?;
+        Ok((status, version))
+    }
+
+    /// Hands a batch over. It comes back, in ranges, through [`HostServices::complete`].
+    ///
+    /// # Errors
+    /// UNSUPPORTED where the engine has no `kv_submit`; else why the batch was refused as a whole.
+    ///
+    /// # Safety
+    /// `batch` and all that it points to is valid, does not move, and is not touched until its last operation is completed.
+    pub unsafe fn submit(&self, batch: *mut KvBatch) -> Result<(), CallError> {
+        let Some(call) = self.instance.calls.submit else { return missing("kv_submit") };
+        // SAFETY: open instance, right type; the batch is as the caller promises.
+        with_error(|error| unsafe { call(self.instance.engine, batch, error) }).map(|_| ())
+    }
+
+    /// Asks that what has not begun of a batch be given up; nothing where the engine cannot.
+    ///
+    /// # Safety
+    /// `batch` was submitted to this instance, and its memory has not been used for another batch since.
+    pub unsafe fn cancel(&self, batch: *mut KvBatch) {
+        if let Some(call) = self.instance.calls.cancel {
+            // SAFETY: open instance, right type; the batch is as the caller promises.
+            unsafe { call(self.instance.engine, batch) }
+        }
+    }
+
+    /// Ends the pins of a completed batch.
+    ///
+    /// # Safety
+    /// `batch` was submitted to this instance and is completed, a result of it is pinned, and it is released once.
+    pub unsafe fn release(&self, batch: *mut KvBatch) {
+        if let Some(call) = self.instance.calls.release {
+            // SAFETY: open instance, right type; the batch is as the caller promises.
+            unsafe { call(self.instance.engine, batch) }
+        }
+    }
+
+    /// Goes on with a scan: lends about `count` entries to `sink` and moves the cursor, which is empty at the start and
+    /// again at the end. `flags`: `KV_OP_NO_VALUE`.
+    ///
+    /// # Errors
+    /// UNSUPPORTED where the engine has no `kv_scan`; else a failure, with the engine's text.
+    pub fn scan(
+        &self,
+        space: u32,
+        flags: u32,
+        count: u32,
+        cursor: &mut Vec<u8>,
+        mut sink: impl FnMut(&KvEntry),
+    ) -> Result<(), CallError> {
+        let Some(call) = self.instance.calls.scan else { return missing("kv_scan") };
+        let len = cursor.len() as u32;
+        cursor.resize(KV_CURSOR_LEN_MAX as usize, 0);
+        let mut place = KvCursor { bytes: cursor.as_mut_ptr(), len, capacity: KV_CURSOR_LEN_MAX };
+        let (sink, ctx) = lend(&mut sink);
+        // SAFETY: open instance, right type; cursor, sink and error live through the call.
+        let done = with_error(|error| unsafe {
+            call(self.instance.engine, space, flags, count, &raw mut place, sink, ctx, error)
+        });
+        cursor.truncate(place.len as usize);
+        done.map(|_| ())
+    }
+
+    /// Counts the entries of a space.
+    ///
+    /// # Errors
+    /// UNSUPPORTED where the engine has no `kv_count`; else a failure, with the engine's text.
+    pub fn count(&self, space: u32) -> Result<u64, CallError> {
+        let Some(call) = self.instance.calls.count else { return missing("kv_count") };
+        let mut count = 0;
+        // SAFETY: open instance, right type; all pointers live through the call.
+        with_error(|error| unsafe { call(self.instance.engine, space, &raw mut count, error) })?;
+        Ok(count)
+    }
+
+    /// Asks the engine for its own figures.
+    ///
+    /// # Errors
+    /// UNSUPPORTED where the engine has no `kv_stats`; else a failure, with the engine's text.
+    pub fn stats(&self, mut sink: impl FnMut(&KvStat)) -> Result<(), CallError> {
+        let Some(call) = self.instance.calls.stats else { return missing("kv_stats") };
+        unsafe extern "C" fn one<F: FnMut(&KvStat)>(ctx: *mut c_void, stat: *const KvStat) {
+            // SAFETY: `ctx` is the closure below, and the engine lends the figure for this call.
+            let (sink, stat) = unsafe { (&mut *ctx.cast::<F>(), &*stat) };
+            sink(stat);
+        }
+        fn pick<F: FnMut(&KvStat)>(sink: &mut F) -> (KvStatFn, *mut c_void) {
+            (one::<F>, (&raw mut *sink).cast())
+        }
+        let (sink, ctx) = pick(&mut sink);
+        // SAFETY: open instance, right type; sink and error live through the call.
+        with_error(|error| unsafe { call(self.instance.engine, sink, ctx, error) }).map(|_| ())
+    }
+
+    /// Removes all entries of a space.
+    ///
+    /// # Errors
+    /// UNSUPPORTED where the engine has no `kv_clear`; else a failure, with the engine's text.
+    pub fn clear(&self, space: u32) -> Result<(), CallError> {
+        let Some(call) = self.instance.calls.clear else { return missing("kv_clear") };
+        // SAFETY: open instance, right type; the error lives through the call.
+        with_error(|error| unsafe { call(self.instance.engine, space, error) }).map(|_| ())
+    }
+
+    /// Makes durable what was acknowledged; blocks until it is.
+    ///
+    /// # Errors
+    /// UNSUPPORTED where the engine has no `kv_sync`; else a failure, with the engine's text.
+    pub fn sync(&self) -> Result<(), CallError> {
+        let Some(call) = self.instance.calls.sync else { return missing("kv_sync") };
+        // SAFETY: open instance, right type; the error lives through the call.
+        with_error(|error| unsafe { call(self.instance.engine, error) }).map(|_| ())
+    }
+
+    /// Prepares a handoff of this kind (`KV_HANDOFF_*`).
+    ///
+    /// # Errors
+    /// UNSUPPORTED where the engine has no handoff; else why it cannot.
+    pub fn handoff_prepare(&self, kind: u32) -> Result<(), CallError> {
+        let Some(handoff) = self.instance.calls.handoff else { return missing("kv_handoff_prepare") };
+        // SAFETY: open instance, right type; the error lives through the call.
+        with_error(|error| unsafe { (handoff.prepare)(self.instance.engine, kind, error) }).map(|_| ())
+    }
+
+    /// Describes the state, after a prepare for `KV_HANDOFF_ADOPT`, so that another build can be opened with it.
+    ///
+    /// # Errors
+    /// UNSUPPORTED where the engine has no handoff; else why it cannot.
+    pub fn handoff_give(&self) -> Result<State<'_>, CallError> {
+        let Some(handoff) = self.instance.calls.handoff else { return missing("kv_handoff_give") };
+        let mut state = KvState {
+            struct_size: size_of::<KvState>() as u32,
+            format_version: 0,
+            regions: ptr::null(),
+            region_count: 0,
+            reserved: 0,
+            root: KvBytes::EMPTY,
+        };
+        // SAFETY: open instance, right type; state and error live through the call.
+        with_error(|error| unsafe { (handoff.give)(self.instance.engine, &raw mut state, error) })?;
+        Ok(State { state, _giver: PhantomData })
+    }
+
+    /// Calls a handoff off.
+    ///
+    /// # Errors
+    /// UNSUPPORTED where the engine has no handoff; else why it could not take its resources back.
+    pub fn handoff_abort(&self) -> Result<(), CallError> {
+        let Some(handoff) = self.instance.calls.handoff else { return missing("kv_handoff_abort") };
+        // SAFETY: open instance, right type; the error lives through the call.
+        with_error(|error| unsafe { (handoff.abort)(self.instance.engine, error) }).map(|_| ())
+    }
+
+    /// Gives the state away for good, after a prepare.
+    pub fn handoff_commit(&self) {
+        if let Some(handoff) = self.instance.calls.handoff {
+            // SAFETY: open instance, right type.
+            unsafe { (handoff.commit)(self.instance.engine) }
+        }
+    }
+}
+
+fn missing<T>(symbol: &str) -> Result<T, CallError> {
+    Err(CallError { status: Status::UNSUPPORTED, text: format!("the engine has no {symbol}") })
+}
+
+/// Makes a call with room for an error text, and turns a negative status into an error with that text.
+fn with_error(call: impl FnOnce(*mut KvError) -> i32) -> Result<Status, CallError> {
+    let mut text = [0_u8; 512];
+    let mut error = KvError { text: text.as_mut_ptr(), capacity: text.len() as u32, len: 0 };
+    let status = Status(call(&raw mut error));
+    if status.0 >= 0 {
+        return Ok(status);
+    }
+    let written = (error.len as usize).min(text.len());
+    Err(CallError { status, text: String::from_utf8_lossy(&text[..written]).into_owned() })
+}
+
+/// A closure as a function and its context.
+fn lend<F: FnMut(&KvEntry)>(sink: &mut F) -> (KvEntryFn, *mut c_void) {
+    unsafe extern "C" fn one<F: FnMut(&KvEntry)>(ctx: *mut c_void, entry: *const KvEntry) {
+        // SAFETY: `ctx` is the closure that was lent beside this function, and the engine lends the entry.
+        let (sink, entry) = unsafe { (&mut *ctx.cast::<F>(), &*entry) };
+        sink(entry);
+    }
+    (one::<F>, (&raw mut *sink).cast())
+}

@@ -1,0 +1,274 @@
+//! The functions of an engine. Each is a symbol of its library; `nm -D` shows what an engine can do.
+//!
+//! The declarations below are never linked: they are here for the generated header and its readers, and the `Kv…Fn`
+//! types beside them are what the host resolves at run time. A test holds the two together.
+
+use super::{
+    KvBatch, KvBytes, KvCursor, KvEntryFn, KvError, KvIdentity, KvOp, KvOpenArgs, KvStatFn, KvState,
+    kv_status,
+};
+
+/// One open instance of an engine: whatever the engine makes of it.
+#[repr(C)]
+#[derive(Debug)]
+pub struct KvEngine {
+    _opaque: [u8; 0],
+}
+
+unsafe extern "C" {
+    /// What this library is. Required.
+    pub static kv_abi: KvIdentity;
+
+    /// Opens an instance. Required.
+    ///
+    /// Called by: the host, on a thread made for it, for each load; instances of two builds can be open at once.
+    /// Keeps: `args->host`, until kv_close has returned; copies what else it needs.
+    /// Returns: OK with `*engine` set; INVALID (an option), FULL, UNAVAILABLE, IO, CORRUPT, LOCKED, DENIED, TIMEOUT, PANIC:
+    /// then there is no instance, and everything taken is given back.
+    pub fn kv_open(args: *const KvOpenArgs, engine: *mut *mut KvEngine, error: *mut KvError) -> kv_status;
+
+    /// Closes an instance and frees all that it holds; no thread of it runs and no memory of it is left when it returns.
+    /// What it acknowledged and keeps outside of memory is safe there. Required.
+    ///
+    /// Called by: the host, once, on a thread made for it; no other call is under way or will follow. Operations that are still
+    /// not completed are completed first, with CANCELLED where they have not begun.
+    /// Keeps: nothing, whatever it returns.
+    /// Returns: OK; IO or UNAVAILABLE if the last of the data could not be made safe.
+    pub fn kv_close(engine: *mut KvEngine, error: *mut KvError) -> kv_status;
+
+    /// Reads `op->key` and lends the entry to `sink`, once, before it returns OK. Required.
+    ///
+    /// Called by: a worker of the host; with KV_CAP_BLOCKING a thread of its pool. At the same time as other calls only with
+    /// KV_CAP_THREAD_SAFE.
+    /// Keeps: nothing. `op->kind` is KV_OP_GET.
+    /// Returns: OK, NOT_FOUND, CONFLICT, INVALID, UNSUPPORTED, UNAVAILABLE, RETRY, IO, CORRUPT, PANIC, POISONED.
+    pub fn kv_get(
+        engine: *mut KvEngine,
+        op: *const KvOp,
+        sink: KvEntryFn,
+        sink_ctx: *mut core::ffi::c_void,
+        error: *mut KvError,
+    ) -> kv_status;
+
+    /// Stores `op->key` with value, expiry, type and flags of the operation. `*version` becomes the entry's version (0
+    /// without KV_CAP_VERSIONS); `version` may be NULL. Required.
+    ///
+    /// Called by: as kv_get. Keeps: nothing: key and value are copied. `op->kind` is KV_OP_SET.
+    /// Returns: OK, CONFLICT, INVALID, UNSUPPORTED (expiry, type, flags or space that it cannot store), TOO_LARGE, FULL, READ_ONLY,
+    /// UNAVAILABLE, RETRY, UNKNOWN, IO, PANIC, POISONED.
+    pub fn kv_set(
+        engine: *mut KvEngine,
+        op: *const KvOp,
+        version: *mut u64,
+        error: *mut KvError,
+    ) -> kv_status;
+
+    /// Removes `op->key`. Required.
+    ///
+    /// Called by: as kv_get. Keeps: nothing. `op->kind` is KV_OP_DELETE.
+    /// Returns: OK, NOT_FOUND, CONFLICT, INVALID, UNSUPPORTED, READ_ONLY, UNAVAILABLE, RETRY, UNKNOWN, IO, PANIC, POISONED.
+    pub fn kv_delete(engine: *mut KvEngine, op: *const KvOp, error: *mut KvError) -> kv_status;
+
+    /// Lets `op->update` decide on `op->key` and carries the decision out, with no other change to the entry in between.
+    /// `*version` as in kv_set; 0 when no entry is left. Optional; an engine that exports it and kv_submit takes
+    /// KV_OP_UPDATE in batches too.
+    ///
+    /// Called by: as kv_get. Keeps: nothing. `op->kind` is KV_OP_UPDATE.
+    /// Returns: OK whatever was decided; else as kv_set, and then nothing has changed.
+    pub fn kv_update(
+        engine: *mut KvEngine,
+        op: *const KvOp,
+        version: *mut u64,
+        error: *mut KvError,
+    ) -> kv_status;
+
+    /// Takes a batch of operations and completes each, now or later, through `host->complete`. It never waits for a disk, another machine
+    /// or another batch. Optional.
+    ///
+    /// Called by: a worker of the host, from its event loop; at the same time as other calls only with KV_CAP_THREAD_SAFE.
+    /// Keeps: the batch, until its last operation is completed.
+    /// Returns: OK: each operation has been or will be completed exactly once. Anything else (INVALID, UNSUPPORTED, TOO_LARGE, RETRY and
+    /// UNAVAILABLE when too much is waiting, POISONED): no operation was or will be completed, and none has an effect.
+    /// An engine that panics on a batch which it has taken completes the rest of it with PANIC.
+    pub fn kv_submit(engine: *mut KvEngine, batch: *mut KvBatch, error: *mut KvError) -> kv_status;
+
+    /// Asks that what has not begun of a batch be given up. Every operation is still completed, CANCELLED or as it came.
+    /// Optional; without it the host waits.
+    ///
+    /// Called by: the worker that submitted the batch, before it has seen the last completion. It may come too late: then it
+    /// does nothing. The engine finds the batch by its address, among those that it still has.
+    /// Keeps: nothing. Returns: nothing.
+    pub fn kv_cancel(engine: *mut KvEngine, batch: *mut KvBatch);
+
+    /// Ends the pins of a batch. Required if the engine ever sets KV_RESULT_PINNED.
+    ///
+    /// Called by: the worker that submitted the batch, once, in the same round of its event loop in which it saw the last completion,
+    /// if a result was pinned. Keeps: nothing. Returns: nothing.
+    pub fn kv_release(engine: *mut KvEngine, batch: *mut KvBatch);
+
+    /// Goes on with a scan: lends some entries to `sink` (about `count`; it may be none before the end) and moves the cursor. An entry that is there from the first
+    /// call to the last comes at least once; one that came or went meanwhile may or may not; expired ones never come.
+    /// `flags`: KV_OP_NO_VALUE. Optional; without it the data cannot leave the engine again.
+    ///
+    /// Called by: a worker or, with KV_CAP_BLOCKING, a thread of the pool; and by the host's copier. Other calls may come between the steps of a
+    /// scan. An engine may be called with a cursor of a scan that was given up, any time later: cursors hold no resources.
+    /// Keeps: nothing.
+    /// Returns: OK, INVALID (a cursor that is none), UNSUPPORTED (space), UNAVAILABLE, RETRY, IO, CORRUPT, PANIC, POISONED.
+    pub fn kv_scan(
+        engine: *mut KvEngine,
+        space: u32,
+        flags: u32,
+        count: u32,
+        cursor: *mut KvCursor,
+        sink: KvEntryFn,
+        sink_ctx: *mut core::ffi::c_void,
+        error: *mut KvError,
+    ) -> kv_status;
+
+    /// Counts the entries. Those that expired and are not yet removed may be among them. Optional; without it the host scans.
+    ///
+    /// Called by: as kv_scan. Keeps: nothing.
+    /// Returns: OK with `*count` set, UNSUPPORTED (space), UNAVAILABLE, RETRY, IO, PANIC, POISONED.
+    pub fn kv_count(engine: *mut KvEngine, space: u32, count: *mut u64, error: *mut KvError) -> kv_status;
+
+    /// Tells the engine's own figures, each lent to `sink`. Cheap enough to be asked every second. Optional.
+    ///
+    /// Called by: as kv_scan. Keeps: nothing. Returns: OK, UNAVAILABLE, IO, PANIC, POISONED.
+    pub fn kv_stats(
+        engine: *mut KvEngine,
+        sink: KvStatFn,
+        sink_ctx: *mut core::ffi::c_void,
+        error: *mut KvError,
+    ) -> kv_status;
+
+    /// Removes all entries of a space, at one moment for every other client. Versions go on from where they were. Optional; without it
+    /// the host scans and deletes.
+    ///
+    /// Called by: as kv_scan. Keeps: nothing.
+    /// Returns: OK, UNSUPPORTED (space), READ_ONLY, UNAVAILABLE, RETRY, UNKNOWN, IO, PANIC, POISONED.
+    pub fn kv_clear(engine: *mut KvEngine, space: u32, error: *mut KvError) -> kv_status;
+
+    /// Makes durable all that was acknowledged before the call, and returns when it is. May block whatever the
+    /// capabilities say. Optional; required with KV_CAP_DURABLE.
+    ///
+    /// Called by: a thread of the pool. Keeps: nothing. Returns: OK, UNAVAILABLE, IO, FULL, PANIC, POISONED.
+    pub fn kv_sync(engine: *mut KvEngine, error: *mut KvError) -> kv_status;
+
+    /// Prepares to hand over, in the way `kind` (KV_HANDOFF_*). For ADOPT and REOPEN: joins the engine's threads, completes
+    /// all; from here until commit or abort come only kv_handoff_* calls. REOPEN also makes all durable and lets go of locks. FREEZE: holds
+    /// off writers outside of this host; all reading calls still come. Optional, together with the other three.
+    ///
+    /// Called by: the host, on a thread made for it; no other call is under way.
+    /// Keeps: nothing. Returns: OK; UNSUPPORTED (a kind that it does not know), UNAVAILABLE, IO, LOCKED, PANIC, POISONED: then the engine
+    /// works as before.
+    pub fn kv_handoff_prepare(engine: *mut KvEngine, kind: u32, error: *mut KvError) -> kv_status;
+
+    /// Describes the state, after a prepare for ADOPT. The engine still owns it, and whatever `state` points to stays valid until
+    /// commit or abort.
+    ///
+    /// Called by: as kv_handoff_prepare. Keeps: nothing. Returns: OK, UNSUPPORTED, INVALID (not prepared), PANIC, POISONED.
+    pub fn kv_handoff_give(engine: *mut KvEngine, state: *mut KvState, error: *mut KvError) -> kv_status;
+
+    /// The handoff has happened: the state belongs to the other engine, and kv_close, the only call that still comes, leaves
+    /// it alone. After FREEZE: the outside writers find the store moved. Cannot fail.
+    ///
+    /// Called by: as kv_handoff_prepare. Keeps: nothing. Returns: nothing.
+    pub fn kv_handoff_commit(engine: *mut KvEngine);
+
+    /// The handoff is called off: the engine works as before the prepare. Cannot fail after ADOPT and FREEZE; after REOPEN it
+    /// takes its locks and files back, which can.
+    ///
+    /// Called by: as kv_handoff_prepare. Keeps: nothing.
+    /// Returns: OK; after REOPEN also LOCKED, IO, UNAVAILABLE: then the host refuses requests and says so, and asks again.
+    pub fn kv_handoff_abort(engine: *mut KvEngine, error: *mut KvError) -> kv_status;
+}
+
+/// Defines the type of a symbol's function, as the host resolves it.
+macro_rules! function_types {
+    ($($(#[$doc:meta])* $name:ident = fn($($arg:ty),* $(,)?) $(-> $ret:ty)?;)*) => {
+        $($(#[$doc])* pub type $name = unsafe extern "C" fn($($arg),*) $(-> $ret)?;)*
+    };
+}
+
+type Sink = *mut core::ffi::c_void;
+
+function_types! {
+    /// Type of kv_open.
+    KvOpenFn = fn(*const KvOpenArgs, *mut *mut KvEngine, *mut KvError) -> kv_status;
+    /// Type of kv_close.
+    KvCloseFn = fn(*mut KvEngine, *mut KvError) -> kv_status;
+    /// Type of kv_get.
+    KvGetFn = fn(*mut KvEngine, *const KvOp, KvEntryFn, Sink, *mut KvError) -> kv_status;
+    /// Type of kv_set.
+    KvSetFn = fn(*mut KvEngine, *const KvOp, *mut u64, *mut KvError) -> kv_status;
+    /// Type of kv_delete.
+    KvDeleteFn = fn(*mut KvEngine, *const KvOp, *mut KvError) -> kv_status;
+    /// Type of kv_update's symbol.
+    KvUpdateCallFn = fn(*mut KvEngine, *const KvOp, *mut u64, *mut KvError) -> kv_status;
+    /// Type of kv_submit.
+    KvSubmitFn = fn(*mut KvEngine, *mut KvBatch, *mut KvError) -> kv_status;
+    /// Type of kv_cancel.
+    KvCancelFn = fn(*mut KvEngine, *mut KvBatch);
+    /// Type of kv_release.
+    KvReleaseFn = fn(*mut KvEngine, *mut KvBatch);
+    /// Type of kv_scan.
+    KvScanFn = fn(*mut KvEngine, u32, u32, u32, *mut KvCursor, KvEntryFn, Sink, *mut KvError) -> kv_status;
+    /// Type of kv_count.
+    KvCountFn = fn(*mut KvEngine, u32, *mut u64, *mut KvError) -> kv_status;
+    /// Type of kv_stats.
+    KvStatsFn = fn(*mut KvEngine, KvStatFn, Sink, *mut KvError) -> kv_status;
+    /// Type of kv_clear.
+    KvClearFn = fn(*mut KvEngine, u32, *mut KvError) -> kv_status;
+    /// Type of kv_sync.
+    KvSyncFn = fn(*mut KvEngine, *mut KvError) -> kv_status;
+    /// Type of kv_handoff_prepare.
+    KvHandoffPrepareFn = fn(*mut KvEngine, u32, *mut KvError) -> kv_status;
+    /// Type of kv_handoff_give.
+    KvHandoffGiveFn = fn(*mut KvEngine, *mut KvState, *mut KvError) -> kv_status;
+    /// Type of kv_handoff_commit.
+    KvHandoffCommitFn = fn(*mut KvEngine);
+    /// Type of kv_handoff_abort.
+    KvHandoffAbortFn = fn(*mut KvEngine, *mut KvError) -> kv_status;
+}
+
+/// The symbols without which a library is no engine.
+pub const REQUIRED_SYMBOLS: [&str; 6] = ["kv_abi", "kv_open", "kv_close", "kv_get", "kv_set", "kv_delete"];
+
+/// The symbols that an engine may have beside them.
+pub const OPTIONAL_SYMBOLS: [&str; 13] = [
+    "kv_update",
+    "kv_submit",
+    "kv_cancel",
+    "kv_release",
+    "kv_scan",
+    "kv_count",
+    "kv_stats",
+    "kv_clear",
+    "kv_sync",
+    "kv_handoff_prepare",
+    "kv_handoff_give",
+    "kv_handoff_commit",
+    "kv_handoff_abort",
+];
+
+impl KvBytes {
+    /// No bytes.
+    pub const EMPTY: Self = Self { data: core::ptr::null(), len: 0 };
+
+    /// These bytes, for as long as they live; keeping that promise is the caller's part.
+    pub const fn new(bytes: &[u8]) -> Self {
+        Self { data: bytes.as_ptr(), len: bytes.len() }
+    }
+
+    /// The bytes.
+    ///
+    /// # Safety
+    /// `data` points to `len` initialized bytes that neither change nor go away during `'a`, or is NULL.
+    pub const unsafe fn as_slice<'a>(self) -> &'a [u8] {
+        if self.data.is_null() || self.len == 0 {
+            return &[];
+        }
+        // SAFETY: the caller's promise, and not NULL.
+        unsafe { core::slice::from_raw_parts(self.data, self.len) }
+    }
+}

@@ -1,0 +1,203 @@
+//! Batch: the operations of one `kv_submit`, each completed exactly once whatever the engine does.
+
+use core::slice;
+
+use super::{Entry, Error, Host, Op};
+use crate::Status;
+use crate::raw::*;
+
+/// Names a batch for [`Engine::cancel`](super::Engine::cancel).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct BatchId(usize);
+
+impl BatchId {
+    pub(super) fn of(batch: *const KvBatch) -> Self {
+        Self(batch.addr())
+    }
+}
+
+/// What came of one operation.
+#[derive(Clone, Copy, Debug)]
+pub enum Outcome<'a> {
+    /// GET: the entry.
+    Entry(Entry<'a>),
+    /// SET, UPDATE: what is stored now has this version and expiry (0 and 0: nothing is).
+    Stored {
+        /// The entry's version.
+        version: u64,
+        /// The entry's expiry in milliseconds since 1970 UTC.
+        expiry_ms: i64,
+    },
+    /// DELETE: done.
+    Deleted,
+    /// GET, DELETE: there was no entry.
+    NotFound,
+    /// It failed.
+    Failed(&'a Error),
+}
+
+/// A batch, which may travel to another thread. What is not completed when it is dropped is completed then, with UNKNOWN, or
+/// PANIC while unwinding.
+#[derive(Debug)]
+pub struct Batch {
+    raw: *mut KvBatch,
+    host: Host,
+    count: u32,
+    left: u32,
+    // One bit for each completed operation; longer batches use the vector.
+    done: u64,
+    done_more: Vec<u64>,
+}
+
+// SAFETY: the batch is the engine's alone until it is completed, on whichever thread.
+unsafe impl Send for Batch {}
+
+impl Batch {
+    /// Takes a batch over.
+    ///
+    /// # Safety
+    /// The batch is as kv_submit promises, and is taken over once.
+    pub(super) unsafe fn new(raw: *mut KvBatch, host: Host) -> Self {
+        // SAFETY: valid, says the caller.
+        let count = unsafe { (*raw).count };
+        let more = if count > 64 { vec![0; (count as usize - 1) / 64] } else { Vec::new() };
+        Self { raw, host, count, left: count, done: 0, done_more: more }
+    }
+
+    fn raw(&self) -> &KvBatch {
+        debug_assert!(self.left > 0, "a completed batch is the host's again");
+        // SAFETY: valid until the last operation is completed, and `left` says that it is not.
+        unsafe { &*self.raw }
+    }
+
+    /// The batch's name.
+    pub fn id(&self) -> BatchId {
+        BatchId::of(self.raw)
+    }
+
+    /// How many operations it has.
+    pub fn len(&self) -> usize {
+        self.count as usize
+    }
+
+    /// Whether it has none.
+    pub fn is_empty(&self) -> bool {
+        self.count == 0
+    }
+
+    /// Whether all take effect or none.
+    pub fn atomic(&self) -> bool {
+        self.left > 0 && self.raw().flags & KV_BATCH_ATOMIC != 0
+    }
+
+    /// The time for expiry, in milliseconds since 1970 UTC.
+    pub fn now_ms(&self) -> i64 {
+        if self.left > 0 { self.raw().now_ms } else { 0 }
+    }
+
+    /// When nobody waits any more, on [`Host::monotonic_ns`]; 0 is never.
+    pub fn deadline_ns(&self) -> u64 {
+        if self.left > 0 { self.raw().deadline_ns } else { 0 }
+    }
+
+    /// The `index`-th operation, while not all are completed.
+    ///
+    /// # Panics
+    /// Beyond the end, or when all are completed.
+    pub fn op(&self, index: usize) -> Op<'_> {
+        assert!(
+            index < self.len() && self.left > 0,
+            "operation {index} of {}, {} left",
+            self.count,
+            self.left
+        );
+        // SAFETY: in bounds, and not all completed, so the host keeps the operations in place.
+        unsafe { Op::new(&*self.raw().op(index as u32)) }
+    }
+
+    fn is_done(&self, index: usize) -> bool {
+        let word = if index < 64 { self.done } else { self.done_more[index / 64 - 1] };
+        word >> (index % 64) & 1 == 1
+    }
+
+    /// Completes the `index`-th operation. What the outcome lends is read before this returns.
+    ///
+    /// # Panics
+    /// Beyond the end, or when it is completed already.
+    pub fn complete(&mut self, index: usize, outcome: Outcome<'_>) {
+        assert!(
+            index < self.len() && !self.is_done(index),
+            "operation {index} is completed twice or is none"
+        );
+        // SAFETY: in bounds, and this operation is not completed, so its result is the engine's to write.
+        let result = unsafe { &mut *self.raw().result(index as u32) };
+        fill(result, outcome);
+        let word = if index < 64 { &mut self.done } else { &mut self.done_more[index / 64 - 1] };
+        *word |= 1 << (index % 64);
+        self.left -= 1;
+        // SAFETY: just filled in, and marked so that it is not completed again.
+        unsafe { self.host.complete(self.raw, index as u32, 1) }
+    }
+
+    /// Completes all that is left with one error.
+    pub fn fail_all(mut self, error: &Error) {
+        self.fail_rest(error);
+    }
+
+    fn fail_rest(&mut self, error: &Error) {
+        for index in 0..self.len() {
+            if !self.is_done(index) {
+                self.complete(index, Outcome::Failed(error));
+            }
+        }
+    }
+}
+
+impl Drop for Batch {
+    fn drop(&mut self) {
+        let status = if std::thread::panicking() { Status::PANIC } else { Status::UNKNOWN };
+        self.fail_rest(&Error::from(status));
+    }
+}
+
+fn fill(result: &mut KvResult, outcome: Outcome<'_>) {
+    let entry = Entry::default();
+    let (status, entry, message) = match outcome {
+        Outcome::Entry(entry) => (Status::OK, entry, KvBytes::EMPTY),
+        Outcome::Stored { version, expiry_ms } => {
+            (Status::OK, Entry { version, expiry_ms, ..entry }, KvBytes::EMPTY)
+        }
+        Outcome::Deleted => (Status::OK, entry, KvBytes::EMPTY),
+        Outcome::NotFound => (Status::NOT_FOUND, entry, KvBytes::EMPTY),
+        Outcome::Failed(error) => (error.status, entry, KvBytes::new(error.text.as_bytes())),
+    };
+    result.status = status.0;
+    result.flags = 0;
+    result.entry = entry.to_raw();
+    result.message = message;
+}
+
+/// The options of `args` as texts.
+///
+/// # Safety
+/// `args` is as kv_open promises.
+///
+/// # Errors
+/// INVALID for an option that is no UTF-8.
+pub(super) unsafe fn options<'a>(args: &'a KvOpenArgs) -> Result<Vec<(&'a str, &'a str)>, Error> {
+    if args.option_count == 0 {
+        return Ok(Vec::new());
+    }
+    // SAFETY: an array of this many options, lent for the call.
+    let options = unsafe { slice::from_raw_parts(args.options, args.option_count as usize) };
+    let invalid = |_| Error::new(Status::INVALID, "an option is no UTF-8 text");
+    options
+        .iter()
+        .map(|option| {
+            // SAFETY: lent for the call.
+            let (key, value): (&'a [u8], &'a [u8]) =
+                unsafe { (option.key.as_slice(), option.value.as_slice()) };
+            Ok((str::from_utf8(key).map_err(invalid)?, str::from_utf8(value).map_err(invalid)?))
+        })
+        .collect()
+}

@@ -1,0 +1,183 @@
+//! Op: one operation, an entry and a decision with Rust's types.
+
+use core::ptr;
+
+use crate::raw::*;
+
+/// An entry, lent.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Entry<'a> {
+    /// The key; may be empty in the answer to a get.
+    pub key: &'a [u8],
+    /// The value.
+    pub value: &'a [u8],
+    /// When it expires, in milliseconds since 1970 UTC; 0 is never.
+    pub expiry_ms: i64,
+    /// Its version; 0 where the engine keeps none.
+    pub version: u64,
+    /// Its type; 0 is a string.
+    pub type_: u32,
+    /// The host's flags.
+    pub flags: u32,
+}
+
+impl Entry<'_> {
+    /// Whether it is gone at this time.
+    pub fn expired(&self, now_ms: i64) -> bool {
+        self.expiry_ms != 0 && self.expiry_ms <= now_ms
+    }
+
+    /// The same for C, valid as long as what it borrows.
+    pub fn to_raw(&self) -> KvEntry {
+        KvEntry {
+            key: KvBytes::new(self.key),
+            value: KvBytes::new(self.value),
+            expiry_ms: self.expiry_ms,
+            version: self.version,
+            type_: self.type_,
+            flags: self.flags,
+        }
+    }
+
+    /// The same for Rust.
+    ///
+    /// # Safety
+    /// Key and value of `raw` are valid and unchanged during `'a`.
+    pub unsafe fn from_raw<'a>(raw: &KvEntry) -> Entry<'a> {
+        // SAFETY: the caller's promise.
+        let (key, value) = unsafe { (raw.key.as_slice(), raw.value.as_slice()) };
+        let (expiry_ms, version) = (raw.expiry_ms, raw.version);
+        Entry { key, value, expiry_ms, version, type_: raw.type_, flags: raw.flags }
+    }
+}
+
+/// What is to become of the entry that an update was shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Decision<'a> {
+    /// Nothing.
+    Keep,
+    /// This entry takes its place (key and version are not looked at).
+    Replace(Entry<'a>),
+    /// It is removed.
+    Remove,
+    /// It expires at this time; 0 is never.
+    SetExpiry(i64),
+    /// The value becomes `new_len` bytes long, then `bytes` are written at `offset`.
+    Patch {
+        /// Where to write.
+        offset: usize,
+        /// What to write.
+        bytes: &'a [u8],
+        /// Length of the value afterwards; at least `offset + bytes.len()`.
+        new_len: usize,
+        /// The type of an entry that was absent.
+        type_: u32,
+        /// The flags of an entry that was absent.
+        flags: u32,
+    },
+}
+
+/// One operation, lent.
+#[derive(Clone, Copy, Debug)]
+pub struct Op<'a>(&'a KvOp);
+
+impl<'a> Op<'a> {
+    /// Wraps an operation.
+    ///
+    /// # Safety
+    /// Key and value are valid and unchanged during `'a`, and an update's function and context fit together.
+    pub unsafe fn new(raw: &'a KvOp) -> Self {
+        Self(raw)
+    }
+
+    /// One of `KV_OP_*`.
+    pub fn kind(&self) -> u32 {
+        self.0.kind
+    }
+
+    /// Which keyspace.
+    pub fn space(&self) -> u32 {
+        self.0.space
+    }
+
+    /// The key.
+    pub fn key(&self) -> &'a [u8] {
+        // SAFETY: the promise of `new`.
+        unsafe { self.0.key.as_slice() }
+    }
+
+    /// SET: the entry to store. Its version is the one to import, or 0.
+    pub fn entry(&self) -> Entry<'a> {
+        // SAFETY: the promise of `new`.
+        let value = unsafe { self.0.value.as_slice() };
+        Entry {
+            key: self.key(),
+            value,
+            expiry_ms: self.0.expiry_ms,
+            version: self.import_version().unwrap_or(0),
+            type_: self.0.type_,
+            flags: self.0.entry_flags,
+        }
+    }
+
+    /// The version that the entry must have (0: no entry), if one is expected.
+    pub fn expected_version(&self) -> Option<u64> {
+        (self.0.flags & KV_OP_EXPECT != 0).then_some(self.0.expected_version)
+    }
+
+    /// SET: the version to store, if it is given.
+    pub fn import_version(&self) -> Option<u64> {
+        (self.0.flags & KV_OP_IMPORT != 0).then_some(self.0.version)
+    }
+
+    /// GET: only the value's length is wanted.
+    pub fn no_value(&self) -> bool {
+        self.0.flags & KV_OP_NO_VALUE != 0
+    }
+
+    /// UPDATE: what is to become of the entry. Can be asked again; only the last answer counts.
+    ///
+    /// A decision that contradicts itself (a patch beyond `new_len`, an expiry for no entry, a kind from the future) is
+    /// taken for KEEP: it can only come from a faulty host.
+    pub fn decide(&self, current: Option<&Entry<'_>>) -> Decision<'a> {
+        let Some(update) = self.0.update else { return Decision::Keep };
+        let raw = current.map(Entry::to_raw);
+        let mut decision = KvDecision {
+            struct_size: size_of::<KvDecision>() as u32,
+            action: KV_DECISION_KEEP,
+            type_: 0,
+            flags: 0,
+            expiry_ms: 0,
+            value: KvBytes::EMPTY,
+            offset: 0,
+            new_len: 0,
+        };
+        let shown = raw.as_ref().map_or(ptr::null(), ptr::from_ref);
+        // SAFETY: function and context fit together, says `new`; entry and decision live through the call.
+        unsafe { update(self.0.update_ctx, shown, &raw mut decision) };
+        // SAFETY: the decision's bytes stay valid until the operation is completed or decided again.
+        let bytes = unsafe { decision.value.as_slice() };
+        let KvDecision { expiry_ms, type_, flags, .. } = decision;
+        match decision.action {
+            KV_DECISION_REPLACE => Decision::Replace(Entry {
+                key: self.key(),
+                value: bytes,
+                expiry_ms,
+                version: 0,
+                type_,
+                flags,
+            }),
+            KV_DECISION_REMOVE => Decision::Remove,
+            KV_DECISION_SET_EXPIRY if current.is_some() => Decision::SetExpiry(expiry_ms),
+            KV_DECISION_PATCH => {
+                let end = decision.offset.checked_add(bytes.len() as u64);
+                if end.is_none_or(|end| end > decision.new_len) {
+                    return Decision::Keep;
+                }
+                let (offset, new_len) = (decision.offset as usize, decision.new_len as usize);
+                Decision::Patch { offset, bytes, new_len, type_, flags }
+            }
+            _ => Decision::Keep,
+        }
+    }
+}

@@ -2,7 +2,7 @@
 
 /// Exports an engine: `kv_abi`, the required functions, the layout item, and the optional functions that are named.
 ///
-/// ```ignore
+/// ```text
 /// plugin_abi::export_engine!(Memory { update, submit, scan, count, clear });
 /// ```
 ///

@@ -2,6 +2,8 @@
 
 use abi_stable::StableAbi;
 
+use super::KvChar;
+
 /// Bytes that belong to someone else. `data` may be NULL where `len` is 0.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, StableAbi)]
@@ -42,7 +44,7 @@ pub type KvEntryFn = unsafe extern "C" fn(ctx: *mut core::ffi::c_void, entry: *c
 #[derive(Debug, StableAbi)]
 pub struct KvError {
     /// The caller's buffer.
-    pub text: *mut u8,
+    pub text: *mut KvChar,
     /// Its size in bytes.
     pub capacity: u32,
     /// Bytes written.

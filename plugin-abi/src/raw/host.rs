@@ -6,13 +6,13 @@ use abi_stable::StableAbi;
 
 use super::{KvBatch, KvBytes, KvStat, KvState};
 
-/// Log levels.
+/// Log level: something failed.
 pub const KV_LOG_ERROR: u32 = 1;
-/// Something is odd, and the engine goes on.
+/// Log level: something is odd, and the engine goes on.
 pub const KV_LOG_WARN: u32 = 2;
-/// For the operator.
+/// Log level: for the operator.
 pub const KV_LOG_INFO: u32 = 3;
-/// For whoever looks for a fault.
+/// Log level: for whoever looks for a fault.
 pub const KV_LOG_DEBUG: u32 = 4;
 
 /// An entry was removed because its time had passed.
@@ -84,7 +84,7 @@ pub struct KvOption {
 
 /// This is a trial: use nothing but memory and the empty directory `scratch_dir`; touch no configured resource. Only for
 /// engines with KV_CAP_SCRATCH. The options are not those of the live engine.
-pub const KV_OPEN_SCRATCH: u32 = 1 << 0;
+pub const KV_OPEN_SCRATCH: u32 = 1_u32 << 0;
 
 /// What kv_open gets. Lent for the call, but `host`, which stays valid until kv_close has returned.
 #[repr(C)]

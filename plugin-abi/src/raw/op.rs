@@ -4,7 +4,7 @@ use core::ffi::c_void;
 
 use abi_stable::StableAbi;
 
-use super::{KvBytes, KvEntry};
+use super::{KvBytes, KvEntry, kv_status};
 
 /// Read an entry. NOT_FOUND where there is none.
 pub const KV_OP_GET: u32 = 1;
@@ -16,14 +16,14 @@ pub const KV_OP_DELETE: u32 = 3;
 pub const KV_OP_UPDATE: u32 = 4;
 
 /// GET: the value itself is not wanted, only its length and what else the entry has.
-pub const KV_OP_NO_VALUE: u32 = 1 << 0;
+pub const KV_OP_NO_VALUE: u32 = 1_u32 << 0;
 /// Any kind: go on only if the entry's version is `expected_version` (0: only if there is no entry), else CONFLICT.
 /// A GET with this flag is how an atomic batch watches a key that it does not write. Only for engines with
 /// KV_CAP_VERSIONS.
-pub const KV_OP_EXPECT: u32 = 1 << 1;
+pub const KV_OP_EXPECT: u32 = 1_u32 << 1;
 /// SET: store `version` as the entry's version and continue the store's sequence above it. Sent while entries are
 /// copied from another engine. Only for engines with KV_CAP_VERSIONS.
-pub const KV_OP_IMPORT: u32 = 1 << 2;
+pub const KV_OP_IMPORT: u32 = 1_u32 << 2;
 
 /// What an update may do with the entry that it was shown.
 pub const KV_DECISION_KEEP: u32 = 0;
@@ -103,14 +103,14 @@ pub struct KvOp {
 }
 
 /// The lent bytes of this result stay valid until kv_release of the batch, not only during the completion call.
-pub const KV_RESULT_PINNED: u32 = 1 << 0;
+pub const KV_RESULT_PINNED: u32 = 1_u32 << 0;
 
 /// What came of one operation. The array is the host's; the engine fills an element before it completes it.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, StableAbi)]
 pub struct KvResult {
     /// OK, NOT_FOUND, CONFLICT, ABORTED or a failure.
-    pub status: i32,
+    pub status: kv_status,
     /// KV_RESULT_PINNED.
     pub flags: u32,
     /// GET, OK: the entry. SET and UPDATE, OK: `version` and `expiry_ms` of what is stored now (version 0: nothing is, or
@@ -123,7 +123,7 @@ pub struct KvResult {
 /// All operations or none: if one cannot be carried out, none has an effect, it says why, and the others say ABORTED
 /// (a GET that merely finds nothing, a DELETE of nothing and an update that keeps are carried out). To every other client the batch
 /// happens at one moment, and its own reads see its earlier writes. Only for engines with KV_CAP_ATOMIC.
-pub const KV_BATCH_ATOMIC: u32 = 1 << 0;
+pub const KV_BATCH_ATOMIC: u32 = 1_u32 << 0;
 
 /// An array of operations for kv_submit. The struct, the operations, their keys and values, and the results are the
 /// host's. None of them moves or changes until the last operation is completed; from that moment on the engine touches

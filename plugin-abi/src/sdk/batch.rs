@@ -125,18 +125,34 @@ impl Batch {
     /// # Panics
     /// Beyond the end, or when it is completed already.
     pub fn complete(&mut self, index: usize, outcome: Outcome<'_>) {
-        assert!(
-            index < self.len() && !self.is_done(index),
-            "operation {index} is completed twice or is none"
-        );
-        // SAFETY: in bounds, and this operation is not completed, so its result is the engine's to write.
-        let result = unsafe { &mut *self.raw().result(index as u32) };
-        fill(result, outcome);
-        let word = if index < 64 { &mut self.done } else { &mut self.done_more[index / 64 - 1] };
-        *word |= 1 << (index % 64);
-        self.left -= 1;
-        // SAFETY: just filled in, and marked so that it is not completed again.
-        unsafe { self.host.complete(self.raw, index as u32, 1) }
+        self.complete_range(index, core::slice::from_ref(&outcome));
+    }
+
+    /// Completes the operations from `first` on, one for each outcome, in one call to the host. What the outcomes lend is
+    /// read before this returns.
+    ///
+    /// # Panics
+    /// Beyond the end, or when one of them is completed already.
+    pub fn complete_range(&mut self, first: usize, outcomes: &[Outcome<'_>]) {
+        if outcomes.is_empty() {
+            return;
+        }
+        for (index, outcome) in (first..).zip(outcomes) {
+            assert!(
+                index < self.len() && !self.is_done(index),
+                "operation {index} is completed twice or is none"
+            );
+            // SAFETY: in bounds, and this operation is not completed, so its result is the engine's to write.
+            let result = unsafe { &mut *self.raw().result(index as u32) };
+            fill(result, *outcome);
+        }
+        for index in first..first + outcomes.len() {
+            let word = if index < 64 { &mut self.done } else { &mut self.done_more[index / 64 - 1] };
+            *word |= 1 << (index % 64);
+        }
+        self.left -= outcomes.len() as u32;
+        // SAFETY: just filled in, and marked so that none is completed again.
+        unsafe { self.host.complete(self.raw, first as u32, outcomes.len() as u32) }
     }
 
     /// Completes all that is left with one error.

@@ -2,6 +2,8 @@
 
 use core::ptr;
 
+use super::Error;
+use crate::Status;
 use crate::raw::*;
 
 /// An entry, lent.
@@ -88,6 +90,39 @@ impl<'a> Op<'a> {
     /// Key and value are valid and unchanged during `'a`, and an update's function and context fit together.
     pub unsafe fn new(raw: &'a KvOp) -> Self {
         Self(raw)
+    }
+
+    /// Refuses what an engine with these capabilities (`KV_CAP_*`) and one keyspace cannot carry out. To be asked before anything
+    /// else; a length limit and the lack of `kv_update` are for the engine to check.
+    ///
+    /// # Errors
+    /// INVALID: an unknown kind or flag, a flag that does not go with the kind, an update without its function, version 0 to
+    /// import. UNSUPPORTED: a keyspace other than 0, versions or an expiry where the engine has none.
+    pub fn check(&self, capabilities: u64) -> Result<(), Error> {
+        let refuse = |status, text: &'static str| Err(Error::new(status, text));
+        let KvOp { kind, flags, space, .. } = *self.0;
+        if !(KV_OP_GET..=KV_OP_UPDATE).contains(&kind) {
+            return refuse(Status::INVALID, "unknown kind of operation");
+        }
+        if flags & !(KV_OP_NO_VALUE | KV_OP_EXPECT | KV_OP_IMPORT) != 0 {
+            return refuse(Status::INVALID, "unknown flag of an operation");
+        }
+        if flags & KV_OP_IMPORT != 0 && (kind != KV_OP_SET || self.0.version == 0) {
+            return refuse(Status::INVALID, "only a SET imports a version, and never 0");
+        }
+        if kind == KV_OP_UPDATE && self.0.update.is_none() {
+            return refuse(Status::INVALID, "an update without its function");
+        }
+        if space != 0 {
+            return refuse(Status::UNSUPPORTED, "there is only keyspace 0");
+        }
+        if flags & (KV_OP_EXPECT | KV_OP_IMPORT) != 0 && capabilities & KV_CAP_VERSIONS == 0 {
+            return refuse(Status::UNSUPPORTED, "the engine keeps no versions");
+        }
+        if kind == KV_OP_SET && self.0.expiry_ms != 0 && capabilities & KV_CAP_EXPIRY == 0 {
+            return refuse(Status::UNSUPPORTED, "entries of the engine do not expire");
+        }
+        Ok(())
     }
 
     /// One of `KV_OP_*`.

@@ -1,0 +1,72 @@
+//! Error: what a client is told when a command cannot be carried out, its code first, in Redis' words where it has some.
+
+use std::borrow::Cow;
+
+use plugin_abi::{Identity, Status};
+
+use crate::plugin::Outcome;
+use crate::protocol::Value;
+
+/// An error reply.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Error(pub Cow<'static, str>);
+
+impl Error {
+    /// Not the arguments that the command takes.
+    pub const SYNTAX: Self = Self::new("ERR syntax error");
+    /// An argument or a value that has to be an integer of 64 bits.
+    pub const NOT_AN_INTEGER: Self = Self::new("ERR value is not an integer or out of range");
+    /// A sum beyond 64 bits.
+    pub const OVERFLOW: Self = Self::new("ERR increment or decrement would overflow");
+    /// A value that would be longer than a value may be.
+    pub const TOO_LONG: Self = Self::new("ERR string exceeds maximum allowed size (proto-max-bulk-len)");
+
+    /// An error of a constant text, its code first.
+    pub const fn new(text: &'static str) -> Self {
+        Self(Cow::Borrowed(text))
+    }
+
+    /// An error of any text, its code first.
+    pub fn text(text: impl Into<String>) -> Self {
+        Self(Cow::Owned(text.into()))
+    }
+
+    /// A wrong number of arguments; the name in lower case, a subcommand behind a bar.
+    pub fn arity(command: &str) -> Self {
+        Self::text(format!("ERR wrong number of arguments for '{command}' command"))
+    }
+
+    /// The engine lacks a capability or symbol that the command needs.
+    pub fn lacks(engine: &Identity, capability: &str) -> Self {
+        Self::text(format!("ERR engine '{}' cannot carry this out: it lacks {capability}", engine.name))
+    }
+
+    /// An engine's failure. The code tells a client library what it may do: TRYAGAIN and UNAVAILABLE had no effect, UNKNOWN may have had one.
+    pub fn failure(status: Status, message: &str) -> Self {
+        let code = match status {
+            Status::FULL => return Self::new("OOM command not allowed when used memory > 'maxmemory'."),
+            Status::RETRY | Status::CONFLICT | Status::ABORTED => "TRYAGAIN",
+            Status::UNAVAILABLE | Status::TIMEOUT | Status::CANCELLED => "UNAVAILABLE",
+            Status::UNKNOWN | Status::IO | Status::PANIC => "UNKNOWN",
+            Status::READ_ONLY => "READONLY",
+            _ => "ERR",
+        };
+        if message.is_empty() {
+            Self::text(format!("{code} the engine answered {status}"))
+        } else {
+            Self::text(format!("{code} the engine answered {status}: {message}"))
+        }
+    }
+}
+
+impl From<&Outcome> for Error {
+    fn from(outcome: &Outcome) -> Self {
+        Self::failure(outcome.status, &outcome.message)
+    }
+}
+
+impl From<Error> for Value {
+    fn from(error: Error) -> Self {
+        Self::Error(error.0)
+    }
+}

@@ -1,0 +1,63 @@
+//! INCR, DECR, INCRBY, DECRBY: adds to a value that is an integer in decimal.
+
+use plugin_abi::sdk::{Decision, Entry};
+
+use super::{Context, Error, ReplyFn, updated};
+use crate::plugin::{Plan, Update};
+use crate::protocol::{Request, Value, parse_i64, push_i64};
+
+pub(super) fn incr<'a>(plan: &mut Plan<'a>, request: Request<'a>, _: &Context<'_>) -> Result<ReplyFn, Error> {
+    Ok(add(plan, request, 1))
+}
+
+pub(super) fn decr<'a>(plan: &mut Plan<'a>, request: Request<'a>, _: &Context<'_>) -> Result<ReplyFn, Error> {
+    Ok(add(plan, request, -1))
+}
+
+pub(super) fn incrby<'a>(
+    plan: &mut Plan<'a>,
+    request: Request<'a>,
+    _: &Context<'_>,
+) -> Result<ReplyFn, Error> {
+    let delta = parse_i64(request.get(2).unwrap_or_default()).ok_or(Error::NOT_AN_INTEGER)?;
+    Ok(add(plan, request, delta))
+}
+
+pub(super) fn decrby<'a>(
+    plan: &mut Plan<'a>,
+    request: Request<'a>,
+    _: &Context<'_>,
+) -> Result<ReplyFn, Error> {
+    let by = parse_i64(request.get(2).unwrap_or_default()).ok_or(Error::NOT_AN_INTEGER)?;
+    let delta = by.checked_neg().ok_or(Error::new("ERR decrement would overflow"))?;
+    Ok(add(plan, request, delta))
+}
+
+fn add<'a>(plan: &mut Plan<'a>, request: Request<'a>, delta: i64) -> ReplyFn {
+    plan.update(request.get(1).unwrap_or_default(), Add { delta, digits: Vec::new() });
+    updated
+}
+
+struct Add {
+    delta: i64,
+    digits: Vec<u8>,
+}
+
+impl Update for Add {
+    fn decide(&mut self, current: Option<&Entry<'_>>) -> (Decision<'_>, Value) {
+        let sum = match current.map_or(Some(0), |entry| parse_i64(entry.value)) {
+            None => Err(Error::NOT_AN_INTEGER),
+            Some(number) => number.checked_add(self.delta).ok_or(Error::OVERFLOW),
+        };
+        match sum {
+            Err(error) => (Decision::Keep, error.into()),
+            Ok(sum) => {
+                self.digits.clear();
+                push_i64(&mut self.digits, sum);
+                let expiry_ms = current.map_or(0, |entry| entry.expiry_ms);
+                let entry = Entry { value: &self.digits, expiry_ms, ..Entry::default() };
+                (Decision::Replace(entry), Value::Integer(sum))
+            }
+        }
+    }
+}

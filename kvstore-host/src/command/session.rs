@@ -1,0 +1,40 @@
+//! Session: what the server remembers of one client between two requests.
+
+use crate::protocol::{Protocol, Requests};
+
+/// A key that a client watches, as it was then.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Watched {
+    /// The key.
+    pub key: Vec<u8>,
+    /// Generation of the engine that told the version.
+    pub generation: u64,
+    /// The entry's version then; 0: there was none.
+    pub version: u64,
+}
+
+/// A transaction that is being put together.
+#[derive(Debug, Default)]
+pub struct Transaction {
+    /// The requests queued since MULTI.
+    pub queue: Requests,
+    /// A request was refused when it was queued, so EXEC will refuse all.
+    pub broken: bool,
+}
+
+/// One client's state. Knows nothing of its socket.
+#[derive(Debug, Default)]
+pub struct Session {
+    /// The client's number.
+    pub id: u64,
+    /// Which protocol it speaks.
+    pub protocol: Protocol,
+    /// Whether it is on this machine: came over loopback or the Unix socket.
+    pub local: bool,
+    /// Between MULTI and EXEC.
+    pub transaction: Option<Transaction>,
+    /// What it watches.
+    pub watched: Vec<Watched>,
+    /// To be closed when its replies are written.
+    pub closing: bool,
+}

@@ -1,0 +1,41 @@
+//! Plugin: loads, checks and swaps engines, and carries work out in the one that is live.
+
+mod outcome;
+mod work;
+
+pub use outcome::{Answers, Outcome, Outcomes};
+pub use work::{Plan, Storage, Update, Work};
+
+use plugin_abi::Identity;
+use plugin_abi::calls::CallError;
+
+/// Calls about a whole keyspace, which may block. Implemented by the live engine.
+pub trait Keyspace {
+    /// Number of the live engine's generation.
+    fn generation(&self) -> u64;
+    /// What the live engine says it is.
+    fn identity(&self) -> &Identity;
+    /// The optional symbols that it has.
+    fn symbols(&self) -> Vec<&'static str>;
+    /// Goes on with a scan: about `count` keys with the length of their values go to `sink`; the cursor is empty at the start and at the
+    /// end.
+    ///
+    /// # Errors
+    /// UNSUPPORTED where the engine has no `kv_scan`; else the engine's failure.
+    fn scan(&self, cursor: &mut Vec<u8>, count: u32, sink: &mut dyn FnMut(&[u8])) -> Result<(), CallError>;
+    /// Number of entries; counted by a scan where the engine has no `kv_count`.
+    ///
+    /// # Errors
+    /// The engine's failure.
+    fn count(&self) -> Result<u64, CallError>;
+    /// Removes all entries; one by one where the engine has no `kv_clear`.
+    ///
+    /// # Errors
+    /// The engine's failure.
+    fn clear(&self) -> Result<(), CallError>;
+    /// The engine's own figures: name and value. Empty where it has no `kv_stats`.
+    ///
+    /// # Errors
+    /// The engine's failure.
+    fn stats(&self) -> Result<Vec<(String, String)>, CallError>;
+}

@@ -1,0 +1,128 @@
+//! Outcome: what came of work, copied out of the engine.
+
+use plugin_abi::Status;
+use plugin_abi::raw::KvResult;
+
+use crate::protocol::Value;
+
+/// What came of one operation.
+#[derive(Clone, Debug)]
+pub struct Outcome {
+    /// OK, NOT_FOUND, CONFLICT, ABORTED or a failure.
+    pub status: Status,
+    /// Length of the entry's value in bytes, also where the value itself was not asked for.
+    pub value_len: usize,
+    /// When the entry expires, in milliseconds since 1970 UTC; 0 is never.
+    pub expiry_ms: i64,
+    /// The entry's version; 0 where the engine keeps none.
+    pub version: u64,
+    /// An update's reply.
+    pub reply: Option<Value>,
+    /// A failure's text; may be empty.
+    pub message: String,
+    // None: only the length is known.
+    value_start: Option<usize>,
+}
+
+impl Outcome {
+    /// An outcome of a status only.
+    pub fn of(status: Status, message: String) -> Self {
+        Self { status, value_len: 0, expiry_ms: 0, version: 0, reply: None, message, value_start: None }
+    }
+}
+
+/// What came of a whole work, operation by operation.
+#[derive(Debug, Default)]
+pub struct Outcomes {
+    all: Vec<Outcome>,
+    values: Vec<u8>,
+}
+
+impl Outcomes {
+    /// As many outcomes as there are operations, none of them known yet.
+    pub fn unknown(len: usize) -> Self {
+        Self { all: vec![Outcome::of(Status::UNKNOWN, String::new()); len], values: Vec::new() }
+    }
+
+    /// Notes a status.
+    pub fn set_status(&mut self, op: usize, status: Status, message: &str) {
+        if let Some(outcome) = self.all.get_mut(op) {
+            *outcome = Outcome::of(status, message.to_owned());
+        }
+    }
+
+    /// Notes an entry that was read; its value is copied, `None` where only its length is known.
+    pub fn set_entry(
+        &mut self,
+        op: usize,
+        value: Option<&[u8]>,
+        value_len: usize,
+        expiry_ms: i64,
+        version: u64,
+    ) {
+        let value_start = value.map(|_| self.values.len());
+        self.values.extend_from_slice(value.unwrap_or_default());
+        if let Some(outcome) = self.all.get_mut(op) {
+            let known = Outcome::of(Status::OK, String::new());
+            *outcome = Outcome { value_len, expiry_ms, version, value_start, ..known };
+        }
+    }
+
+    /// Notes an update's reply.
+    pub fn set_reply(&mut self, op: usize, reply: Value) {
+        if let Some(outcome) = self.all.get_mut(op) {
+            outcome.reply = Some(reply);
+        }
+    }
+
+    /// Copies what an engine lends in a result.
+    ///
+    /// # Safety
+    /// The bytes of the result are valid during this call.
+    pub(super) unsafe fn set_result(&mut self, op: usize, result: &KvResult) {
+        let status = Status(result.status);
+        // SAFETY: valid, says the caller.
+        let (value, message) = unsafe { (result.entry.value.as_slice(), result.message.as_slice()) };
+        if status == Status::OK {
+            let value = (!result.entry.value.data.is_null()).then_some(value);
+            self.set_entry(op, value, result.entry.value.len, result.entry.expiry_ms, result.entry.version);
+        } else {
+            self.set_status(op, status, &String::from_utf8_lossy(message));
+        }
+    }
+
+    /// The outcomes from `start` to `end`.
+    pub fn part(&self, start: usize, end: usize) -> Answers<'_> {
+        Answers { all: self.all.get(start..end).unwrap_or_default(), values: &self.values }
+    }
+
+    /// All outcomes.
+    pub fn all(&self) -> &[Outcome] {
+        &self.all
+    }
+}
+
+/// What came of the operations of one request.
+#[derive(Clone, Copy, Debug)]
+pub struct Answers<'a> {
+    all: &'a [Outcome],
+    values: &'a [u8],
+}
+
+impl<'a> Answers<'a> {
+    /// The outcomes, in the order in which the operations were planned.
+    pub fn all(self) -> &'a [Outcome] {
+        self.all
+    }
+
+    /// The value that an operation read; `None` where there was no entry, it failed, or there is no such operation.
+    pub fn value(self, op: usize) -> Option<&'a [u8]> {
+        let outcome = self.all.get(op).filter(|outcome| outcome.status == Status::OK)?;
+        self.values.get(outcome.value_start?..)?.get(..outcome.value_len)
+    }
+
+    /// The first operation that failed, if one did: not those that merely found nothing.
+    pub fn failure(self) -> Option<&'a Outcome> {
+        self.all.iter().find(|outcome| outcome.status != Status::OK && outcome.status != Status::NOT_FOUND)
+    }
+}

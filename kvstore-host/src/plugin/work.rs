@@ -1,0 +1,242 @@
+//! Work: the engine operations of a pipeline, together with the bytes that they point into.
+
+use std::ffi::c_void;
+use std::marker::PhantomData;
+
+use plugin_abi::raw::*;
+use plugin_abi::sdk::{Decision, Entry};
+
+use crate::protocol::{Requests, Value};
+
+/// The logic of a command that changes an entry depending on what it is.
+///
+/// It may run more than once for one operation, on different threads one after the other; only the last run counts. So it depends
+/// on nothing but itself and `current`, and what it writes to itself is scratch.
+pub trait Update: Send {
+    /// What is to become of the entry (none: it is absent or expired), and what the client is told if that happens.
+    fn decide(&mut self, current: Option<&Entry<'_>>) -> (Decision<'_>, Value);
+}
+
+/// An update under way: the function's context, at an address that does not change.
+pub(super) struct UpdateSlot {
+    update: Box<dyn Update>,
+    pub(super) reply: Value,
+}
+
+impl UpdateSlot {
+    /// Runs the update and keeps its reply.
+    pub(super) fn decide(&mut self, current: Option<&Entry<'_>>) -> Decision<'_> {
+        let (decision, reply) = self.update.decide(current);
+        self.reply = reply;
+        decision
+    }
+}
+
+/// The update function of every operation that the host makes.
+unsafe extern "C" fn decide(ctx: *mut c_void, current: *const KvEntry, decision: *mut KvDecision) {
+    // SAFETY: `ctx` is the slot of this operation's work, which the engine uses from one thread at a time; entry and
+    // decision are lent for this call.
+    let (slot, current, decision) =
+        unsafe { (&mut *ctx.cast::<UpdateSlot>(), current.as_ref(), &mut *decision) };
+    // SAFETY: the engine lends key and value for this call.
+    let current = current.map(|entry| unsafe { Entry::from_raw(entry) });
+    // A panic must not unwind into the engine. It leaves the entry alone and tells the client.
+    let run = std::panic::AssertUnwindSafe(|| match slot.decide(current.as_ref()) {
+        Decision::Keep => decision.action = KV_DECISION_KEEP,
+        Decision::Remove => decision.action = KV_DECISION_REMOVE,
+        Decision::SetExpiry(expiry_ms) => {
+            (decision.action, decision.expiry_ms) = (KV_DECISION_SET_EXPIRY, expiry_ms);
+        }
+        Decision::Replace(entry) => {
+            decision.action = KV_DECISION_REPLACE;
+            decision.value = KvBytes::new(entry.value);
+            decision.expiry_ms = entry.expiry_ms;
+            (decision.type_, decision.flags) = (entry.type_, entry.flags);
+        }
+        Decision::Patch { offset, bytes, new_len, type_, flags } => {
+            decision.action = KV_DECISION_PATCH;
+            decision.value = KvBytes::new(bytes);
+            (decision.offset, decision.new_len) = (offset as u64, new_len as u64);
+            (decision.type_, decision.flags) = (type_, flags);
+        }
+    });
+    if std::panic::catch_unwind(run).is_err() {
+        decision.action = KV_DECISION_KEEP;
+        slot.reply = Value::error("ERR internal error: the command failed, and changed nothing");
+    }
+}
+
+/// What a work's operations point into. Neither part changes while there are operations.
+#[derive(Debug, Default)]
+pub struct Storage {
+    /// Bytes as they were read from the connection.
+    pub buffer: Vec<u8>,
+    /// The requests found in them.
+    pub requests: Requests,
+}
+
+/// Operations to be carried out, owning everything that they point to.
+pub struct Work {
+    // The operations and updates point into the storage, so they stand before it and are dropped first.
+    ops: Vec<KvOp>,
+    updates: Vec<(usize, Box<UpdateSlot>)>,
+    atomic: bool,
+    writes: bool,
+    storage: Storage,
+}
+
+// SAFETY: the pointers in the operations lead into the work's own heap memory, which moves along with it unchanged.
+unsafe impl Send for Work {}
+
+impl Work {
+    /// Makes work of operations that `plan` adds; the requests in `storage` are what it has to read. The plan's result is handed through.
+    pub fn plan<T>(
+        storage: Storage,
+        plan: impl for<'a> FnOnce(&mut Plan<'a>, &'a Storage) -> T,
+    ) -> (Self, T) {
+        let mut building = Plan {
+            ops: Vec::new(),
+            updates: Vec::new(),
+            atomic: false,
+            writes: false,
+            _storage: PhantomData,
+        };
+        let planned = plan(&mut building, &storage);
+        let Plan { ops, updates, atomic, writes, .. } = building;
+        (Self { ops, updates, atomic, writes, storage }, planned)
+    }
+
+    /// The operations, in order.
+    pub fn ops(&self) -> &[KvOp] {
+        &self.ops
+    }
+
+    /// Whether all take effect or none.
+    pub fn atomic(&self) -> bool {
+        self.atomic
+    }
+
+    /// Whether any operation can change an entry.
+    pub fn writes(&self) -> bool {
+        self.writes
+    }
+
+    /// Whether there is an update among the operations.
+    pub fn has_updates(&self) -> bool {
+        !self.updates.is_empty()
+    }
+
+    /// The update of an operation, if it is one.
+    pub(super) fn update(&mut self, op: usize) -> Option<&mut UpdateSlot> {
+        let found = self.updates.binary_search_by_key(&op, |(index, _)| *index).ok()?;
+        self.updates.get_mut(found).map(|(_, slot)| slot.as_mut())
+    }
+
+    /// The replies that the updates decided on last, by operation. Called once, when the work is done.
+    pub(super) fn take_replies(&mut self) -> impl Iterator<Item = (usize, Value)> + '_ {
+        self.updates.iter_mut().map(|(op, slot)| (*op, std::mem::replace(&mut slot.reply, Value::Null)))
+    }
+
+    /// The requests and their bytes, for the replies that quote them, and for their memory.
+    pub fn storage(&self) -> &Storage {
+        &self.storage
+    }
+
+    /// Ends the work and gives its storage back.
+    pub fn into_storage(self) -> Storage {
+        self.storage
+    }
+}
+
+/// Takes the operations of commands, whose bytes live as long as the storage: `'a`, which stands for itself only.
+pub struct Plan<'a> {
+    ops: Vec<KvOp>,
+    updates: Vec<(usize, Box<UpdateSlot>)>,
+    atomic: bool,
+    writes: bool,
+    // Invariant: a shorter-lived slice must not pass for one of the storage.
+    _storage: PhantomData<fn(&'a ()) -> &'a ()>,
+}
+
+impl<'a> Plan<'a> {
+    const BLANK: KvOp = KvOp {
+        kind: KV_OP_GET,
+        flags: 0,
+        space: 0,
+        type_: 0,
+        entry_flags: 0,
+        reserved: 0,
+        key: KvBytes::EMPTY,
+        value: KvBytes::EMPTY,
+        expiry_ms: 0,
+        expected_version: 0,
+        version: 0,
+        update: None,
+        update_ctx: std::ptr::null_mut(),
+    };
+
+    /// Adds a read of an entry.
+    pub fn get(&mut self, key: &'a [u8]) {
+        self.ops.push(KvOp { key: KvBytes::new(key), ..Self::BLANK });
+    }
+
+    /// Adds a read of all but an entry's value; its length comes along.
+    pub fn get_no_value(&mut self, key: &'a [u8]) {
+        self.ops.push(KvOp { key: KvBytes::new(key), flags: KV_OP_NO_VALUE, ..Self::BLANK });
+    }
+
+    /// Adds a check that an entry has this version (0: that there is none). Only for engines with versions, in atomic work.
+    pub fn expect(&mut self, key: &'a [u8], version: u64) {
+        let flags = KV_OP_NO_VALUE | KV_OP_EXPECT;
+        self.ops.push(KvOp { key: KvBytes::new(key), flags, expected_version: version, ..Self::BLANK });
+    }
+
+    /// Adds a write over whatever there is; `expiry_ms` in milliseconds since 1970 UTC, 0 is never.
+    pub fn set(&mut self, key: &'a [u8], value: &'a [u8], expiry_ms: i64) {
+        self.writes = true;
+        let (key, value) = (KvBytes::new(key), KvBytes::new(value));
+        self.ops.push(KvOp { kind: KV_OP_SET, key, value, expiry_ms, ..Self::BLANK });
+    }
+
+    /// Adds a removal.
+    pub fn delete(&mut self, key: &'a [u8]) {
+        self.writes = true;
+        self.ops.push(KvOp { kind: KV_OP_DELETE, key: KvBytes::new(key), ..Self::BLANK });
+    }
+
+    /// Adds an update.
+    pub fn update(&mut self, key: &'a [u8], update: impl Update + 'a) {
+        self.writes = true;
+        let update: Box<dyn Update + 'a> = Box::new(update);
+        // SAFETY: only the lifetime changes. What the update borrows lives as long as the storage, which the work
+        // keeps until the update is gone; `'a` is invariant, so nothing shorter-lived can be in it.
+        let update = unsafe { std::mem::transmute::<Box<dyn Update + 'a>, Box<dyn Update>>(update) };
+        let mut slot = Box::new(UpdateSlot { update, reply: Value::Null });
+        let update_ctx = (&raw mut *slot).cast();
+        self.updates.push((self.ops.len(), slot));
+        let key = KvBytes::new(key);
+        self.ops.push(KvOp { kind: KV_OP_UPDATE, key, update: Some(decide), update_ctx, ..Self::BLANK });
+    }
+
+    /// Makes all operations of this work take effect together or not at all.
+    pub fn set_atomic(&mut self) {
+        self.atomic = true;
+    }
+
+    /// How many operations there are so far.
+    pub fn len(&self) -> usize {
+        self.ops.len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.ops.is_empty()
+    }
+
+    /// Takes back the operations from `len` on: a request turned out to be wrong after some were added.
+    pub fn truncate(&mut self, len: usize) {
+        self.ops.truncate(len);
+        self.updates.retain(|(op, _)| *op < len);
+        self.writes = self.ops.iter().any(|op| op.kind != KV_OP_GET);
+    }
+}

@@ -266,6 +266,9 @@ mod tests {
         assert_eq!(steps, 2);
         assert_eq!(matches_within(&mut steps, b"abc", b"abc", Case::Sensitive), Err(StepsExhausted));
         assert_eq!(steps, 0);
+        let mut steps = 3;
+        let too_short = matches_within(&mut steps, b"*aaaa", b"aaa", Case::Sensitive);
+        assert_eq!((too_short, steps), (Ok(false), 0), "a text too short is not tried again, shorter");
     }
 
     fn small(alphabet: &'static [u8], len_max: usize) -> impl Strategy<Value = Vec<u8>> {

@@ -194,7 +194,7 @@ mod tests {
 
     #[test]
     fn doubles_are_written_as_redis_7_0_writes_them() {
-        // Each taken from a reply of redis-server 7.0.15 to ZSCORE.
+        // As C's `%.17g` and, where a sorted set can hold it, ZSCORE of redis-server 7.0.15 have them.
         for (value, text) in [
             (0.0, "0"),
             (-0.0, "-0"),

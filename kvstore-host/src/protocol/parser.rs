@@ -227,39 +227,54 @@ impl Progress {
         args: &mut Vec<Range<usize>>,
     ) -> Result<(), ProtocolError> {
         while self.args_missing > 0 {
-            let line_start = *self;
-            let length = match self.length_line(input, limits) {
-                Line::Length(length) => length,
-                Line::Incomplete => return Ok(()),
-                Line::TooLong => return Err(ProtocolError::TooBigBulkCount),
+            let arg = match whole_arg(input, self.position, limits) {
+                Some(arg) => {
+                    looked_at(arg.start - self.position);
+                    arg
+                }
+                None => match self.any_arg(input, limits)? {
+                    Some(arg) => arg,
+                    None => return Ok(()),
+                },
             };
-            // Judged only when the line is complete, as Redis does, so that the error does not depend on the pieces.
-            if let Some(&found) = input.get(line_start.position)
-                && found != b'$'
-            {
-                return Err(ProtocolError::ExpectedBulk { found });
-            }
-            let length = match length.and_then(|length| usize::try_from(length).ok()) {
-                Some(length) if length <= limits.bulk_len_max => length,
-                _ => return Err(ProtocolError::InvalidBulkLength),
-            };
-            let arg_start = self.position;
-            let arg_end = arg_start.saturating_add(length);
             // The two bytes behind an argument are skipped unseen, as Redis does.
-            let next = arg_end.saturating_add(2);
-            if next > limits.request_len_max {
-                return Err(ProtocolError::TooBigRequest);
-            }
-            if next > input.len() {
-                // The short line of the length is read again when all of the argument is there.
-                *self = Self { wake_len: next, ..line_start };
-                return Ok(());
-            }
-            args.push(origin + arg_start..origin + arg_end);
-            self.position = next;
+            self.position = arg.end + 2;
             self.args_missing -= 1;
+            args.push(origin + arg.start..origin + arg.end);
         }
         Ok(())
+    }
+
+    /// The argument at `position`, or what is wrong with it; `None` when it is not complete.
+    #[cold]
+    fn any_arg(&mut self, input: &[u8], limits: &Limits) -> Result<Option<Range<usize>>, ProtocolError> {
+        let line_start = *self;
+        let length = match self.length_line(input, limits) {
+            Line::Length(length) => length,
+            Line::Incomplete => return Ok(None),
+            Line::TooLong => return Err(ProtocolError::TooBigBulkCount),
+        };
+        // Judged only when the line is complete, as Redis does, so that the error does not depend on the pieces.
+        if let Some(&found) = input.get(line_start.position)
+            && found != b'$'
+        {
+            return Err(ProtocolError::ExpectedBulk { found });
+        }
+        let length = match length.and_then(|length| usize::try_from(length).ok()) {
+            Some(length) if length <= limits.bulk_len_max => length,
+            _ => return Err(ProtocolError::InvalidBulkLength),
+        };
+        let arg_end = self.position.saturating_add(length);
+        let next = arg_end.saturating_add(2);
+        if next > limits.request_len_max {
+            return Err(ProtocolError::TooBigRequest);
+        }
+        if next > input.len() {
+            // The short line of the length is read again when all of the argument is there.
+            *self = Self { wake_len: next, ..line_start };
+            return Ok(None);
+        }
+        Ok(Some(self.position..arg_end))
     }
 
     /// Steps over the line at `position`: one byte, which the caller judges, and a number.
@@ -269,7 +284,7 @@ impl Progress {
             Some((length, next)) => {
                 looked_at(next - self.position);
                 self.position = next;
-                Line::Length(Some(length))
+                Line::Length(Some(length as i64))
             }
             None => self.any_length_line(input, limits),
         }
@@ -319,29 +334,42 @@ impl Progress {
     }
 }
 
+/// The quick way for nearly all arguments: one that is complete and within the limits, and whose length is written as
+/// nearly all are. `None` when it needs a closer look.
+#[inline]
+fn whole_arg(input: &[u8], position: usize, limits: &Limits) -> Option<Range<usize>> {
+    let (length, start) = short_length(input, position)?;
+    let end = start + length;
+    let right = input.get(position) == Some(&b'$')
+        && length <= limits.bulk_len_max
+        && end + 2 <= input.len().min(limits.request_len_max);
+    right.then_some(start..end)
+}
+
 /// Bytes that `short_length` looks at.
 const SHORT_LEN_MAX: usize = 10;
 
-/// The quick way for nearly all lines of lengths: one byte, up to seven digits, CR, any byte. Gives the number and
+/// The quick way for nearly all lines of lengths: one byte, up to eight digits, CR, any byte. Gives the number and
 /// where the next line starts; `None` when the line needs a closer look.
 #[inline]
-fn short_length(input: &[u8], position: usize) -> Option<(i64, usize)> {
+fn short_length(input: &[u8], position: usize) -> Option<(usize, usize)> {
     let line = input.get(position..)?;
-    let first = line.get(1)?.wrapping_sub(b'0');
-    if first > 9 {
+    let (&[_, first], digits) = line.split_first_chunk()?;
+    let mut length = usize::from(first.wrapping_sub(b'0'));
+    if length > 9 {
         return None;
     }
-    let mut length = i64::from(first);
-    for (index, &byte) in line.iter().enumerate().take(SHORT_LEN_MAX - 1).skip(2) {
+    for (index, &byte) in digits.iter().enumerate() {
         if byte == b'\r' {
-            let line_len = index + 2;
+            let line_len = index + 4;
             return (line_len <= line.len()).then_some((length, position + line_len));
         }
         let digit = byte.wrapping_sub(b'0');
-        if digit > 9 || length == 0 {
+        // A number that begins with 0 is left to the strict reading.
+        if digit > 9 || length == 0 || index + 4 > SHORT_LEN_MAX {
             return None;
         }
-        length = length * 10 + i64::from(digit);
+        length = length * 10 + usize::from(digit);
     }
     None
 }

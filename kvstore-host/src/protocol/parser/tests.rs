@@ -260,6 +260,26 @@ fn a_huge_request_in_pieces_leaves_little_memory_held() {
 }
 
 #[test]
+fn nothing_of_a_refused_request_gets_into_the_next() {
+    let limits = Limits::default();
+    for input in ["*2\r\n$1\r\na\r\nx\r\n", "a b \"c\n", "POST a\n"] {
+        for first_len in [0, 11] {
+            let (mut parser, mut requests) = (Parser::new(), Requests::new());
+            requests.push([b"before".as_slice()]);
+            let first = &input.as_bytes()[..first_len.min(input.len() - 1)];
+            assert!(parser.parse(first, 0, &limits, &mut requests).is_ok());
+            assert!(parser.parse(input.as_bytes(), 0, &limits, &mut requests).is_err());
+            assert_eq!((requests.len(), requests.args.len(), requests.copied.len()), (1, 1, 6), "{input:?}");
+            assert!(parser.found.len() <= 1, "those found before the error");
+            // Another connection's request, in the same round.
+            let next = b"*1\r\n$4\r\nPING\r\n";
+            assert!(Parser::new().parse(next, 0, &limits, &mut requests).is_ok());
+            assert_eq!(requests.get(1, next).unwrap().iter().collect::<Vec<_>>(), [b"PING"]);
+        }
+    }
+}
+
+#[test]
 fn a_start_or_buffer_out_of_bounds_is_just_incomplete() {
     let (mut parser, mut requests) = (Parser::new(), Requests::new());
     let limits = Limits::default();

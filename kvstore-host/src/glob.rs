@@ -41,16 +41,17 @@ pub fn matches(pattern: &[u8], text: &[u8], case: Case) -> Result<bool, StepsExh
 /// - `*`: any bytes, or none; `?`: any one byte; `\x`: the byte `x`, whatever it means else.
 /// - `[abc]`, `[a-c]`, `[^abc]`: one byte of these, in that range (either end first), or none of these.
 ///
-/// As in Redis, brackets that do not close go on to the end of the pattern, `[]` matches nothing and `[^]` any byte, a
-/// backslash at the very end is itself, and an empty text is matched by the empty pattern only, not even by `*`. Unlike
-/// there (where it depends on the processor), bytes from 0x80 lie above the others in a range.
+/// As in Redis, brackets that do not close go on to the end of the pattern, `[]` matches nothing and `[^]` any byte,
+/// a backslash at the very end is itself, and an empty text is matched by the empty pattern only, not even by `*`
+/// (to which KEYS and SCAN give a meaning of its own). Unlike there, where it depends on the processor, bytes from
+/// 0x80 lie above the others in a range.
 ///
-/// A step is a byte of the pattern compared with one of the text; `steps` is what may be spent, and is counted down, so that
-/// one sum can be set for a whole scan. The worst pattern takes the product of both lengths.
+/// A step is a byte of the pattern compared with one of the text; `steps` is what may be spent, and is counted down,
+/// so that one sum can be set for a whole scan. The worst pattern takes the product of both lengths.
 ///
 /// # Errors
-/// [`StepsExhausted`] once `steps` is 0 and the answer is not known: it is left to the caller whether that is a failure,
-/// since taking it for a mismatch would hide entries.
+/// [`StepsExhausted`] when `steps` do not suffice and the answer is not known: whether that is a failure is left to
+/// the caller, since taking it for a mismatch would hide entries.
 pub fn matches_within(
     steps: &mut u64,
     pattern: &[u8],
@@ -61,8 +62,8 @@ pub fn matches_within(
         return Ok(pattern.is_empty());
     }
     let (mut pattern, mut text) = (pattern, text);
-    // What follows the last `*`, and the text from which it has been tried. Only the last one needs to be tried again: an
-    // earlier one that took more would but leave less for this one.
+    // What follows the last `*`, and the text from which it has been tried. Only the last one needs to be tried
+    // again: an earlier one that took more would but leave less for this one.
     let mut retry: Option<(&[u8], &[u8])> = None;
     loop {
         let mismatch = match (pattern, text) {
@@ -291,7 +292,9 @@ mod tests {
         }
 
         #[test]
-        fn a_text_made_after_a_pattern_of_stars_matches(parts in proptest::collection::vec(("[ab]{0,3}", "[abc]{0,3}"), 1..6)) {
+        fn a_text_made_after_a_pattern_of_stars_matches(
+            parts in proptest::collection::vec(("[ab]{0,3}", "[abc]{0,3}"), 1..6),
+        ) {
             let pattern: String = parts.iter().map(|(literal, _)| format!("{literal}*")).collect();
             let text: String = parts.iter().map(|(literal, filler)| format!("{literal}{filler}")).collect();
             prop_assert_eq!(matches_text(&pattern, &text), !text.is_empty());

@@ -1,4 +1,4 @@
-//! Protocol: bytes to requests and replies to bytes, RESP2, RESP3 and inline lines; performs no I/O and knows no command.
+//! Protocol: bytes to requests, replies to bytes (RESP2, RESP3, inline lines); no I/O, and it knows no command.
 //!
 //! A connection owns one [`Parser`]. A worker owns one [`Requests`] and fills it from a connection's read buffer, a
 //! whole pipeline at once; only then does it look at the arguments, which are slices of that buffer:

@@ -1,1 +1,3 @@
-//! Placeholder.
+//! Tests: what the tests that cross the rooms have in common.
+
+pub mod linear;

@@ -90,13 +90,14 @@ impl Client {
         self.connection.as_mut().map(Connection::take_pushes).unwrap_or_default()
     }
 
-    /// Gives the connection away, for subscriptions; connects first if need be.
+    /// Gives the connection away, for subscriptions; connects first if need be. The next call connects anew.
     ///
     /// # Errors
     /// Those of connecting.
-    pub fn into_connection(mut self) -> Result<Connection, Error> {
+    pub fn take_connection(&mut self) -> Result<Connection, Error> {
         self.ensure_connected(&mut 0)?;
-        self.connection.ok_or(Error::Closed)
+        self.transaction = Transaction::default();
+        self.connection.take().ok_or(Error::Closed)
     }
 
     /// Sends one request and waits for its reply.

@@ -1,0 +1,25 @@
+//! Command: the list of sub-commands.
+
+use super::{bench, data, engine, info, raw, scan, self_test};
+use std::ffi::OsString;
+
+#[derive(Debug, clap::Subcommand)]
+pub(crate) enum Command {
+    #[command(flatten)]
+    Data(data::Data),
+    /// Print all keys, portion by portion, without holding the host up
+    Scan(scan::Scan),
+    /// Print what the host says about itself
+    Info(info::Info),
+    /// Show, reload or roll back the host's engine
+    #[command(subcommand, disable_help_subcommand = true)]
+    Engine(engine::Engine),
+    /// Try the commands of a live host, each thing with `ok` or `FAILED`, and clean up
+    Test(self_test::SelfTest),
+    /// Measure throughput and latency
+    Bench(Box<bench::Bench>),
+    /// Send any words as one request, as they are
+    Raw(raw::Raw),
+    #[command(external_subcommand)]
+    Other(Vec<OsString>),
+}

@@ -1,0 +1,17 @@
+//! `exists`: one key or several.
+
+use super::{Words, request};
+use std::ffi::OsString;
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Exists {
+    /// The keys, any bytes; after `--` when one begins with `-`
+    #[arg(required = true, value_name = "KEY")]
+    keys: Vec<OsString>,
+}
+
+impl Exists {
+    pub(crate) fn words(self) -> Words {
+        request("EXISTS", self.keys, [])
+    }
+}

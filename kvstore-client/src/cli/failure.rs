@@ -1,0 +1,47 @@
+//! Failure: why the program could not do what it was asked, as a text for people and an exit code for scripts.
+
+use super::Exit;
+use kvstore_client::Error;
+use std::io;
+
+#[derive(Debug)]
+pub(crate) enum Failure {
+    Usage(String),
+    Client(Error),
+    Input(io::Error),
+    Output(io::Error),
+    /// A thread of the benchmark could not be started.
+    Thread(io::Error),
+}
+
+impl Failure {
+    pub(crate) fn exit(&self) -> Exit {
+        match self {
+            Self::Usage(_) => Exit::Usage,
+            Self::Client(Error::Reply(_) | Error::UnexpectedReply { .. }) => Exit::ErrorReply,
+            Self::Client(_) => Exit::NoConnection,
+            // The reader has seen enough, as `head` does.
+            Self::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => Exit::Done,
+            Self::Input(_) | Self::Output(_) | Self::Thread(_) => Exit::Local,
+        }
+    }
+
+    /// What to tell the user; nothing when the output was closed on purpose.
+    pub(crate) fn text(&self) -> Option<String> {
+        match self {
+            Self::Usage(text) => Some(format!("error: {text}\n\nFor more information, try '--help'.")),
+            Self::Client(Error::Reply(reply)) => Some(format!("(error) {reply}")),
+            Self::Client(error) => Some(format!("kvstore-client: {error}")),
+            Self::Input(error) => Some(format!("kvstore-client: cannot read standard input: {error}")),
+            Self::Output(_) if self.exit() == Exit::Done => None,
+            Self::Output(error) => Some(format!("kvstore-client: cannot write to standard output: {error}")),
+            Self::Thread(error) => Some(format!("kvstore-client: cannot start a thread: {error}")),
+        }
+    }
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        Self::Client(error)
+    }
+}

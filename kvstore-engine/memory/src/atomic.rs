@@ -122,7 +122,13 @@ fn apply(
         let op = batch.op(index);
         let position = locked.position(*place);
         let shard = &mut *locked.shards[position].1;
-        let at = shard.find(place.hash, op.key());
+        let mut at = shard.find(place.hash, op.key());
+        if let Some(index) = at.filter(|index| shard.expired(*index, now_ms)) {
+            // This batch has stored it with a time that has passed. Nobody else has seen it, so nobody hears of it.
+            let undo_tag = position;
+            Write { table, shard, hash: place.hash, index: Some(index), undo: Some(undo), undo_tag }.remove();
+            at = None;
+        }
         let what = if op.kind() != KV_OP_GET {
             let write =
                 Write { table, shard, hash: place.hash, index: at, undo: Some(undo), undo_tag: position };

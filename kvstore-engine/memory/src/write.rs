@@ -143,7 +143,8 @@ impl Write<'_> {
         Ok(written)
     }
 
-    fn remove(&mut self) -> bool {
+    /// Removes the entry, if there is one.
+    pub(crate) fn remove(&mut self) -> bool {
         let Some(index) = self.index else { return false };
         let Some((key, old)) = self.shard.remove(index) else { return false };
         self.keep(Undo::Remove { index, hash: self.hash, key, old });

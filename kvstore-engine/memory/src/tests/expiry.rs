@@ -1,0 +1,76 @@
+//! Expiry: what has expired is not seen, is removed in the end, and is told of once.
+
+use engine_testing::{Change, Event, TestOp};
+use plugin_abi::Status;
+use plugin_abi::raw::KV_EVENT_EXPIRED;
+
+use super::open;
+
+#[test]
+fn gone_at_the_very_millisecond_for_every_call() {
+    let store = open(&[]);
+    let version = store.one(TestOp::set("k", "v").expiring(1_000_500)).version;
+    store.host.set_now_ms(1_000_499);
+    assert_eq!(store.one(TestOp::get("k")).status, Status::OK);
+    assert_eq!(store.scan(10).len(), 1);
+    store.host.set_now_ms(1_000_500);
+    assert!(store.scan(10).is_empty());
+    assert_eq!(store.call(&TestOp::get("k").expecting(version)).status, Status::CONFLICT);
+    assert_eq!(store.one(TestOp::delete("k")).status, Status::NOT_FOUND);
+    assert_eq!(store.one(TestOp::update("k", Change::Append(b"new".to_vec()))).expiry_ms, 0);
+    assert_eq!(store.one(TestOp::get("k")).value, b"new");
+    let event = Event { kind: KV_EVENT_EXPIRED, key: b"k".to_vec(), version };
+    assert_eq!(store.host.take_events(), [event]);
+}
+
+#[test]
+fn other_traffic_removes_what_nobody_asks_for() {
+    let store = open(&[("shards", "8")]);
+    for n in 0..1000 {
+        store.one(TestOp::set(format!("short-{n}"), "v").expiring(1_000_010));
+    }
+    assert_eq!(store.stat("keys_with_expiry"), 1000);
+    store.host.set_now_ms(1_000_010);
+    let mut batches = 0;
+    while store.instance().session().count(0).unwrap() > 0 {
+        store.one(TestOp::get("another"));
+        batches += 1;
+        assert!(batches < 10_000, "nothing is removed");
+    }
+    assert_eq!(store.host.take_events().len(), 1000);
+    assert_eq!((store.stat("expired_total"), store.stat("keys_with_expiry")), (1000, 0));
+}
+
+#[test]
+fn writes_alone_remove_faster_than_they_add() {
+    let store = open(&[("shards", "4")]);
+    for round in 0..40 {
+        for n in 0..100 {
+            let op = TestOp::set(format!("{round}-{n}"), "v").expiring(store.host.now_ms() + 1);
+            assert_eq!(store.call(&op).status, Status::OK);
+        }
+        store.host.set_now_ms(store.host.now_ms() + 1);
+    }
+    assert!(store.instance().session().count(0).unwrap() <= 400, "expired entries pile up");
+}
+
+#[test]
+fn an_idle_store_is_cleaned_by_looks_at_its_figures() {
+    let store = open(&[]);
+    for n in 0..100 {
+        store.one(TestOp::set(format!("{n}"), "v").expiring(1_000_010));
+    }
+    store.host.set_now_ms(2_000_000);
+    assert_eq!(store.stat("keys"), 0);
+}
+
+#[test]
+fn an_expiry_taken_back_is_none() {
+    let store = open(&[]);
+    store.one(TestOp::set("k", "v").expiring(1_000_010));
+    store.one(TestOp::update("k", Change::SetExpiry(0)));
+    store.host.set_now_ms(5_000_000);
+    assert_eq!(store.one(TestOp::get("k")).status, Status::OK);
+    assert_eq!(store.stat("keys_with_expiry"), 0);
+    assert!(store.host.take_events().is_empty());
+}

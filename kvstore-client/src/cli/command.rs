@@ -14,9 +14,7 @@ pub(crate) enum Command {
     /// Show, reload or roll back the host's engine
     #[command(subcommand, disable_help_subcommand = true)]
     Engine(engine::Engine),
-    /// Try the commands of a live host, each thing with `ok` or `FAILED`, and clean up
     Test(self_test::SelfTest),
-    /// Measure throughput and latency
     Bench(Box<bench::Bench>),
     /// Send any words as one request, as they are
     Raw(raw::Raw),

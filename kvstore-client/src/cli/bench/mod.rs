@@ -21,7 +21,7 @@ use tally::Tally;
 use worker::Worker;
 use workload::Workload;
 
-/// Measures throughput and latency.
+/// Measure throughput and latency.
 ///
 /// In a closed loop each connection sends --pipeline requests, waits for all their replies, and goes on. With --rate requests fall
 /// due at fixed times whether earlier ones are answered or not (an open loop), --pipeline is how many may be under way on one

@@ -14,6 +14,10 @@ const ERRORS_MAX: usize = 20;
 pub(super) struct Tally {
     pub(super) reads: Histogram<u64>,
     pub(super) writes: Histogram<u64>,
+    /// Reads and writes answered without an error.
+    pub(super) read_replies: u64,
+    pub(super) write_replies: u64,
+    /// Reads that gave a value.
     pub(super) found: u64,
     /// Error replies by their text.
     pub(super) errors: BTreeMap<String, u64>,
@@ -31,6 +35,8 @@ impl Tally {
         Self {
             reads: Histogram::new_from(empty),
             writes: Histogram::new_from(empty),
+            read_replies: 0,
+            write_replies: 0,
             found: 0,
             errors: BTreeMap::new(),
             lost: 0,
@@ -46,8 +52,12 @@ impl Tally {
         if let Value::Error(error) = reply {
             return self.error(error);
         }
-        if operation == Operation::Read && !reply.is_nil() {
-            self.found += 1;
+        match operation {
+            Operation::Read => {
+                self.read_replies += 1;
+                self.found += u64::from(!reply.is_nil());
+            }
+            Operation::Write => self.write_replies += 1,
         }
         self.time(operation, time);
     }
@@ -72,7 +82,7 @@ impl Tally {
 
     /// Requests answered, errors among them.
     pub(super) fn replies(&self) -> u64 {
-        self.reads.len() + self.writes.len() + self.error_count() - self.unfinished
+        self.read_replies + self.write_replies + self.error_count()
     }
 
     pub(super) fn all(&self) -> Histogram<u64> {
@@ -84,6 +94,8 @@ impl Tally {
     pub(super) fn add(&mut self, other: &Self) {
         self.reads += &other.reads;
         self.writes += &other.writes;
+        self.read_replies += other.read_replies;
+        self.write_replies += other.write_replies;
         self.found += other.found;
         for (text, count) in &other.errors {
             *self.errors.entry(text.clone()).or_default() += count;

@@ -136,7 +136,14 @@ impl Worker {
         self.lanes.retain_mut(|lane| {
             let Err(error) = step(lane, tally) else { return true };
             log::warn!("a connection of the benchmark was lost: {error}");
-            tally.lost += lane.under_way().count() as u64;
+            let now = Instant::now();
+            for (operation, due) in lane.under_way() {
+                tally.lost += 1;
+                // A quick loss is no quick service; but who has waited in vain has waited at least so long.
+                if matches!(error, Error::Timeout { .. }) {
+                    tally.time(*operation, now.saturating_duration_since(*due));
+                }
+            }
             match lane.reopen(options) {
                 Ok(()) => tally.reconnects += 1,
                 Err(error) => {

@@ -15,7 +15,7 @@ use serde_json::json;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// Tries the commands of a live host.
+/// Try the commands of a live host, each thing with `ok` or `FAILED`.
 ///
 /// All keys begin with `kvstore-test:` and a random number, other keys are not touched, and all are deleted in the end, also after
 /// a failure or an interrupt. What the host's engine says it lacks counts as unsupported, not as failed.

@@ -19,8 +19,7 @@ pub struct Store {
 }
 
 /// A batch on its way. Waits for all of it when it is dropped.
-pub struct Ticket<'a> {
-    store: &'a Store,
+pub struct Ticket {
     batch: Box<KvBatch>,
     completions: Box<Completions>,
     // What the batch points to.
@@ -64,7 +63,7 @@ impl Store {
     ///
     /// # Panics
     /// If the engine refuses it.
-    pub fn submit(&self, flags: u32, deadline_ns: u64, ops: Vec<TestOp>) -> Ticket<'_> {
+    pub fn submit(&self, flags: u32, deadline_ns: u64, ops: Vec<TestOp>) -> Ticket {
         let contexts: Vec<Option<Box<UpdateCtx>>> =
             ops.iter().map(|op| op.change.clone().map(UpdateCtx::new)).collect();
         let raw_ops: Vec<KvOp> =
@@ -93,7 +92,6 @@ impl Store {
         });
         let place = &raw mut *batch;
         let ticket = Ticket {
-            store: self,
             batch,
             completions,
             _ops: ops,
@@ -206,7 +204,7 @@ impl Drop for Store {
     }
 }
 
-impl Ticket<'_> {
+impl Ticket {
     /// Waits for the last reply.
     pub fn wait(self) -> Vec<Reply> {
         self.completions.wait().0
@@ -217,14 +215,14 @@ impl Ticket<'_> {
         self.completions.wait()
     }
 
-    /// Asks the engine to give up what has not begun.
-    pub fn cancel(&mut self) {
-        // SAFETY: submitted to this instance, and its memory is still this batch's.
-        unsafe { self.store.instance().session().cancel(&raw mut *self.batch) }
+    /// Asks the engine, the one to which the batch was submitted, to give up what has not begun.
+    pub fn cancel(&mut self, store: &Store) {
+        // SAFETY: submitted to this instance, says the caller, and its memory is still this batch's.
+        unsafe { store.instance().session().cancel(&raw mut *self.batch) }
     }
 }
 
-impl Drop for Ticket<'_> {
+impl Drop for Ticket {
     fn drop(&mut self) {
         self.completions.wait();
     }

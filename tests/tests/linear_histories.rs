@@ -202,6 +202,21 @@ fn a_write_without_reply_may_win_over_a_later_one() {
 }
 
 #[test]
+fn what_is_left_of_operations_without_reply_decides_later() {
+    // Either of the two may have written the "x" that is read first; only the other one is left for the second read.
+    let entries = [
+        unanswered(0, set("x")),
+        unanswered(0, Op::Append(bytes("x"))),
+        on_k(10, 11, Op::Get, value("x")),
+        on_k(12, 13, set("y"), Outcome::Done),
+    ];
+    accepted(&[&entries[..], &[on_k(14, 15, Op::Get, value("yx"))]].concat());
+    accepted(&[&entries[..], &[on_k(14, 15, Op::Get, value("x"))]].concat());
+    let both = [on_k(14, 15, Op::Get, value("yx")), on_k(16, 17, Op::Get, value("x"))];
+    refused(5, &[&entries[..], &both].concat());
+}
+
+#[test]
 fn keys_are_apart_unless_a_transaction_ties_them() {
     accepted(&[on("a", 0, 1, set("1"), Outcome::Done), on("b", 2, 3, Op::Get, NIL)]);
     let torn = [

@@ -5,6 +5,8 @@ use std::sync::atomic::{AtomicI64, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
+use crate::command::Cursors;
+
 /// Limits that `CONFIG SET` can change while clients are served.
 #[derive(Debug)]
 pub struct Settings {
@@ -35,7 +37,7 @@ impl Default for Settings {
     }
 }
 
-/// Counters since the start. All only grow.
+/// Counters since the start, or for some since the last [reset](Stats::reset). Else they only grow.
 #[derive(Debug, Default)]
 pub struct Stats {
     /// Connections taken.
@@ -68,6 +70,39 @@ pub struct Stats {
     pub reloads_refused: AtomicU64,
 }
 
+impl Stats {
+    /// Sets to 0 what `CONFIG RESETSTAT` sets to 0 in Redis. What is told of engines and reloads goes on.
+    pub fn reset(&self) {
+        let Self { connections, connections_rejected, commands, errors, hits, misses, .. } = self;
+        let Self { expired, evicted, input_bytes, output_bytes, .. } = self;
+        for counter in [connections, connections_rejected, commands, errors, hits, misses] {
+            counter.store(0, Ordering::Relaxed);
+        }
+        for counter in [expired, evicted, input_bytes, output_bytes] {
+            counter.store(0, Ordering::Relaxed);
+        }
+    }
+}
+
+/// How fast counters grow, each per second.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Rates {
+    /// Commands carried out.
+    pub commands: u64,
+    /// Bytes read from clients.
+    pub input_bytes: u64,
+    /// Bytes written to clients.
+    pub output_bytes: u64,
+}
+
+/// The counters when somebody last looked, and the rates that were found then.
+#[derive(Debug, Default)]
+struct LastLook {
+    at_ns: u64,
+    counters: [u64; 3],
+    rates: Rates,
+}
+
 /// Adds to a counter. Counters guard nothing, so no order is needed.
 pub fn add(counter: &AtomicU64, count: u64) {
     counter.fetch_add(count, Ordering::Relaxed);
@@ -93,6 +128,13 @@ impl Clock {
         i64::try_from(since.as_millis())
             .unwrap_or(i64::MAX)
             .saturating_add(self.shift_ms.load(Ordering::Relaxed))
+    }
+
+    /// Microseconds since 1970 UTC.
+    pub fn now_us(&self) -> i64 {
+        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let shift_us = self.shift_ms.load(Ordering::Relaxed).saturating_mul(1000);
+        i64::try_from(since.as_micros()).unwrap_or(i64::MAX).saturating_add(shift_us)
     }
 
     /// Nanoseconds since the server started; never goes backwards.
@@ -187,6 +229,33 @@ impl Clients {
     }
 }
 
+/// Figures that engines push, by engine and name.
+#[derive(Debug, Default)]
+pub struct Metrics {
+    all: Mutex<BTreeMap<(String, String), i64>>,
+}
+
+impl Metrics {
+    /// Most different figures that are kept: an engine must not fill the memory with names.
+    const LEN_MAX: usize = 1024;
+
+    /// Adds to a counter, or sets a gauge.
+    pub fn note(&self, engine: &str, name: &str, counter: bool, number: i64) {
+        let mut all = self.all.lock().unwrap_or_else(PoisonError::into_inner);
+        let key = (engine.to_owned(), name.to_owned());
+        if all.len() < Self::LEN_MAX || all.contains_key(&key) {
+            let value = all.entry(key).or_default();
+            *value = if counter { value.saturating_add(number) } else { number };
+        }
+    }
+
+    /// All figures: engine, name, number.
+    pub fn list(&self) -> Vec<(String, String, i64)> {
+        let all = self.all.lock().unwrap_or_else(PoisonError::into_inner);
+        all.iter().map(|((engine, name), number)| (engine.clone(), name.clone(), *number)).collect()
+    }
+}
+
 /// What does not change after the start.
 #[derive(Debug, Default)]
 pub struct Facts {
@@ -215,6 +284,40 @@ pub struct Server {
     pub clock: Clock,
     /// The clients.
     pub clients: Clients,
+    /// Figures that engines push.
+    pub metrics: Metrics,
     /// What does not change.
     pub facts: Facts,
+    /// Cursors of SCAN that clients go on from.
+    pub cursors: Cursors,
+    last_look: Mutex<LastLook>,
+}
+
+impl Server {
+    /// Looks closer together than this give the rates that the former found, in nanoseconds.
+    const LOOK_NS: u64 = 100_000_000;
+
+    /// How fast the counters have grown since somebody last asked.
+    pub fn rates(&self) -> Rates {
+        let mut last = self.last_look.lock().unwrap_or_else(PoisonError::into_inner);
+        let now_ns = self.clock.monotonic_ns();
+        let elapsed_ns = now_ns.saturating_sub(last.at_ns);
+        if elapsed_ns >= Self::LOOK_NS {
+            let Stats { commands, input_bytes, output_bytes, .. } = &self.stats;
+            let counters = [commands, input_bytes, output_bytes].map(|one| one.load(Ordering::Relaxed));
+            let per_second = |now: u64, then: u64| {
+                let grown = u128::from(now.saturating_sub(then)) * 1_000_000_000;
+                u64::try_from(grown / u128::from(elapsed_ns)).unwrap_or(u64::MAX)
+            };
+            let [commands, input_bytes, output_bytes] = counters;
+            let [commands_then, input_then, output_then] = last.counters;
+            let rates = Rates {
+                commands: per_second(commands, commands_then),
+                input_bytes: per_second(input_bytes, input_then),
+                output_bytes: per_second(output_bytes, output_then),
+            };
+            *last = LastLook { at_ns: now_ns, counters, rates };
+        }
+        last.rates
+    }
 }

@@ -2,10 +2,20 @@
 
 use std::borrow::Cow;
 
+use plugin_abi::calls::CallError;
 use plugin_abi::{Identity, Status};
 
 use crate::plugin::Outcome;
-use crate::protocol::Value;
+use crate::protocol::{Request, Value};
+
+/// Bytes of a client's words that an error quotes.
+const QUOTED_LEN_MAX: usize = 128;
+
+/// As much of `text` as is quoted: Redis prints it as C does, up to a NUL.
+fn quote(text: &[u8], len_max: usize) -> &[u8] {
+    let end = text.iter().take(len_max).position(|&byte| byte == 0).unwrap_or(text.len().min(len_max));
+    text.get(..end).unwrap_or_default()
+}
 
 /// An error reply.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,6 +30,17 @@ impl Error {
     pub const OVERFLOW: Self = Self::new("ERR increment or decrement would overflow");
     /// A value that would be longer than a value may be.
     pub const TOO_LONG: Self = Self::new("ERR string exceeds maximum allowed size (proto-max-bulk-len)");
+
+    /// A time that expiry options give, beyond what can be.
+    pub fn invalid_expire_time(command: &str) -> Self {
+        Self::text(format!("ERR invalid expire time in '{command}' command"))
+    }
+
+    /// A command has no subcommand of this name; the command's name in lower case.
+    pub fn unknown_subcommand(command: &str, name: &[u8]) -> Self {
+        let name = String::from_utf8_lossy(quote(name, QUOTED_LEN_MAX));
+        Self::text(format!("ERR unknown subcommand '{name}'. Try {} HELP.", command.to_ascii_uppercase()))
+    }
 
     /// An error of a constant text, its code first.
     pub const fn new(text: &'static str) -> Self {
@@ -69,4 +90,27 @@ impl From<Error> for Value {
     fn from(error: Error) -> Self {
         Self::Error(error.0)
     }
+}
+
+impl From<CallError> for Error {
+    fn from(error: CallError) -> Self {
+        Self::failure(error.status, &error.text)
+    }
+}
+
+/// No command of this name. Quotes the start of what was sent, as much of it as Redis does.
+pub fn unknown(request: Request<'_>) -> Error {
+    let mut args = Vec::new();
+    for arg in request.skip(1).iter() {
+        if args.len() >= QUOTED_LEN_MAX {
+            break;
+        }
+        let quoted = quote(arg, QUOTED_LEN_MAX - args.len());
+        args.push(b'\'');
+        args.extend_from_slice(quoted);
+        args.extend_from_slice(b"' ");
+    }
+    let name = String::from_utf8_lossy(quote(request.name(), QUOTED_LEN_MAX));
+    let args = String::from_utf8_lossy(&args);
+    Error::text(format!("ERR unknown command '{name}', with args beginning with: {args}"))
 }

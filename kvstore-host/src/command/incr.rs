@@ -35,7 +35,7 @@ pub(super) fn decrby<'a>(
 
 fn add<'a>(plan: &mut Plan<'a>, request: Request<'a>, delta: i64) -> ReplyFn {
     plan.update(request.get(1).unwrap_or_default(), Add { delta, digits: Vec::new() });
-    updated
+    Box::new(updated)
 }
 
 struct Add {

@@ -2,18 +2,45 @@
 //!
 //! One command, or a small family, is one file: parse, plan, reply. [`table`] is the only place that lists them.
 
+mod append;
+mod client;
+mod config;
+mod connection;
+mod container;
+mod cursor;
+mod dbsize;
+mod del;
 mod error;
+mod expire;
+mod expiry;
 mod get;
+mod getex;
+mod hello;
 mod incr;
+mod info;
+mod introspect;
+mod keys;
+mod mget;
+mod mset;
+mod persist;
 pub mod pipeline;
+mod range;
+mod scan;
 mod session;
+mod set;
 pub mod table;
+#[cfg(test)]
+mod testing;
+mod ttl;
 
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use crossbeam::utils::CachePadded;
 
 use plugin_abi::Identity;
 use plugin_abi::raw::KV_CAP_EXPIRY;
 
+pub use cursor::Cursors;
 pub use error::Error;
 pub use session::{Session, Transaction, Watched};
 
@@ -24,6 +51,17 @@ use crate::server::Server;
 /// Where a command's keys are among its arguments, as `COMMAND` tells it: first, last (negative: from the end) and step; all 0: it has none.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Keys(pub i32, pub i32, pub i32);
+
+impl Keys {
+    /// No keys.
+    pub const NO_KEYS: Self = Self(0, 0, 0);
+    /// One, the first argument.
+    pub const ONE: Self = Self(1, 1, 1);
+    /// All arguments.
+    pub const ALL: Self = Self(1, -1, 1);
+    /// Every other argument; the others are values.
+    pub const PAIRS: Self = Self(1, -1, 2);
+}
 
 /// All that is said about a command, in one place.
 #[derive(Debug)]
@@ -36,6 +74,8 @@ pub struct Spec {
     pub flags: &'static [&'static str],
     /// Where its keys are.
     pub keys: Keys,
+    /// Categories of access rules (`@` is left out) beside those that follow from its flags.
+    pub categories: &'static [&'static str],
     /// Group as `COMMAND DOCS` tells it: `string`, `generic`, `connection` …
     pub group: &'static str,
     /// Since which version of Redis; of kvstore for its own commands.
@@ -44,10 +84,71 @@ pub struct Spec {
     pub summary: &'static str,
     /// What carries it out.
     pub handler: Handler,
+    /// What may stand as its second argument; empty: anything.
+    pub subcommands: &'static [Spec],
+    /// How often it was called. Not in here, and in a cache line of its own: it is written while others read the rest.
+    calls: &'static Calls,
 }
 
-/// Writes the reply to one request from what came of its operations.
-pub type ReplyFn = fn(Answers<'_>, &mut dyn Reply);
+/// A counter of calls.
+type Calls = CachePadded<AtomicU64>;
+
+impl Spec {
+    /// The keys in a request of this command.
+    pub fn keys_of<'a>(&self, request: Request<'a>) -> impl Iterator<Item = &'a [u8]> + 'a {
+        let Keys(first, last, step) = self.keys;
+        let place = |place: i32| match usize::try_from(place) {
+            Ok(place) => place,
+            Err(_) => request.len().saturating_sub(place.unsigned_abs() as usize),
+        };
+        let (first, last) = (place(first), place(last));
+        let count = if self.keys == Keys::NO_KEYS { 0 } else { (last + 1).saturating_sub(first) };
+        request.skip(first).iter().take(count).step_by(place(step).max(1))
+    }
+
+    /// Refuses a wrong number of arguments, also of a subcommand, and an unknown subcommand.
+    ///
+    /// # Errors
+    /// In Redis' words.
+    pub fn check_arity(&self, request: Request<'_>) -> Result<(), Error> {
+        let fits = |arity: i32| match usize::try_from(arity) {
+            Ok(exactly) => request.len() == exactly,
+            Err(_) => request.len() >= arity.unsigned_abs() as usize,
+        };
+        let Some(name) = request.get(1).filter(|_| !self.subcommands.is_empty()) else {
+            return if fits(self.arity) { Ok(()) } else { Err(Error::arity(self.name)) };
+        };
+        let subcommand = self.subcommand(name).ok_or_else(|| Error::unknown_subcommand(self.name, name))?;
+        if fits(subcommand.arity) {
+            Ok(())
+        } else {
+            Err(Error::arity(&format!("{}|{}", self.name, subcommand.name)))
+        }
+    }
+
+    /// Its subcommand of that name, in any case.
+    pub fn subcommand(&self, name: &[u8]) -> Option<&'static Self> {
+        self.subcommands.iter().find(|spec| spec.name.as_bytes().eq_ignore_ascii_case(name))
+    }
+
+    /// Whether it can change an entry.
+    pub fn writes(&self) -> bool {
+        self.flags.contains(&"write")
+    }
+
+    /// Counts a call.
+    pub fn count_call(&self) {
+        self.calls.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// How often it was called since the start or the last `CONFIG RESETSTAT`.
+    pub fn calls(&self) -> u64 {
+        self.calls.load(Ordering::Relaxed)
+    }
+}
+
+/// Writes the reply to one request from what came of its operations. One that remembers nothing of the request costs no memory.
+pub type ReplyFn = Box<dyn Fn(Answers<'_>, &mut dyn Reply) + Send>;
 
 /// Plans the operations of one request.
 pub type PlanFn = for<'a> fn(&mut Plan<'a>, Request<'a>, &Context<'_>) -> Result<ReplyFn, Error>;

@@ -1,32 +1,130 @@
 //! Table: every command, its arity, flags, keys and summary. Nothing else says these.
 
-use super::{Handler, Keys, Spec, get, incr};
+use std::sync::atomic::Ordering;
 
-/// All commands, by name.
-pub static COMMANDS: &[Spec] = &[
-    Spec {
-        name: "get",
-        arity: 2,
-        flags: &["readonly", "fast"],
-        keys: Keys(1, 1, 1),
-        group: "string",
-        since: "1.0.0",
-        summary: "Get the value of a key",
-        handler: Handler::Data(get::plan),
-    },
-    Spec {
-        name: "incr",
-        arity: 2,
-        flags: &["write", "denyoom", "fast"],
-        keys: Keys(1, 1, 1),
-        group: "string",
-        since: "1.0.0",
-        summary: "Increment the integer value of a key by one",
-        handler: Handler::Data(incr::incr),
-    },
-];
+use super::Spec;
+use super::{append, client, config, connection, dbsize, del, expire, get, getex, hello, incr, info};
+use super::{introspect, keys, mget, mset, persist, range, scan, set, ttl};
+
+/// Makes a table of one row per command: name, arity, keys, flags, categories, group, since, summary, handler and, for a command
+/// that has them, its subcommands.
+macro_rules! commands {
+    ($vis:vis static $table:ident = $(
+        $name:literal $arity:literal $keys:ident [$($flag:ident)*] [$($category:ident)*] $group:ident $since:literal
+        $summary:literal => $handler:ident $(($plan:expr))? $({$($parts:tt)*})? $(, $subcommands:expr)?;
+    )*) => {
+        /// Commands by name.
+        $vis static $table: &[$crate::command::Spec] = &[$($crate::command::Spec {
+            name: $name,
+            arity: $arity,
+            keys: $crate::command::Keys::$keys,
+            flags: &[$(stringify!($flag)),*],
+            categories: &[$(stringify!($category)),*],
+            group: stringify!($group),
+            since: $since,
+            summary: $summary,
+            handler: $crate::command::Handler::$handler $(($plan))? $({$($parts)*})?,
+            subcommands: $crate::command::table::commands!(@or_none $($subcommands)?),
+            calls: {
+                static CALLS: $crate::command::Calls = $crate::command::Calls::new(std::sync::atomic::AtomicU64::new(0));
+                &CALLS
+            },
+        }),*];
+    };
+    (@or_none) => { &[] };
+    (@or_none $subcommands:expr) => { $subcommands };
+}
+pub(super) use commands;
+
+commands! { pub static COMMANDS =
+    "append"       3 ONE     [write denyoom fast]     [string]     string "2.0.0" "Append a value to a key" => Data(append::append);
+    "auth"        -2 NO_KEYS [noscript loading stale fast no_auth allow_busy] [connection] connection "1.0.0" "Authenticate to the server" => Session(connection::auth);
+    "client"      -2 NO_KEYS []                       []           connection "2.4.0" "A container for client connection commands" => Session(client::run), client::SUBCOMMANDS;
+    "command"     -1 NO_KEYS [loading stale]          [connection] server "2.8.13" "Get array of Redis command details" => Session(introspect::run), introspect::SUBCOMMANDS;
+    "config"      -2 NO_KEYS []                       []           server "2.0.0" "A container for server configuration commands" => Session(config::run), config::SUBCOMMANDS;
+    "dbsize"       1 NO_KEYS [readonly fast]          [keyspace]   server "1.0.0" "Return the number of keys in the selected database" => Keyspace { parse: dbsize::dbsize, writes: false };
+    "decr"         2 ONE     [write denyoom fast]     [string]     string "1.0.0" "Decrement the integer value of a key by one" => Data(incr::decr);
+    "decrby"       3 ONE     [write denyoom fast]     [string]     string "1.0.0" "Decrement the integer value of a key by the given number" => Data(incr::decrby);
+    "del"         -2 ALL     [write]                  [keyspace]   generic "1.0.0" "Delete a key" => Data(del::del);
+    "discard"      1 NO_KEYS [noscript loading stale fast allow_busy] [transaction] transactions "2.0.0" "Discard all commands issued after MULTI" => Transaction;
+    "echo"         2 NO_KEYS [loading stale fast]     [connection] connection "1.0.0" "Echo the given string" => Session(connection::echo);
+    "engine"      -2 NO_KEYS [admin noscript]         []           server "0.1.0" "A container for commands about the storage engine" => Engine;
+    "exec"         1 NO_KEYS [noscript loading stale skip_slowlog] [transaction] transactions "1.2.0" "Execute all commands issued after MULTI" => Transaction;
+    "exists"      -2 ALL     [readonly fast]          [keyspace]   generic "1.0.0" "Determine if a key exists" => Data(del::exists);
+    "exit"        -1 NO_KEYS [noscript loading stale fast no_auth allow_busy] [connection] connection "0.1.0" "Close the connection, as QUIT does" => Session(connection::quit);
+    "expire"      -3 ONE     [write fast]             [keyspace]   generic "1.0.0" "Set a key's time to live in seconds" => Data(expire::expire);
+    "expireat"    -3 ONE     [write fast]             [keyspace]   generic "1.2.0" "Set the expiration for a key as a UNIX timestamp" => Data(expire::expireat);
+    "expiretime"   2 ONE     [readonly fast]          [keyspace]   generic "7.0.0" "Get the expiration Unix timestamp for a key" => Data(ttl::expiretime);
+    "flushall"    -1 NO_KEYS [write]                  [keyspace dangerous] server "1.0.0" "Remove all keys from all databases" => Keyspace { parse: dbsize::flush, writes: true };
+    "flushdb"     -1 NO_KEYS [write]                  [keyspace dangerous] server "1.0.0" "Remove all keys from the current database" => Keyspace { parse: dbsize::flush, writes: true };
+    "get"          2 ONE     [readonly fast]          [string]     string "1.0.0" "Get the value of a key" => Data(get::get);
+    "getdel"       2 ONE     [write fast]             [string]     string "6.2.0" "Get the value of a key and delete the key" => Data(get::getdel);
+    "getex"       -2 ONE     [write fast]             [string]     string "6.2.0" "Get the value of a key and optionally set its expiration" => Data(getex::getex);
+    "getrange"     4 ONE     [readonly]               [string]     string "2.4.0" "Get a substring of the string stored at a key" => Data(range::getrange);
+    "getset"       3 ONE     [write denyoom fast]     [string]     string "1.0.0" "Set the string value of a key and return its old value" => Data(set::getset);
+    "hello"       -1 NO_KEYS [noscript loading stale fast no_auth allow_busy] [connection] connection "6.0.0" "Handshake with Redis" => Session(hello::hello);
+    "incr"         2 ONE     [write denyoom fast]     [string]     string "1.0.0" "Increment the integer value of a key by one" => Data(incr::incr);
+    "incrby"       3 ONE     [write denyoom fast]     [string]     string "1.0.0" "Increment the integer value of a key by the given amount" => Data(incr::incrby);
+    "info"        -1 NO_KEYS [loading stale]          [dangerous]  server "1.0.0" "Get information and statistics about the server" => Keyspace { parse: info::info, writes: false };
+    "keys"         2 NO_KEYS [readonly]               [keyspace dangerous] generic "1.0.0" "Find all keys matching the given pattern" => Keyspace { parse: keys::keys, writes: false };
+    "mget"        -2 ALL     [readonly fast]          [string]     string "1.0.0" "Get the values of all the given keys" => Data(mget::mget);
+    "mset"        -3 PAIRS   [write denyoom]          [string]     string "1.0.1" "Set multiple keys to multiple values" => Data(mset::mset);
+    "multi"        1 NO_KEYS [noscript loading stale fast allow_busy] [transaction] transactions "1.2.0" "Mark the start of a transaction block" => Transaction;
+    "persist"      2 ONE     [write fast]             [keyspace]   generic "2.2.0" "Remove the expiration from a key" => Data(persist::persist);
+    "pexpire"     -3 ONE     [write fast]             [keyspace]   generic "2.6.0" "Set a key's time to live in milliseconds" => Data(expire::pexpire);
+    "pexpireat"   -3 ONE     [write fast]             [keyspace]   generic "2.6.0" "Set the expiration for a key as a UNIX timestamp specified in milliseconds" => Data(expire::pexpireat);
+    "pexpiretime"  2 ONE     [readonly fast]          [keyspace]   generic "7.0.0" "Get the expiration Unix timestamp for a key in milliseconds" => Data(ttl::pexpiretime);
+    "ping"        -1 NO_KEYS [fast]                   [connection] connection "1.0.0" "Ping the server" => Session(connection::ping);
+    "psetex"       4 ONE     [write denyoom]          [string]     string "2.6.0" "Set the value and expiration in milliseconds of a key" => Data(set::psetex);
+    "pttl"         2 ONE     [readonly fast]          [keyspace]   generic "2.6.0" "Get the time to live for a key in milliseconds" => Data(ttl::pttl);
+    "quit"        -1 NO_KEYS [noscript loading stale fast no_auth allow_busy] [connection] connection "1.0.0" "Close the connection" => Session(connection::quit);
+    "reset"        1 NO_KEYS [noscript loading stale fast no_auth allow_busy] [connection] connection "6.2.0" "Reset the connection" => Session(connection::reset);
+    "scan"        -2 NO_KEYS [readonly]               [keyspace]   generic "2.8.0" "Incrementally iterate the keys space" => Keyspace { parse: scan::scan, writes: false };
+    "select"       2 NO_KEYS [loading stale fast]     [connection] connection "1.0.0" "Change the selected database for the current connection" => Session(connection::select);
+    "set"         -3 ONE     [write denyoom]          [string]     string "1.0.0" "Set the string value of a key" => Data(set::set);
+    "setex"        4 ONE     [write denyoom]          [string]     string "2.0.0" "Set the value and expiration of a key" => Data(set::setex);
+    "setnx"        3 ONE     [write denyoom fast]     [string]     string "1.0.0" "Set the value of a key, only if the key does not exist" => Data(set::setnx);
+    "setrange"     4 ONE     [write denyoom]          [string]     string "2.2.0" "Overwrite part of a string at key starting at the specified offset" => Data(range::setrange);
+    "strlen"       2 ONE     [readonly fast]          [string]     string "2.2.0" "Get the length of the value stored in a key" => Data(get::strlen);
+    "substr"       4 ONE     [readonly]               [string]     string "1.0.0" "Get a substring of the string stored at a key" => Data(range::getrange);
+    "time"         1 NO_KEYS [loading stale fast]     []           server "2.6.0" "Return the current server time" => Session(connection::time);
+    "touch"       -2 ALL     [readonly fast]          [keyspace]   generic "3.2.1" "Alters the last access time of a key(s). Returns the number of existing keys specified." => Data(del::exists);
+    "ttl"          2 ONE     [readonly fast]          [keyspace]   generic "1.0.0" "Get the time to live for a key in seconds" => Data(ttl::ttl);
+    "type"         2 ONE     [readonly fast]          [keyspace]   generic "1.0.0" "Determine the type stored at key" => Data(del::type_);
+    "unlink"      -2 ALL     [write fast]             [keyspace]   generic "4.0.0" "Delete a key asynchronously in another thread. Otherwise it is just as DEL, but non blocking." => Data(del::del);
+    "unwatch"      1 NO_KEYS [noscript loading stale fast allow_busy] [transaction] transactions "2.2.0" "Forget about all watched keys" => Transaction;
+    "watch"       -2 ALL     [noscript loading stale fast allow_busy] [transaction] transactions "2.2.0" "Watch the given keys to determine execution of the MULTI/EXEC block" => Transaction;
+}
+
+/// Where the commands of each first letter start in the table; what follows those of `z` ends it.
+static STARTS: [usize; 27] = starts();
+
+const fn starts() -> [usize; 27] {
+    let mut starts = [0; 27];
+    let mut letter = 0;
+    let mut row = 0;
+    while letter < starts.len() {
+        while row < COMMANDS.len() && (COMMANDS[row].name.as_bytes()[0] - b'a') as usize <= letter {
+            row += 1;
+        }
+        if letter + 1 < starts.len() {
+            starts[letter + 1] = row;
+        }
+        letter += 1;
+    }
+    starts
+}
 
 /// The command of that name, in any case.
 pub fn find(name: &[u8]) -> Option<&'static Spec> {
-    COMMANDS.iter().find(|spec| spec.name.as_bytes().eq_ignore_ascii_case(name))
+    let letter = usize::from(name.first()?.to_ascii_lowercase().checked_sub(b'a')?);
+    let (&start, &end) = (STARTS.get(letter)?, STARTS.get(letter + 1)?);
+    COMMANDS.get(start..end)?.iter().find(|spec| spec.name.as_bytes().eq_ignore_ascii_case(name))
+}
+
+/// Sets the number of calls of all commands to 0.
+pub(super) fn reset_calls() {
+    for spec in COMMANDS.iter().flat_map(|spec| std::iter::once(spec).chain(spec.subcommands)) {
+        spec.calls.store(0, Ordering::Relaxed);
+    }
 }

@@ -1,0 +1,47 @@
+//! HELLO: agrees on a protocol, and introduces client and server to each other.
+
+use super::connection::check_user;
+use super::{Error, Session, client, info};
+use crate::protocol::{Protocol, Request, Value, parse_i64};
+use crate::server::Server;
+
+pub(super) fn hello(session: &mut Session, server: &Server, request: Request<'_>) -> Result<Value, Error> {
+    let protocol = match request.get(1) {
+        None => session.protocol,
+        Some(version) => {
+            let version = parse_i64(version)
+                .ok_or(Error::new("ERR Protocol version is not an integer or out of range"))?;
+            Protocol::from_version(version).ok_or(Error::new("NOPROTO unsupported protocol version"))?
+        }
+    };
+    let mut name = None;
+    let mut options = request.skip(2).iter();
+    while let Some(option) = options.next() {
+        if option.eq_ignore_ascii_case(b"AUTH") && options.len() >= 2 {
+            check_user(options.next().unwrap_or_default())?;
+            options.next();
+        } else if option.eq_ignore_ascii_case(b"SETNAME") && options.len() >= 1 {
+            name = Some(client::checked_name(options.next().unwrap_or_default())?);
+        } else {
+            let option = String::from_utf8_lossy(option);
+            return Err(Error::text(format!("ERR Syntax error in HELLO option '{option}'")));
+        }
+    }
+    session.protocol = protocol;
+    server.clients.update(session.id, |client| {
+        client.resp = protocol.version();
+        if let Some(name) = name {
+            client.name = name;
+        }
+    });
+    let fields = [
+        ("server", Value::text("kvstore")),
+        ("version", Value::text(info::REDIS_VERSION)),
+        ("proto", Value::Integer(protocol.version())),
+        ("id", Value::Integer(session.id as i64)),
+        ("mode", Value::text("standalone")),
+        ("role", Value::text("master")),
+        ("modules", Value::Array(Vec::new())),
+    ];
+    Ok(Value::Map(fields.into_iter().map(|(name, value)| (Value::text(name), value)).collect()))
+}

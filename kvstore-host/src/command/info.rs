@@ -1,0 +1,272 @@
+//! INFO: what the server and its engine are and do, in sections, from real counters only.
+
+mod process;
+
+use std::fmt::{Display, Write};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use super::table::COMMANDS;
+use super::{Error, KeyspaceTask};
+use crate::plugin::Keyspace;
+use crate::protocol::{Request, Value};
+use crate::server::Server;
+use process::Usage;
+
+/// The version of Redis that this server's replies are equal to.
+pub(super) const REDIS_VERSION: &str = "7.0.15";
+
+/// A section: its name, whether it is told without being asked for, and what it says.
+type Section = (&'static str, bool, fn(&mut Lines, &Source<'_>));
+
+const SECTIONS: [Section; 10] = [
+    ("Server", true, server),
+    ("Clients", true, clients),
+    ("Memory", true, memory),
+    ("Persistence", true, persistence),
+    ("Stats", true, stats),
+    ("Replication", true, replication),
+    ("CPU", true, cpu),
+    ("Commandstats", false, commandstats),
+    ("Cluster", true, cluster),
+    ("Engine", true, engine),
+];
+/// The last one, as in Redis.
+const KEYSPACE: Section = ("Keyspace", true, keyspace);
+
+/// Where sections take their figures from.
+struct Source<'a> {
+    server: &'a Server,
+    keyspace: &'a dyn Keyspace,
+    /// The engine's own figures, or why there are none.
+    engine: Result<Vec<(String, String)>, Error>,
+    usage: Usage,
+}
+
+pub(super) fn info(request: Request<'_>) -> Result<Box<dyn KeyspaceTask>, Error> {
+    let mut wanted: Vec<Vec<u8>> = request.iter().skip(1).map(<[u8]>::to_ascii_lowercase).collect();
+    if wanted.is_empty() {
+        wanted.push(b"default".to_vec());
+    }
+    Ok(Box::new(Info { wanted }))
+}
+
+struct Info {
+    /// Names of sections, in lower case.
+    wanted: Vec<Vec<u8>>,
+}
+
+impl Info {
+    fn wants(&self, &(name, by_default, _): &Section) -> bool {
+        self.wanted.iter().any(|wanted| match &wanted[..] {
+            b"all" | b"everything" => true,
+            b"default" => by_default,
+            wanted => wanted.eq_ignore_ascii_case(name.as_bytes()),
+        })
+    }
+}
+
+impl KeyspaceTask for Info {
+    fn run(&self, keyspace: &dyn Keyspace, server: &Server) -> Value {
+        let sections: Vec<Section> =
+            SECTIONS.into_iter().chain([KEYSPACE]).filter(|section| self.wants(section)).collect();
+        // Neither figures of the engine nor of the system are asked for when no section tells them.
+        let tells = |names: &[&str]| sections.iter().any(|(name, _, _)| names.contains(name));
+        let engine = if tells(&["Engine", "Keyspace"]) { keyspace.stats() } else { Ok(Vec::new()) };
+        let usage = if tells(&["Memory", "CPU"]) { Usage::now() } else { Usage::default() };
+        let source = Source { server, keyspace, engine: engine.map_err(Error::from), usage };
+        let mut lines = Lines(String::new());
+        for (name, _, write) in sections {
+            if !lines.0.is_empty() {
+                lines.0.push_str("\r\n");
+            }
+            // Writing to a string cannot fail.
+            let _ = write!(lines.0, "# {name}\r\n");
+            write(&mut lines, &source);
+        }
+        Value::Verbatim { format: "txt".into(), text: lines.0.into_bytes() }
+    }
+}
+
+/// The text, line by line.
+struct Lines(String);
+
+impl Lines {
+    fn put(&mut self, name: &str, value: impl Display) {
+        let _ = write!(self.0, "{name}:{value}\r\n");
+    }
+
+    fn put_count(&mut self, name: &str, counter: &AtomicU64) {
+        self.put(name, counter.load(Ordering::Relaxed));
+    }
+
+    /// A number of bytes, and the same once more for people.
+    fn put_bytes(&mut self, name: &str, bytes: u64) {
+        self.put(name, bytes);
+        self.put(&format!("{name}_human"), Human(bytes));
+    }
+}
+
+/// A number of bytes as Redis shows it to people: `1.20M`.
+struct Human(u64);
+
+impl Display for Human {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let units = [(1_u64 << 40, 'T'), (1 << 30, 'G'), (1 << 20, 'M'), (1 << 10, 'K')];
+        match units.into_iter().find(|(size, _)| self.0 >= *size) {
+            Some((size, unit)) => write!(formatter, "{:.2}{unit}", self.0 as f64 / size as f64),
+            None => write!(formatter, "{}B", self.0),
+        }
+    }
+}
+
+fn server(lines: &mut Lines, source: &Source<'_>) {
+    let (server, facts) = (source.server, &source.server.facts);
+    let uptime_s = server.clock.monotonic_ns() / 1_000_000_000;
+    lines.put("redis_version", REDIS_VERSION);
+    lines.put("kvstore_version", env!("CARGO_PKG_VERSION"));
+    lines.put("redis_mode", "standalone");
+    lines.put("os", process::os());
+    lines.put("arch_bits", usize::BITS);
+    lines.put("multiplexing_api", "epoll");
+    lines.put("process_id", std::process::id());
+    lines.put("run_id", &facts.run_id);
+    lines.put("tcp_port", facts.tcp_port);
+    lines.put("server_time_usec", server.clock.now_us());
+    lines.put("uptime_in_seconds", uptime_s);
+    lines.put("uptime_in_days", uptime_s / 86_400);
+    let executable = std::env::current_exe().unwrap_or_default();
+    lines.put("executable", executable.display());
+    lines.put("config_file", facts.config_file.as_deref().unwrap_or_default());
+    lines.put("workers", facts.workers);
+}
+
+fn clients(lines: &mut Lines, source: &Source<'_>) {
+    let server = source.server;
+    lines.put("connected_clients", server.clients.len());
+    lines.put("cluster_connections", 0);
+    lines.put("maxclients", server.settings.clients_max.load(Ordering::Relaxed));
+    lines.put("blocked_clients", 0);
+    lines.put("tracking_clients", 0);
+}
+
+/// What is the process's own is what it uses; what it shares with its file counts as resident only.
+fn memory(lines: &mut Lines, source: &Source<'_>) {
+    let Usage { anonymous_bytes, resident_bytes, resident_peak_bytes, system_bytes, .. } = source.usage;
+    lines.put_bytes("used_memory", anonymous_bytes);
+    lines.put_bytes("used_memory_rss", resident_bytes);
+    lines.put_bytes("used_memory_peak", resident_peak_bytes);
+    lines.put_bytes("total_system_memory", system_bytes);
+    lines.put_bytes("maxmemory", 0);
+    lines.put("maxmemory_policy", "noeviction");
+}
+
+/// Neither of Redis' two ways is here; whether the engine keeps its entries is told by its capabilities.
+fn persistence(lines: &mut Lines, _: &Source<'_>) {
+    lines.put("loading", 0);
+    lines.put("async_loading", 0);
+    lines.put("rdb_bgsave_in_progress", 0);
+    lines.put("rdb_saves", 0);
+    lines.put("aof_enabled", 0);
+    lines.put("aof_rewrite_in_progress", 0);
+    lines.put("aof_rewrite_scheduled", 0);
+}
+
+fn stats(lines: &mut Lines, source: &Source<'_>) {
+    let stats = &source.server.stats;
+    let rates = source.server.rates();
+    lines.put_count("total_connections_received", &stats.connections);
+    lines.put_count("total_commands_processed", &stats.commands);
+    lines.put("instantaneous_ops_per_sec", rates.commands);
+    lines.put_count("total_net_input_bytes", &stats.input_bytes);
+    lines.put_count("total_net_output_bytes", &stats.output_bytes);
+    lines.put("instantaneous_input_kbps", format_args!("{:.2}", rates.input_bytes as f64 / 1024.0));
+    lines.put("instantaneous_output_kbps", format_args!("{:.2}", rates.output_bytes as f64 / 1024.0));
+    lines.put_count("rejected_connections", &stats.connections_rejected);
+    lines.put_count("expired_keys", &stats.expired);
+    lines.put_count("evicted_keys", &stats.evicted);
+    lines.put_count("keyspace_hits", &stats.hits);
+    lines.put_count("keyspace_misses", &stats.misses);
+    lines.put("pubsub_channels", 0);
+    lines.put("pubsub_patterns", 0);
+    lines.put_count("total_error_replies", &stats.errors);
+}
+
+fn replication(lines: &mut Lines, _: &Source<'_>) {
+    lines.put("role", "master");
+    lines.put("connected_slaves", 0);
+}
+
+fn cpu(lines: &mut Lines, source: &Source<'_>) {
+    let seconds = |us: u64| format!("{}.{:06}", us / 1_000_000, us % 1_000_000);
+    lines.put("used_cpu_sys", seconds(source.usage.system_us));
+    lines.put("used_cpu_user", seconds(source.usage.user_us));
+}
+
+/// Only calls: requests are carried out in batches, so no command has a time of its own.
+fn commandstats(lines: &mut Lines, _: &Source<'_>) {
+    for spec in COMMANDS {
+        if spec.subcommands.is_empty() && spec.calls() > 0 {
+            lines.put(&format!("cmdstat_{}", spec.name), format_args!("calls={}", spec.calls()));
+        }
+        for subcommand in spec.subcommands.iter().filter(|subcommand| subcommand.calls() > 0) {
+            let name = format!("cmdstat_{}|{}", spec.name, subcommand.name);
+            lines.put(&name, format_args!("calls={}", subcommand.calls()));
+        }
+    }
+}
+
+fn cluster(lines: &mut Lines, _: &Source<'_>) {
+    lines.put("cluster_enabled", 0);
+}
+
+fn engine(lines: &mut Lines, source: &Source<'_>) {
+    let (keyspace, stats) = (source.keyspace, &source.server.stats);
+    let identity = keyspace.identity();
+    lines.put("engine_name", &identity.name);
+    lines.put("engine_version", &identity.version);
+    lines.put("engine_generation", keyspace.generation());
+    lines.put("engine_capabilities", identity.capability_names().join(","));
+    lines.put("engine_symbols", keyspace.symbols().join(","));
+    lines.put_count("engine_batches", &stats.batches);
+    lines.put_count("engine_operations", &stats.operations);
+    lines.put_count("engine_reloads", &stats.reloads);
+    lines.put_count("engine_reloads_refused", &stats.reloads_refused);
+    match &source.engine {
+        Ok(figures) => {
+            figures
+                .iter()
+                .for_each(|(name, value)| lines.put(&format!("engine_stat_{}", word(name)), line(value)));
+        }
+        Err(error) => lines.put("engine_stats_error", line(&error.0)),
+    }
+    for (engine, name, number) in source.server.metrics.list() {
+        if engine == identity.name {
+            lines.put(&format!("engine_metric_{}", word(&name)), number);
+        }
+    }
+}
+
+/// Text of an engine that is to be a name here: nothing in it ends the name.
+fn word(text: &str) -> String {
+    text.replace(|letter: char| !letter.is_ascii_alphanumeric(), "_")
+}
+
+/// Text of an engine that is to stay on its line.
+fn line(text: &str) -> String {
+    text.replace(char::is_control, " ")
+}
+
+/// The only keyspace, where there are entries. How many of them expire is told where the engine says it.
+fn keyspace(lines: &mut Lines, source: &Source<'_>) {
+    let Some(keys) = source.keyspace.count().ok().filter(|&keys| keys > 0) else { return };
+    let told = source.engine.iter().flatten().find(|(name, _)| name == "keys_with_expiry");
+    let expires = match told {
+        Some((_, number)) => Some(number.as_str()),
+        None if !source.keyspace.identity().has(plugin_abi::raw::KV_CAP_EXPIRY) => Some("0"),
+        None => None,
+    };
+    match expires {
+        Some(expires) => lines.put("db0", format_args!("keys={keys},expires={expires},avg_ttl=0")),
+        None => lines.put("db0", format_args!("keys={keys}")),
+    }
+}

@@ -1,0 +1,1 @@
+//! Testing: commands run on a small map in memory, one line in, one line out.

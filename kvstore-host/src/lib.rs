@@ -4,7 +4,11 @@
 //! `plugin` carries those out in the engine, and the results go back the same way. No step reaches back.
 
 pub mod command;
+pub mod config;
+pub mod control;
 pub mod glob;
+pub mod net;
 pub mod plugin;
 pub mod protocol;
+pub mod serve;
 pub mod server;

@@ -1,8 +1,22 @@
 //! Plugin: loads, checks and swaps engines, and carries work out in the one that is live.
 
+pub mod check;
+pub mod copy;
+pub mod file;
+mod flight;
+pub mod library;
+pub mod lifecycle;
+pub mod live;
+mod locked;
 mod outcome;
+pub mod pool;
+pub mod published;
+pub mod reload;
+mod services;
+mod versioned;
 mod work;
 
+pub use flight::{Home, Landed};
 pub use outcome::{Answers, Outcome, Outcomes};
 pub use work::{Plan, Storage, Update, Work};
 

@@ -68,6 +68,13 @@ impl Outcomes {
         }
     }
 
+    /// Notes the version of a key without an entry, where the host keeps versions.
+    pub(super) fn set_version(&mut self, op: usize, version: u64) {
+        if let Some(outcome) = self.all.get_mut(op) {
+            outcome.version = version;
+        }
+    }
+
     /// Notes an update's reply.
     pub fn set_reply(&mut self, op: usize, reply: Value) {
         if let Some(outcome) = self.all.get_mut(op) {

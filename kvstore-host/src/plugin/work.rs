@@ -148,6 +148,28 @@ impl Work {
     }
 }
 
+/// An operation that nothing is said about.
+const BLANK: KvOp = KvOp {
+    kind: KV_OP_GET,
+    flags: 0,
+    space: 0,
+    type_: 0,
+    entry_flags: 0,
+    reserved: 0,
+    key: KvBytes::EMPTY,
+    value: KvBytes::EMPTY,
+    expiry_ms: 0,
+    expected_version: 0,
+    version: 0,
+    update: None,
+    update_ctx: std::ptr::null_mut(),
+};
+
+/// A plain operation on a key, valid as long as the key's bytes.
+pub(super) fn operation(kind: u32, key: &[u8]) -> KvOp {
+    KvOp { kind, key: KvBytes::new(key), ..BLANK }
+}
+
 /// Takes the operations of commands, whose bytes live as long as the storage: `'a`, which stands for itself only.
 pub struct Plan<'a> {
     ops: Vec<KvOp>,
@@ -159,49 +181,49 @@ pub struct Plan<'a> {
 }
 
 impl<'a> Plan<'a> {
-    const BLANK: KvOp = KvOp {
-        kind: KV_OP_GET,
-        flags: 0,
-        space: 0,
-        type_: 0,
-        entry_flags: 0,
-        reserved: 0,
-        key: KvBytes::EMPTY,
-        value: KvBytes::EMPTY,
-        expiry_ms: 0,
-        expected_version: 0,
-        version: 0,
-        update: None,
-        update_ctx: std::ptr::null_mut(),
-    };
-
     /// Adds a read of an entry.
     pub fn get(&mut self, key: &'a [u8]) {
-        self.ops.push(KvOp { key: KvBytes::new(key), ..Self::BLANK });
+        self.ops.push(KvOp { key: KvBytes::new(key), ..BLANK });
     }
 
     /// Adds a read of all but an entry's value; its length comes along.
     pub fn get_no_value(&mut self, key: &'a [u8]) {
-        self.ops.push(KvOp { key: KvBytes::new(key), flags: KV_OP_NO_VALUE, ..Self::BLANK });
+        self.ops.push(KvOp { key: KvBytes::new(key), flags: KV_OP_NO_VALUE, ..BLANK });
     }
 
     /// Adds a check that an entry has this version (0: that there is none). Only for engines with versions, in atomic work.
     pub fn expect(&mut self, key: &'a [u8], version: u64) {
         let flags = KV_OP_NO_VALUE | KV_OP_EXPECT;
-        self.ops.push(KvOp { key: KvBytes::new(key), flags, expected_version: version, ..Self::BLANK });
+        self.ops.push(KvOp { key: KvBytes::new(key), flags, expected_version: version, ..BLANK });
     }
 
     /// Adds a write over whatever there is; `expiry_ms` in milliseconds since 1970 UTC, 0 is never.
     pub fn set(&mut self, key: &'a [u8], value: &'a [u8], expiry_ms: i64) {
         self.writes = true;
         let (key, value) = (KvBytes::new(key), KvBytes::new(value));
-        self.ops.push(KvOp { kind: KV_OP_SET, key, value, expiry_ms, ..Self::BLANK });
+        self.ops.push(KvOp { kind: KV_OP_SET, key, value, expiry_ms, ..BLANK });
+    }
+
+    /// Adds a write of an entry that comes from another engine, with its type and flags, and its version where both engines have them.
+    pub(super) fn import(
+        &mut self,
+        key: &'a [u8],
+        value: &'a [u8],
+        expiry_ms: i64,
+        (type_, entry_flags): (u32, u32),
+        version: Option<u64>,
+    ) {
+        self.set(key, value, expiry_ms);
+        if let Some(op) = self.ops.last_mut() {
+            (op.type_, op.entry_flags) = (type_, entry_flags);
+            (op.flags, op.version) = version.map_or((0, 0), |version| (KV_OP_IMPORT, version));
+        }
     }
 
     /// Adds a removal.
     pub fn delete(&mut self, key: &'a [u8]) {
         self.writes = true;
-        self.ops.push(KvOp { kind: KV_OP_DELETE, key: KvBytes::new(key), ..Self::BLANK });
+        self.ops.push(KvOp { kind: KV_OP_DELETE, key: KvBytes::new(key), ..BLANK });
     }
 
     /// Adds an update.
@@ -215,12 +237,19 @@ impl<'a> Plan<'a> {
         let update_ctx = (&raw mut *slot).cast();
         self.updates.push((self.ops.len(), slot));
         let key = KvBytes::new(key);
-        self.ops.push(KvOp { kind: KV_OP_UPDATE, key, update: Some(decide), update_ctx, ..Self::BLANK });
+        self.ops.push(KvOp { kind: KV_OP_UPDATE, key, update: Some(decide), update_ctx, ..BLANK });
     }
 
     /// Makes all operations of this work take effect together or not at all.
     pub fn set_atomic(&mut self) {
         self.atomic = true;
+    }
+
+    /// Length of the longest key and the longest value among the operations from `start` on.
+    pub fn longest_from(&self, start: usize) -> (usize, usize) {
+        let longest =
+            |(key, value): (usize, usize), op: &KvOp| (key.max(op.key.len), value.max(op.value.len));
+        self.ops.get(start..).unwrap_or_default().iter().fold((0, 0), longest)
     }
 
     /// How many operations there are so far.

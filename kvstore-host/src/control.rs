@@ -1,0 +1,243 @@
+//! Control: the thread that accepts clients, takes signals and ENGINE commands, and carries reloads out step by step.
+//!
+//! It never calls an engine itself, so it answers while an engine hangs: each blocking step runs on a thread made for it.
+
+mod accept;
+mod engine_command;
+mod job;
+mod signals;
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use crossbeam::channel::{Receiver, Sender, unbounded};
+use mio::{Events, Poll, Token, Waker};
+
+use crate::net::listener::Listener;
+use crate::net::{ConnectionId, Message, Shared, WorkerHandle};
+use crate::plugin::lifecycle::{Nursery, Source};
+use crate::plugin::reload::Reload;
+use job::{Done, History, Job};
+use signals::{Signal, Signals};
+
+const WAKER: Token = Token(usize::MAX);
+/// How long a stopping host waits for a reload to end, after its workers have ended.
+const STOP_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// Who gets the reply of an ENGINE command.
+type Asker = Option<(usize, ConnectionId)>;
+
+/// What the control thread is told.
+enum ControlMessage {
+    /// An ENGINE command.
+    Engine { worker: usize, from: ConnectionId, args: Vec<Vec<u8>> },
+    /// A step of a job has ended.
+    Done { job: u64, done: Done },
+    /// A worker has moved on.
+    Look,
+}
+
+/// How other threads reach the control thread.
+#[derive(Clone)]
+pub struct ControlHandle {
+    messages: Sender<ControlMessage>,
+    waker: Arc<Waker>,
+}
+
+impl ControlHandle {
+    fn send(&self, message: ControlMessage) {
+        // A control thread that has ended needs to be told nothing.
+        let _ = self.messages.send(message);
+        if let Err(error) = self.waker.wake() {
+            log::error!("cannot wake the control thread: {error}");
+        }
+    }
+
+    /// Hands over the arguments of an ENGINE command.
+    pub fn engine_command(&self, worker: usize, from: ConnectionId, args: Vec<Vec<u8>>) {
+        self.send(ControlMessage::Engine { worker, from, args });
+    }
+
+    /// A worker has seen another generation or hold, or ended its last batch.
+    pub fn look(&self) {
+        self.send(ControlMessage::Look);
+    }
+}
+
+/// A control thread that is not running yet.
+pub struct Seed {
+    poll: Poll,
+    messages: Receiver<ControlMessage>,
+    handle: ControlHandle,
+    signals: Signals,
+}
+
+impl Seed {
+    /// Makes its event loop, and takes the signals over.
+    ///
+    /// # Errors
+    /// The system has no more descriptors.
+    pub fn new() -> io::Result<Self> {
+        let poll = Poll::new()?;
+        let waker = Arc::new(Waker::new(poll.registry(), WAKER)?);
+        let (sender, messages) = unbounded();
+        let signals = Signals::new(poll.registry())?;
+        Ok(Self { poll, messages, handle: ControlHandle { messages: sender, waker }, signals })
+    }
+
+    /// How others reach the control thread.
+    pub fn handle(&self) -> ControlHandle {
+        self.handle.clone()
+    }
+
+    /// Becomes the control thread.
+    pub fn grow(
+        self,
+        shared: Arc<Shared>,
+        nursery: Arc<Nursery>,
+        listeners: Vec<Listener>,
+        workers: Vec<(WorkerHandle, JoinHandle<()>)>,
+        configured: Configured,
+    ) -> Control {
+        let history = History::new(&shared.published.get());
+        Control {
+            seed: self,
+            shared,
+            nursery,
+            listeners,
+            workers,
+            configured,
+            next_worker: 0,
+            accept_again: None,
+            stopping: None,
+            reload: Reload::default(),
+            job: None,
+            last_job: 0,
+            history,
+        }
+    }
+}
+
+/// What SIGHUP reloads, and a plain `ENGINE RELOAD`.
+#[derive(Clone, Debug)]
+pub struct Configured {
+    /// The engine's file.
+    pub engine: std::path::PathBuf,
+    /// How long `kv_open` and `kv_close` may take before they are given up.
+    pub open_timeout: Duration,
+}
+
+/// The control thread.
+pub struct Control {
+    seed: Seed,
+    shared: Arc<Shared>,
+    nursery: Arc<Nursery>,
+    listeners: Vec<Listener>,
+    workers: Vec<(WorkerHandle, JoinHandle<()>)>,
+    configured: Configured,
+    next_worker: usize,
+    accept_again: Option<Instant>,
+    stopping: Option<Instant>,
+    reload: Reload,
+    job: Option<Job>,
+    last_job: u64,
+    history: History,
+}
+
+impl Control {
+    /// Serves until a signal ends it and all workers have ended. Answers whether the engine may be closed: nothing uses it any more.
+    ///
+    /// # Errors
+    /// The listeners cannot be watched.
+    pub fn run(mut self) -> io::Result<bool> {
+        for (index, listener) in self.listeners.iter_mut().enumerate() {
+            listener.register(self.seed.poll.registry(), Token(index))?;
+        }
+        let mut events = Events::with_capacity(256);
+        loop {
+            match self.seed.poll.poll(&mut events, self.timeout()) {
+                Err(error) if error.kind() != io::ErrorKind::Interrupted => return Err(error),
+                _ => {}
+            }
+            for index in 0..self.listeners.len() {
+                let ready = events.iter().any(|event| event.token() == Token(index));
+                if ready || self.accept_again.is_some_and(|at| at <= Instant::now()) {
+                    self.accept(index);
+                }
+            }
+            for signal in self.seed.signals.take() {
+                match signal {
+                    Signal::Stop(name) => self.stop(name),
+                    Signal::Reload => {
+                        log::info!("SIGHUP: reloading {}", self.configured.engine.display());
+                        self.request(None, Source::Path(self.configured.engine.clone()), None);
+                    }
+                }
+            }
+            while let Ok(message) = self.seed.messages.try_recv() {
+                match message {
+                    ControlMessage::Engine { worker, from, args } => self.engine_command(worker, from, &args),
+                    ControlMessage::Done { job, done } => self.done(job, done),
+                    ControlMessage::Look => {}
+                }
+            }
+            self.look();
+            if let Some(since) = self.stopping
+                && self.workers.iter().all(|(_, thread)| thread.is_finished())
+                && (self.job.is_none() || since.elapsed() > STOP_TIMEOUT)
+            {
+                let quiet = self.job.is_none()
+                    && self.shared.published.all_passed(self.shared.published.generation());
+                for (_, thread) in self.workers.drain(..) {
+                    if thread.join().is_err() {
+                        log::error!("a worker panicked");
+                    }
+                }
+                return Ok(quiet);
+            }
+        }
+    }
+
+    fn timeout(&self) -> Option<Duration> {
+        let now = Instant::now();
+        let job = self.job.as_ref().and_then(|job| job.deadline);
+        // A stopping worker's thread ends a moment after it has told so.
+        let stop = self.stopping.map(|_| now + Duration::from_millis(20));
+        let next = [self.accept_again, job, stop].into_iter().flatten().min();
+        next.map(|at| at.saturating_duration_since(now))
+    }
+
+    fn stop(&mut self, name: &str) {
+        if self.stopping.is_some() {
+            return;
+        }
+        log::info!("{name}: stopping; a second signal exits at once");
+        self.stopping = Some(Instant::now());
+        self.listeners.clear();
+        for (worker, _) in &self.workers {
+            worker.send(Message::Stop);
+        }
+    }
+
+    /// Sends a reply, if somebody waits for it.
+    fn reply(&self, asker: Asker, value: crate::protocol::Value) {
+        if let Some((worker, to)) = asker
+            && let Some((worker, _)) = self.workers.get(worker)
+        {
+            worker.send(Message::EngineReply { to, value });
+        }
+    }
+
+    fn wake_workers(&self) {
+        for (worker, _) in &self.workers {
+            worker.send(Message::Look);
+        }
+    }
+
+    fn drain_timeout(&self) -> Duration {
+        Duration::from_millis(self.shared.server.settings.drain_timeout_ms.load(Ordering::Relaxed))
+    }
+}

@@ -1,0 +1,188 @@
+//! ENGINE: its subcommands, and how their replies look.
+
+use std::path::PathBuf;
+use std::sync::atomic::Ordering;
+
+use super::job::{Job, Options};
+use super::{Asker, Control, Source};
+use crate::command::Error;
+use crate::net::ConnectionId;
+use crate::plugin::Keyspace;
+use crate::plugin::live::Live;
+use crate::protocol::Value;
+
+const HELP: &[&str] = &[
+    "ENGINE <subcommand> [<arg> ...]. Only for clients of this machine. Subcommands are:",
+    "RELOAD [<path>] [OPTS <key>=<value> ...]",
+    "    Replace the live engine by that in the file at <path> (default: the configured one), with its data.",
+    "    Without OPTS: the options last used with an engine of that name.",
+    "ROLLBACK",
+    "    Go back to the engine before this one, with the data as they are now.",
+    "INFO",
+    "    Tell about the live engine, and about a reload under way.",
+    "LIST",
+    "    List the generations of engines, and what became of them.",
+    "HELP",
+    "    Print this help.",
+];
+
+impl Control {
+    /// Carries out an ENGINE command; `args` begin with the subcommand.
+    pub(super) fn engine_command(&mut self, worker: usize, from: ConnectionId, args: &[Vec<u8>]) {
+        let asker = Some((worker, from));
+        let args: Vec<String> = args.iter().map(|arg| String::from_utf8_lossy(arg).into_owned()).collect();
+        let (name, rest) = args.split_first().map_or(("", &[][..]), |(name, rest)| (name.as_str(), rest));
+        let value = match (name.to_ascii_lowercase().as_str(), rest) {
+            ("help", []) => Value::Array(HELP.iter().map(|line| Value::Simple((*line).into())).collect()),
+            ("info", []) => self.info(),
+            ("list", []) => self.list(),
+            ("rollback", []) => return self.rollback(asker),
+            ("reload", rest) => match parse_reload(rest) {
+                Ok((path, options)) => return self.reload(asker, path, options),
+                Err(error) => error.into(),
+            },
+            ("help" | "info" | "list" | "rollback", _) => {
+                Error::arity(&format!("engine|{}", name.to_ascii_lowercase())).into()
+            }
+            _ => Error::text(format!("ERR unknown subcommand '{name}'. Try ENGINE HELP.")).into(),
+        };
+        self.reply(asker, value);
+    }
+
+    fn reload(&mut self, asker: Asker, path: Option<String>, options: Option<Options>) {
+        if self.stopping.is_some() {
+            return self.reply(asker, Value::error("ERR the host is stopping"));
+        }
+        let path = path.map_or_else(|| self.configured.engine.clone(), PathBuf::from);
+        self.request(asker, Source::Path(path), options);
+    }
+
+    fn rollback(&mut self, asker: Asker) {
+        match self.history.previous.clone() {
+            Some((file, options)) => self.request(asker, Source::Kept(file), Some(options)),
+            None => self.reply(asker, Value::error("ERR there is no engine before this one")),
+        }
+    }
+
+    fn info(&self) -> Value {
+        let live = self.shared.published.get();
+        let identity = live.identity();
+        let stats = &self.shared.server.stats;
+        let count = |counter: &std::sync::atomic::AtomicU64| integer(counter.load(Ordering::Relaxed));
+        let words = |words: Vec<&str>| Value::Array(words.into_iter().map(Value::text).collect());
+        let options = live.options.iter().map(|(key, value)| Value::text(format!("{key}={value}"))).collect();
+        let mut pairs = vec![
+            pair("generation", integer(live.generation)),
+            pair("engine", Value::text(&identity.name)),
+            pair("version", Value::text(&identity.version)),
+            pair("path", Value::text(live.file.path().display().to_string())),
+            pair("digest", Value::text(live.file.digest().to_string())),
+            pair("options", Value::Array(options)),
+            pair("capabilities", words(identity.capability_names())),
+            pair("symbols", words(live.symbols())),
+            pair("driven_by", Value::text(live.driver_name())),
+            pair("check", Value::text(&live.check)),
+            pair("batches", count(&stats.batches)),
+            pair("operations", count(&stats.operations)),
+            pair("reloads", count(&stats.reloads)),
+            pair("reloads_refused", count(&stats.reloads_refused)),
+            pair("reload_phase", Value::text(self.reload.phase().name())),
+        ];
+        if let Some(job) = &self.job {
+            pairs.push(pair("reload_of", Value::text(job.source.to_string())));
+            pairs.push(pair("reload_running_ms", integer(job.since.elapsed().as_millis() as u64)));
+        }
+        let before = self.history.generations.iter().rev().nth(1);
+        if let Some(before) = before {
+            pairs.push(pair("previous_generation", integer(before.number)));
+            pairs.push(pair("previous_library", Value::text(&before.state)));
+        }
+        Value::Map(pairs)
+    }
+
+    fn list(&self) -> Value {
+        let one = |generation: &super::job::Generation| {
+            Value::Map(vec![
+                pair("generation", integer(generation.number)),
+                pair("engine", Value::text(&generation.engine)),
+                pair("version", Value::text(&generation.version)),
+                pair("path", Value::text(&generation.path)),
+                pair("digest", Value::text(&generation.digest)),
+                pair("state", Value::text(&generation.state)),
+            ])
+        };
+        Value::Array(self.history.generations.iter().map(one).collect())
+    }
+}
+
+fn pair(name: &str, value: Value) -> (Value, Value) {
+    (Value::text(name), value)
+}
+
+fn integer(number: u64) -> Value {
+    Value::Integer(i64::try_from(number).unwrap_or(i64::MAX))
+}
+
+/// The reply to a reload that has succeeded.
+pub(super) fn accepted(job: &Job, live: &Live, old: &Live, old_verdict: &str) -> Value {
+    let identity = live.identity();
+    let versions = if job.copied.versions { "kept" } else { "new: what is watched counts as changed" };
+    Value::Map(vec![
+        pair("generation", integer(live.generation)),
+        pair("engine", Value::text(&identity.name)),
+        pair("version", Value::text(&identity.version)),
+        pair("check", Value::text(&live.check)),
+        pair("handoff", Value::text("copy: all entries, with their expiry; writes were held back meanwhile")),
+        pair("versions", Value::text(versions)),
+        pair("entries", integer(job.copied.entries)),
+        pair("bytes", integer(job.copied.bytes)),
+        pair("writes_held_ms", integer(job.held.as_millis() as u64)),
+        pair("took_ms", integer(job.since.elapsed().as_millis() as u64)),
+        pair("previous_generation", integer(old.generation)),
+        pair("previous_library", Value::text(old_verdict)),
+    ])
+}
+
+/// `[path] [OPTS key=value …]`
+fn parse_reload(args: &[String]) -> Result<(Option<String>, Option<Options>), Error> {
+    let is_opts = |arg: &String| arg.eq_ignore_ascii_case("opts");
+    let (path, rest) = match args.split_first() {
+        Some((first, rest)) if !is_opts(first) => (Some(first.clone()), rest),
+        _ => (None, args),
+    };
+    let Some((opts, pairs)) = rest.split_first() else { return Ok((path, None)) };
+    if !is_opts(opts) {
+        return Err(Error::SYNTAX);
+    }
+    let options = pairs.iter().map(|pair| parse_option(pair)).collect::<Result<_, _>>()?;
+    Ok((path, Some(options)))
+}
+
+/// `key=value`
+fn parse_option(text: &str) -> Result<(String, String), Error> {
+    match text.split_once('=') {
+        Some((key, value)) if !key.is_empty() => Ok((key.to_owned(), value.to_owned())),
+        _ => Err(Error::text(format!("ERR option '{text}' is not of the form key=value"))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reload_takes_a_path_and_options_or_neither() {
+        let parse = |text: &str| {
+            let args: Vec<String> = text.split_whitespace().map(str::to_owned).collect();
+            parse_reload(&args)
+        };
+        let option = |key: &str, value: &str| (key.to_owned(), value.to_owned());
+        assert_eq!(parse(""), Ok((None, None)));
+        assert_eq!(parse("/a.so"), Ok((Some("/a.so".to_owned()), None)));
+        assert_eq!(parse("opts"), Ok((None, Some(vec![]))));
+        let both = Ok((Some("a".to_owned()), Some(vec![option("x", "1"), option("y", "=")])));
+        assert_eq!(parse("a OPTS x=1 y=="), both);
+        assert_eq!(parse("a b"), Err(Error::SYNTAX));
+        assert!(parse("OPTS =1").is_err() && parse("OPTS x").is_err());
+    }
+}

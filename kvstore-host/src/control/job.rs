@@ -1,0 +1,372 @@
+//! Job: one reload under way: carries out the actions of the state machine, and feeds it what came of them.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use super::{Asker, Control, ControlMessage, engine_command};
+use crate::plugin::Keyspace;
+use crate::plugin::copy::{Copied, CopyError, copy};
+use crate::plugin::file::EngineFile;
+use crate::plugin::lifecycle::{Retired, Source, retire};
+use crate::plugin::live::{Candidate, Live};
+use crate::plugin::reload::{Action, Event, Phase};
+use crate::protocol::Value;
+use crate::server::add;
+
+/// Options of an engine.
+pub(super) type Options = Vec<(String, String)>;
+
+/// What a thread of a job has done.
+pub(super) enum Done {
+    Checked(Result<Candidate, String>),
+    Opened(Result<Arc<Live>, String>),
+    Copied(Result<Copied, CopyError>),
+    Retired(Retired),
+}
+
+/// One reload.
+pub(super) struct Job {
+    pub(super) number: u64,
+    pub(super) asker: Asker,
+    pub(super) source: Source,
+    pub(super) deadline: Option<Instant>,
+    pub(super) since: Instant,
+    options: Option<Options>,
+    candidate: Option<Candidate>,
+    live: Option<Arc<Live>>,
+    old: Option<Arc<Live>>,
+    held_since: Option<Instant>,
+    /// How long writes were held back.
+    pub(super) held: Duration,
+    pub(super) copied: Copied,
+    /// Why it is refused.
+    problem: String,
+    /// What became of the old engine.
+    old_verdict: String,
+}
+
+/// One generation, as `ENGINE LIST` tells it.
+#[derive(Clone, Debug)]
+pub(super) struct Generation {
+    pub(super) number: u64,
+    pub(super) engine: String,
+    pub(super) version: String,
+    pub(super) path: String,
+    pub(super) digest: String,
+    /// `live`, or what became of it.
+    pub(super) state: String,
+}
+
+impl Generation {
+    fn of(live: &Live) -> Self {
+        let identity = live.identity();
+        Self {
+            number: live.generation,
+            engine: identity.name.clone(),
+            version: identity.version.clone(),
+            path: live.file.path().display().to_string(),
+            digest: live.file.digest().to_string(),
+            state: "live".to_owned(),
+        }
+    }
+}
+
+/// What was live before.
+pub(super) struct History {
+    pub(super) generations: VecDeque<Generation>,
+    /// What a rollback goes back to.
+    pub(super) previous: Option<(Arc<EngineFile>, Options)>,
+    /// The options last used with an engine of this name.
+    options: BTreeMap<String, Options>,
+}
+
+/// Generations that `ENGINE LIST` remembers.
+const GENERATIONS_MAX: usize = 64;
+
+impl History {
+    pub(super) fn new(live: &Live) -> Self {
+        let options = BTreeMap::from([(live.identity().name.clone(), live.options.clone())]);
+        Self { generations: VecDeque::from([Generation::of(live)]), previous: None, options }
+    }
+
+    fn published(&mut self, live: &Live, old: &Live) {
+        self.options.insert(live.identity().name.clone(), live.options.clone());
+        self.previous = Some((Arc::clone(&old.file), old.options.clone()));
+        self.set_state(old.generation, "draining");
+        self.generations.push_back(Generation::of(live));
+        if self.generations.len() > GENERATIONS_MAX {
+            self.generations.pop_front();
+        }
+    }
+
+    fn set_state(&mut self, generation: u64, state: &str) {
+        if let Some(found) = self.generations.iter_mut().find(|found| found.number == generation) {
+            state.clone_into(&mut found.state);
+        }
+    }
+}
+
+impl Control {
+    /// Asks for a reload. Without options, those last used with that engine's name.
+    pub(super) fn request(&mut self, asker: Asker, source: Source, options: Option<Options>) {
+        if self.job.is_none() {
+            self.last_job += 1;
+            self.job = Some(Job {
+                number: self.last_job,
+                asker,
+                source,
+                deadline: None,
+                since: Instant::now(),
+                options,
+                candidate: None,
+                live: None,
+                old: None,
+                held_since: None,
+                held: Duration::ZERO,
+                copied: Copied::default(),
+                problem: String::new(),
+                old_verdict: String::new(),
+            });
+        } else {
+            let text = format!("BUSY a reload is under way (phase: {})", self.reload.phase().name());
+            log::warn!("reload of {source} refused: {text}");
+            self.reply(asker, Value::error(text));
+        }
+        self.event(Event::Requested);
+    }
+
+    /// Takes what a thread of a job has done.
+    pub(super) fn done(&mut self, number: u64, done: Done) {
+        let Some(job) = self.job.as_mut().filter(|job| job.number == number) else {
+            return self.too_late(done);
+        };
+        let event = match done {
+            Done::Checked(Ok(candidate)) => {
+                job.candidate = Some(candidate);
+                Event::Succeeded
+            }
+            Done::Opened(Ok(live)) => {
+                job.live = Some(live);
+                Event::Succeeded
+            }
+            Done::Copied(Ok(copied)) => {
+                job.copied = copied;
+                Event::Succeeded
+            }
+            Done::Retired(retired) => {
+                job.old_verdict = retired.verdict.to_string();
+                if let Some(error) = retired.close_error {
+                    job.old_verdict = format!("{}; kv_close failed: {error}", job.old_verdict);
+                }
+                Event::Succeeded
+            }
+            Done::Checked(Err(problem)) | Done::Opened(Err(problem)) => {
+                job.problem = problem;
+                Event::Failed
+            }
+            Done::Copied(Err(error)) => {
+                job.problem = error.to_string();
+                Event::Failed
+            }
+        };
+        self.event(event);
+    }
+
+    /// A step ended after its job was given up.
+    fn too_late(&self, done: Done) {
+        if let Done::Opened(Ok(live)) = done {
+            log::warn!("{live:?} was opened after it was given up; it is closed again");
+            drop_candidate(live);
+        }
+    }
+
+    /// Sees whether the job can go on: workers have moved, or time has passed.
+    pub(super) fn look(&mut self) {
+        let Some(job) = &self.job else { return };
+        let published = &self.shared.published;
+        let reached = match self.reload.phase() {
+            Phase::Hold => published.all_held(job.number),
+            Phase::Drain => job.live.as_ref().is_some_and(|live| published.all_passed(live.generation)),
+            _ => false,
+        };
+        if reached {
+            self.event(Event::Succeeded);
+        } else if self.reload.has_timeout() && job.deadline.is_some_and(|at| at <= Instant::now()) {
+            self.event(Event::TimedOut);
+        }
+    }
+
+    fn event(&mut self, event: Event) {
+        let phase = self.reload.phase();
+        let actions = self.reload.on(event);
+        if event == Event::TimedOut
+            && let Some(job) = &mut self.job
+        {
+            job.problem = match phase {
+                Phase::Open => {
+                    "kv_open does not return; it was given up, and its thread is left behind".to_owned()
+                }
+                _ => "writes under way did not end in time".to_owned(),
+            };
+            job.old_verdict = match phase {
+                Phase::Drain => "kept: calls on it do not end".to_owned(),
+                _ => "kept: its kv_close does not return".to_owned(),
+            };
+        }
+        for action in actions {
+            self.act(*action);
+        }
+        let timeout = match self.reload.phase() {
+            Phase::Hold | Phase::Drain => self.drain_timeout(),
+            _ => self.configured.open_timeout,
+        };
+        if self.reload.phase() != phase
+            && let Some(job) = &mut self.job
+        {
+            job.deadline = self.reload.has_timeout().then(|| Instant::now() + timeout);
+            log::debug!("reload of {}: {}", job.source, self.reload.phase().name());
+        }
+        if self.reload.phase() == Phase::Idle {
+            self.job = None;
+        } else if self.reload.phase() != phase {
+            // What the new phase waits for may have come already.
+            self.look();
+        }
+    }
+
+    fn act(&mut self, action: Action) {
+        match action {
+            Action::Check => self.check(),
+            Action::Open => self.open(),
+            Action::HoldWrites => {
+                let Some(job) = &mut self.job else { return };
+                job.held_since = Some(Instant::now());
+                self.shared.published.hold_writes(job.number);
+                self.wake_workers();
+            }
+            Action::Copy => self.copy(),
+            Action::Publish => self.publish(),
+            Action::ReleaseWrites => {
+                self.shared.published.release_writes();
+                self.wake_workers();
+                if let Some(job) = &mut self.job {
+                    job.held = job.held_since.take().map_or(Duration::ZERO, |since| since.elapsed());
+                }
+            }
+            Action::DropCandidate => {
+                if let Some(live) = self.job.as_mut().and_then(|job| job.live.take()) {
+                    drop_candidate(live);
+                }
+            }
+            // Its thread holds it, and hands it to `too_late` if it ever returns.
+            Action::AbandonCandidate => {}
+            Action::Retire => self.retire(),
+            Action::AbandonOld | Action::Accept => self.settle_old(action),
+            Action::Refuse => self.refuse(),
+            // Answered where it was asked for.
+            Action::RefuseBusy => {}
+        }
+    }
+
+    /// Runs a blocking step on a thread made for it.
+    fn on_thread(&self, name: &str, run: impl FnOnce() -> Done + Send + 'static) {
+        let (handle, job) = (self.seed.handle(), self.last_job);
+        let run = move || handle.send(ControlMessage::Done { job, done: run() });
+        if let Err(error) = thread::Builder::new().name(name.to_owned()).spawn(run) {
+            log::error!("cannot start a thread to {name} the engine: {error}");
+        }
+    }
+
+    fn check(&self) {
+        let Some(job) = &self.job else { return };
+        let (nursery, source) = (Arc::clone(&self.nursery), job.source.clone());
+        self.on_thread("check", move || Done::Checked(nursery.prepare(&source, Vec::new())));
+    }
+
+    fn open(&mut self) {
+        let Some(mut candidate) = self.job.as_mut().and_then(|job| job.candidate.take()) else { return };
+        let name = &candidate.file.identity().name;
+        let given = self.job.as_mut().and_then(|job| job.options.take());
+        candidate.options = given.or_else(|| self.history.options.get(name).cloned()).unwrap_or_default();
+        let (nursery, server) = (Arc::clone(&self.nursery), Arc::clone(&self.shared.server));
+        let generation = self.shared.published.generation() + 1;
+        self.on_thread("open", move || Done::Opened(nursery.open(candidate, generation, &server)));
+    }
+
+    fn copy(&self) {
+        let Some(live) = self.job.as_ref().and_then(|job| job.live.clone()) else { return };
+        let old = self.shared.published.get();
+        self.on_thread("copy", move || Done::Copied(copy(&old, &live, |_| ())));
+    }
+
+    fn publish(&mut self) {
+        let Some(job) = &mut self.job else { return };
+        let Some(live) = job.live.clone() else { return };
+        let old = self.shared.published.get();
+        if job.copied.versions {
+            live.keep_versions_of(&old);
+        }
+        self.shared.published.replace(Arc::clone(&live));
+        self.history.published(&live, &old);
+        job.old = Some(old);
+    }
+
+    fn retire(&self) {
+        let Some(old) = self.job.as_ref().and_then(|job| job.old.clone()) else { return };
+        self.shared.published.forget_previous();
+        self.on_thread("retire", move || {
+            // SAFETY: every worker has passed the cutover, and no batch of this generation is under way; nobody can
+            // pin it any more.
+            Done::Retired(unsafe { retire(&old) })
+        });
+    }
+
+    /// Notes what became of the old engine, and tells whoever asked.
+    fn settle_old(&mut self, action: Action) {
+        let Some(job) = &self.job else { return };
+        let (Some(live), Some(old)) = (&job.live, &job.old) else { return };
+        self.history.set_state(old.generation, &job.old_verdict);
+        if action == Action::AbandonOld {
+            log::error!("generation {} is {}", old.generation, job.old_verdict);
+            return;
+        }
+        add(&self.shared.server.stats.reloads, 1);
+        log::info!(
+            "reload done: generation {} is {} {} from {}; {} entries copied, writes held back for {:?}; generation {}: {}",
+            live.generation,
+            live.identity().name,
+            live.identity().version,
+            job.source,
+            job.copied.entries,
+            job.held,
+            old.generation,
+            job.old_verdict,
+        );
+        self.reply(job.asker, engine_command::accepted(job, live, old, &job.old_verdict));
+    }
+
+    fn refuse(&mut self) {
+        let Some(job) = &self.job else { return };
+        add(&self.shared.server.stats.reloads_refused, 1);
+        log::error!(
+            "reload refused, generation {} serves on: {}",
+            self.shared.published.generation(),
+            job.problem
+        );
+        self.reply(job.asker, Value::error(format!("ERR reload refused: {}", job.problem)));
+    }
+}
+
+/// Closes and unloads an engine that was never live.
+fn drop_candidate(live: Arc<Live>) {
+    let close = move || {
+        // SAFETY: it was never published, and the copier, which used it, has ended.
+        let retired = unsafe { retire(&live) };
+        log::info!("the candidate {live:?} is closed, its library is {}", retired.verdict);
+    };
+    if let Err(error) = thread::Builder::new().name("drop".to_owned()).spawn(close) {
+        log::error!("cannot start a thread to close the candidate: {error}");
+    }
+}

@@ -1,0 +1,232 @@
+//! Connection: one client's socket, its bytes in both directions, and where it stands.
+
+use std::io::{self, Read, Write};
+use std::time::Instant;
+
+use super::socket::Socket;
+use crate::command::Session;
+use crate::command::pipeline::{Pending, Pipeline};
+use crate::plugin::Storage;
+use crate::protocol::{Encoder, Limits, Parsed, Parser, ProtocolError, Reply};
+
+/// Replies that may wait for a client before it is served no further, in bytes.
+const OUTPUT_LEN_MAX: usize = 1 << 20;
+/// Bytes read from one client before the others have their turn.
+const READ_LEN_MAX: usize = 256 << 10;
+/// Requests that are taken from the bytes at a time.
+const REQUESTS_MAX: usize = 1024;
+/// Buffers up to this size are kept for the next requests.
+const KEPT_LEN_MAX: usize = 256 << 10;
+
+/// What a connection waits for, beside its client.
+pub(super) enum Waiting {
+    /// Nothing.
+    No,
+    /// Work under way in the engine or the pool.
+    Work {
+        /// How to reply; `None` for a look at the whole keyspace, which brings its reply along.
+        pending: Option<Pending>,
+        /// On which generation.
+        generation: u64,
+        /// Whether it can change an entry.
+        writes: bool,
+    },
+    /// The control thread's answer.
+    Control,
+    /// The end of a hold.
+    Hold,
+}
+
+/// Why a connection ends.
+#[derive(Debug)]
+pub(super) enum End {
+    /// The client closed it, or asked to.
+    Client,
+    /// It broke the protocol; it has been told.
+    Protocol(ProtocolError),
+    /// The socket failed.
+    Io(io::Error),
+    /// It was late: what with.
+    Stalled(String),
+}
+
+/// One client.
+pub(super) struct Connection {
+    pub(super) socket: Socket,
+    pub(super) session: Session,
+    pub(super) pipeline: Pipeline,
+    pub(super) waiting: Waiting,
+    /// The socket may have more bytes.
+    pub(super) readable: bool,
+    /// When the client last sent something.
+    pub(super) active: Instant,
+    /// Since when replies wait that the client does not take.
+    pub(super) stalled: Option<Instant>,
+    input: Vec<u8>,
+    parser: Parser,
+    pub(super) output: Vec<u8>,
+    written: usize,
+    /// The client will send nothing more, or nothing more is wanted of it.
+    ended: Option<End>,
+}
+
+impl Connection {
+    pub(super) fn new(socket: Socket, session: Session, now: Instant) -> Self {
+        Self {
+            socket,
+            session,
+            pipeline: Pipeline::default(),
+            waiting: Waiting::No,
+            readable: true,
+            active: now,
+            stalled: None,
+            input: Vec::new(),
+            parser: Parser::new(),
+            output: Vec::new(),
+            written: 0,
+            ended: None,
+        }
+    }
+
+    /// Reads what there is, within bounds, through `scratch`. Answers how much.
+    pub(super) fn read(&mut self, scratch: &mut [u8]) -> usize {
+        let mut total = 0;
+        while self.readable && self.ended.is_none() && total < READ_LEN_MAX {
+            match self.socket.read(scratch) {
+                Ok(0) => self.ended = Some(End::Client),
+                Ok(read) => {
+                    total += read;
+                    self.input.extend_from_slice(scratch.get(..read).unwrap_or_default());
+                    // A short read has emptied the socket; epoll tells of what comes after it.
+                    self.readable = read == scratch.len();
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.readable = false,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => self.ended = Some(End::Io(error)),
+            }
+        }
+        total
+    }
+
+    /// Whether it can be read from: not while its replies pile up or its requests wait.
+    pub(super) fn wants_input(&self) -> bool {
+        self.readable
+            && self.ended.is_none()
+            && self.pipeline.is_empty()
+            && matches!(self.waiting, Waiting::No)
+            && !self.session.closing
+            && self.output_len() < OUTPUT_LEN_MAX
+    }
+
+    /// Whether its requests can be carried out now.
+    pub(super) fn is_free(&self) -> bool {
+        matches!(self.waiting, Waiting::No) && self.output_len() < OUTPUT_LEN_MAX && !self.broken()
+    }
+
+    /// Finds the next requests in what was read. False: there is no complete one.
+    pub(super) fn parse(&mut self, limits: &Limits) -> bool {
+        if self.session.closing {
+            return false;
+        }
+        let Storage { buffer: spare, mut requests } = self.pipeline.reclaim();
+        requests.clear();
+        let mut start = 0;
+        while requests.len() < REQUESTS_MAX && start < self.input.len() {
+            match self.parser.parse(&self.input, start, limits, &mut requests) {
+                Ok(Parsed::Request { consumed } | Parsed::Empty { consumed }) => start += consumed,
+                Ok(Parsed::Incomplete { .. }) => break,
+                Err(error) => {
+                    // What came before it is answered first.
+                    self.ended = Some(End::Protocol(error));
+                    break;
+                }
+            }
+        }
+        let mut rest = recycled(spare);
+        if start < self.input.len() && !matches!(self.ended, Some(End::Protocol(_))) {
+            rest.extend_from_slice(self.input.get(start..).unwrap_or_default());
+        }
+        let found = !requests.is_empty();
+        if found || start > 0 {
+            let buffer = std::mem::replace(&mut self.input, rest);
+            self.pipeline.give(Storage { buffer, requests });
+        } else {
+            self.pipeline.give(Storage { buffer: rest, requests });
+        }
+        found
+    }
+
+    fn output_len(&self) -> usize {
+        self.output.len() - self.written
+    }
+
+    /// Tells the client of a protocol error, once all before it is answered.
+    pub(super) fn tell_protocol_error(&mut self) {
+        if let Some(End::Protocol(error)) = &self.ended
+            && !self.session.closing
+        {
+            self.session.closing = true;
+            if error.is_answered() {
+                let text = format!("ERR {error}");
+                Encoder::new(&mut self.output, self.session.protocol).error(&text);
+            }
+        }
+    }
+
+    /// Writes what the socket takes. Answers how much.
+    pub(super) fn write(&mut self, now: Instant) -> usize {
+        let mut total = 0;
+        while self.output_len() > 0 && !self.broken() {
+            match self.socket.write(self.output.get(self.written..).unwrap_or_default()) {
+                Ok(written) => {
+                    self.written += written;
+                    total += written;
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => self.ended = Some(End::Io(error)),
+            }
+        }
+        if self.output_len() == 0 {
+            self.output = recycled(std::mem::take(&mut self.output));
+            self.written = 0;
+            self.stalled = None;
+        } else if total > 0 || self.stalled.is_none() {
+            self.stalled = Some(now);
+        }
+        total
+    }
+
+    /// Whether it can go on without its socket: there are requests, and it was only its turn that ended.
+    pub(super) fn has_more(&self) -> bool {
+        self.is_free() && !self.pipeline.is_empty() && !self.session.closing
+    }
+
+    /// Reads nothing more: the server stops.
+    pub(super) fn end_input(&mut self) {
+        self.ended.get_or_insert(End::Client);
+    }
+
+    fn broken(&self) -> bool {
+        matches!(self.ended, Some(End::Io(_)))
+    }
+
+    /// Why it is over, if it is: everything answered and written, or nothing more possible.
+    pub(super) fn over(&mut self) -> Option<End> {
+        let idle = matches!(self.waiting, Waiting::No);
+        if matches!(self.waiting, Waiting::Work { .. }) || !(self.broken() || self.output_len() == 0) {
+            return None;
+        }
+        let done = idle && (self.session.closing || (self.ended.is_some() && self.pipeline.is_empty()));
+        if self.broken() || done { Some(self.ended.take().unwrap_or(End::Client)) } else { None }
+    }
+}
+
+/// An empty buffer, with the memory of this one unless that is a lot.
+fn recycled(mut buffer: Vec<u8>) -> Vec<u8> {
+    if buffer.capacity() > KEPT_LEN_MAX {
+        return Vec::new();
+    }
+    buffer.clear();
+    buffer
+}

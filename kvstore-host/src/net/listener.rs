@@ -1,0 +1,122 @@
+//! Listener: a bound address, TCP or Unix.
+
+use std::fs;
+use std::io;
+use std::net::SocketAddr;
+use std::os::unix::fs::{FileTypeExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+use mio::net::{TcpListener, UnixListener, UnixStream};
+use mio::{Interest, Registry, Token};
+
+use super::socket::Socket;
+
+/// A bound address.
+#[derive(Debug)]
+pub enum Listener {
+    /// TCP.
+    Tcp {
+        /// The listener.
+        listener: TcpListener,
+        /// Where it is bound.
+        address: SocketAddr,
+    },
+    /// A Unix socket, whose file goes with the listener.
+    Unix {
+        /// The listener.
+        listener: UnixListener,
+        /// Its path.
+        path: PathBuf,
+    },
+}
+
+impl Listener {
+    /// Binds a TCP address.
+    ///
+    /// # Errors
+    /// It is in use, or not one of this machine.
+    pub fn tcp(address: SocketAddr) -> io::Result<Self> {
+        let listener = TcpListener::bind(address)?;
+        let address = listener.local_addr()?;
+        Ok(Self::Tcp { listener, address })
+    }
+
+    /// Binds a Unix socket with these permissions. A socket that nobody listens on any more is replaced.
+    ///
+    /// # Errors
+    /// Somebody listens on it, or there is something else at that path, or the directory cannot be written.
+    pub fn unix(path: &Path, mode: u32) -> io::Result<Self> {
+        if let Ok(found) = fs::symlink_metadata(path) {
+            if !found.file_type().is_socket() {
+                let text = "there is a file at this path that is no socket";
+                return Err(io::Error::new(io::ErrorKind::AlreadyExists, text));
+            }
+            if std::os::unix::net::UnixStream::connect(path).is_ok() {
+                return Err(io::Error::new(
+                    io::ErrorKind::AddrInUse,
+                    "another server listens on this socket",
+                ));
+            }
+            fs::remove_file(path)?;
+        }
+        // Nobody can connect before the mode is set: the umask takes all permissions of others away at first.
+        // SAFETY: umask has no preconditions; it is per process, and set back at once, before workers start.
+        let umask = unsafe { libc::umask(0o177) };
+        let bound = UnixListener::bind(path);
+        // SAFETY: as above.
+        unsafe { libc::umask(umask) };
+        let listener = bound?;
+        fs::set_permissions(path, fs::Permissions::from_mode(mode))?;
+        Ok(Self::Unix { listener, path: path.to_owned() })
+    }
+
+    /// Adds the listener to an event loop.
+    ///
+    /// # Errors
+    /// From `epoll_ctl`.
+    pub fn register(&mut self, registry: &Registry, token: Token) -> io::Result<()> {
+        match self {
+            Self::Tcp { listener, .. } => registry.register(listener, token, Interest::READABLE),
+            Self::Unix { listener, .. } => registry.register(listener, token, Interest::READABLE),
+        }
+    }
+
+    /// Accepts a client.
+    ///
+    /// # Errors
+    /// `WouldBlock` when there is none; `EMFILE` and the like when the system has no room.
+    pub fn accept(&self) -> io::Result<Socket> {
+        match self {
+            Self::Tcp { listener, .. } => {
+                let (stream, peer) = listener.accept()?;
+                // Replies are written whole, so waiting for more only adds delay.
+                stream.set_nodelay(true)?;
+                let local = stream.local_addr()?.to_string();
+                Ok(Socket::Tcp { stream, peer, local })
+            }
+            Self::Unix { listener, path } => {
+                let (stream, _): (UnixStream, _) = listener.accept()?;
+                Ok(Socket::Unix { stream, path: path.display().to_string() })
+            }
+        }
+    }
+}
+
+impl std::fmt::Display for Listener {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Tcp { address, .. } => write!(f, "{address}"),
+            Self::Unix { path, .. } => write!(f, "unix:{}", path.display()),
+        }
+    }
+}
+
+impl Drop for Listener {
+    fn drop(&mut self) {
+        if let Self::Unix { path, .. } = self
+            && let Err(error) = fs::remove_file(&*path)
+        {
+            log::warn!("cannot remove the socket {}: {error}", path.display());
+        }
+    }
+}

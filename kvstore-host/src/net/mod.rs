@@ -1,0 +1,103 @@
+//! Net: sockets and event loops. One worker per thread, each with its own epoll and its own connections.
+
+mod connection;
+pub mod listener;
+mod slab;
+pub mod socket;
+pub mod worker;
+
+use std::sync::Arc;
+
+use crossbeam::channel::Sender;
+use mio::Waker;
+
+use crate::control::ControlHandle;
+use crate::plugin::Landed;
+use crate::plugin::pool::Pool;
+use crate::plugin::published::Published;
+use crate::protocol::{Limits, Value};
+use crate::server::Server;
+use socket::Socket;
+
+/// What all workers use together.
+pub struct Shared {
+    /// Settings, counters, clock, clients.
+    pub server: Arc<Server>,
+    /// The live engine.
+    pub published: Published,
+    /// Threads for calls that may block.
+    pub pool: Pool,
+    /// The control thread.
+    pub control: ControlHandle,
+    /// What a client may send.
+    pub limits: Limits,
+}
+
+/// Names a connection of a worker: its place, and the client's number, since places are used again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ConnectionId {
+    /// Its place among the worker's connections.
+    pub place: usize,
+    /// The client's number.
+    pub client: u64,
+}
+
+/// What a worker is told by other threads.
+pub enum Message {
+    /// A new client.
+    Connect(Socket),
+    /// A flight has landed.
+    Landed {
+        /// Which connection it is for.
+        ticket: u64,
+        /// What landed.
+        landed: Landed,
+    },
+    /// A job of the pool is done.
+    PoolDone {
+        /// Which connection it is for.
+        ticket: u64,
+        /// What came of it.
+        done: worker::PoolDone,
+    },
+    /// The reply to an ENGINE command.
+    EngineReply {
+        /// Whose it is.
+        to: ConnectionId,
+        /// What it is.
+        value: Value,
+    },
+    /// Something changed about the engine or the hold: look.
+    Look,
+    /// Finish what was received, and end.
+    Stop,
+}
+
+/// How other threads reach a worker.
+#[derive(Clone)]
+pub struct WorkerHandle {
+    messages: Sender<Message>,
+    waker: Arc<Waker>,
+}
+
+impl WorkerHandle {
+    /// A handle that sends into this channel and wakes this loop.
+    pub fn new(messages: Sender<Message>, waker: Arc<Waker>) -> Self {
+        Self { messages, waker }
+    }
+
+    /// Tells the worker something and wakes it.
+    pub fn send(&self, message: Message) {
+        // A worker that has ended needs to be told nothing.
+        let _ = self.messages.send(message);
+        if let Err(error) = self.waker.wake() {
+            log::error!("cannot wake a worker: {error}");
+        }
+    }
+}
+
+impl crate::plugin::Home for WorkerHandle {
+    fn landed(&self, ticket: u64, landed: Landed) {
+        self.send(Message::Landed { ticket, landed });
+    }
+}

@@ -1,0 +1,100 @@
+//! Socket: a client's stream, TCP or Unix.
+
+use std::io::{self, Read, Write};
+use std::net::SocketAddr;
+
+use mio::event::Source;
+use mio::net::{TcpStream, UnixStream};
+use mio::{Interest, Registry, Token};
+
+/// A client's stream.
+#[derive(Debug)]
+pub enum Socket {
+    /// From a TCP listener.
+    Tcp {
+        /// The stream.
+        stream: TcpStream,
+        /// Where the client is.
+        peer: SocketAddr,
+        /// Where it connected to.
+        local: String,
+    },
+    /// From a Unix listener.
+    Unix {
+        /// The stream.
+        stream: UnixStream,
+        /// Path of the listener.
+        path: String,
+    },
+}
+
+impl Socket {
+    /// The client's address, as `CLIENT LIST` has it.
+    pub fn peer(&self) -> String {
+        match self {
+            Self::Tcp { peer, .. } => peer.to_string(),
+            Self::Unix { path, .. } => format!("{path}:0"),
+        }
+    }
+
+    /// The address it connected to.
+    pub fn local(&self) -> String {
+        match self {
+            Self::Tcp { local, .. } => local.clone(),
+            Self::Unix { path, .. } => format!("{path}:0"),
+        }
+    }
+
+    /// Whether the client is on this machine.
+    pub fn is_local(&self) -> bool {
+        match self {
+            Self::Tcp { peer, .. } => peer.ip().to_canonical().is_loopback(),
+            Self::Unix { .. } => true,
+        }
+    }
+
+    fn source(&mut self) -> &mut dyn Source {
+        match self {
+            Self::Tcp { stream, .. } => stream,
+            Self::Unix { stream, .. } => stream,
+        }
+    }
+
+    /// Adds the socket to an event loop.
+    ///
+    /// # Errors
+    /// From `epoll_ctl`.
+    pub fn register(&mut self, registry: &Registry, token: Token) -> io::Result<()> {
+        self.source().register(registry, token, Interest::READABLE | Interest::WRITABLE)
+    }
+
+    /// Removes the socket from an event loop.
+    ///
+    /// # Errors
+    /// From `epoll_ctl`.
+    pub fn deregister(&mut self, registry: &Registry) -> io::Result<()> {
+        self.source().deregister(registry)
+    }
+}
+
+impl Read for Socket {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        match self {
+            Self::Tcp { stream, .. } => stream.read(buffer),
+            Self::Unix { stream, .. } => stream.read(buffer),
+        }
+    }
+}
+
+impl Write for Socket {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match self {
+            Self::Tcp { stream, .. } => stream.write(bytes),
+            Self::Unix { stream, .. } => stream.write(bytes),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}

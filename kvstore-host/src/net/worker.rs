@@ -1,0 +1,477 @@
+//! Worker: one event loop with its connections. Reads, lets requests be carried out, writes; waits for nothing else.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use crossbeam::channel::{Receiver, unbounded};
+use mio::{Events, Poll, Token, Waker};
+
+use super::connection::{Connection, End, Waiting};
+use super::slab::Slab;
+use super::socket::Socket;
+use super::{ConnectionId, Message, Shared, WorkerHandle};
+use crate::command::Session;
+use crate::command::pipeline::{Step, finish, finish_alone};
+use crate::plugin::live::{Execution, Live};
+use crate::plugin::{Home, Landed, Outcomes, Work, published};
+use crate::protocol::Value;
+use crate::server::{ClientInfo, add};
+
+/// The token of a worker's waker; connections have their place as token.
+const WAKER: Token = Token(usize::MAX);
+/// Bytes read with one call.
+const SCRATCH_LEN: usize = 64 << 10;
+/// How long a stopping worker waits for what is under way and for clients that do not take their replies.
+const STOP_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// What the pool did for a connection.
+pub enum PoolDone {
+    /// Work, carried out.
+    Work(Work, Outcomes),
+    /// The reply of a command about the whole keyspace.
+    Value(Value),
+}
+
+/// One worker.
+pub struct Worker {
+    index: usize,
+    shared: Arc<Shared>,
+    poll: Poll,
+    messages: Receiver<Message>,
+    handle: WorkerHandle,
+    home: Arc<dyn Home>,
+    connections: Slab<Connection>,
+    /// Connections with more to read than their turn allowed.
+    again: Vec<usize>,
+    /// Connections that wait for the end of a hold.
+    held: Vec<ConnectionId>,
+    /// Batches under way: generation, how many, how many of them write.
+    under_way: Vec<(u64, usize, usize)>,
+    scratch: Vec<u8>,
+    stopping: Option<Instant>,
+    now: Instant,
+}
+
+/// A worker that is not running yet: how others reach it, and what becomes the worker.
+pub struct Seed {
+    poll: Poll,
+    messages: Receiver<Message>,
+    handle: WorkerHandle,
+}
+
+impl Seed {
+    /// Makes the event loop of a worker to be.
+    ///
+    /// # Errors
+    /// The system has no more descriptors.
+    pub fn new() -> io::Result<Self> {
+        let poll = Poll::new()?;
+        let waker = Arc::new(Waker::new(poll.registry(), WAKER)?);
+        let (sender, messages) = unbounded();
+        Ok(Self { poll, messages, handle: WorkerHandle::new(sender, waker) })
+    }
+
+    /// How others reach the worker.
+    pub fn handle(&self) -> WorkerHandle {
+        self.handle.clone()
+    }
+
+    /// Becomes worker number `index`.
+    pub fn grow(self, index: usize, shared: Arc<Shared>) -> Worker {
+        let Self { poll, messages, handle } = self;
+        Worker {
+            index,
+            shared,
+            poll,
+            messages,
+            home: Arc::new(handle.clone()),
+            handle,
+            connections: Slab::new(),
+            again: Vec::new(),
+            held: Vec::new(),
+            under_way: Vec::new(),
+            scratch: vec![0; SCRATCH_LEN],
+            stopping: None,
+            now: Instant::now(),
+        }
+    }
+}
+
+impl Worker {
+    /// Serves until it is told to stop.
+    pub fn run(mut self) {
+        let mut events = Events::with_capacity(1024);
+        loop {
+            if let Err(error) = self.poll.poll(&mut events, self.timeout()) {
+                if error.kind() != io::ErrorKind::Interrupted {
+                    log::error!("worker {}: epoll failed: {error}", self.index);
+                }
+                continue;
+            }
+            self.now = Instant::now();
+            self.look();
+            for event in &events {
+                if event.token() == WAKER {
+                    continue;
+                }
+                let place = event.token().0;
+                if event.is_readable()
+                    && let Some(connection) = self.connections.get_mut(place)
+                {
+                    connection.readable = true;
+                }
+                self.drive(place);
+            }
+            for place in std::mem::take(&mut self.again) {
+                self.drive(place);
+            }
+            while let Ok(message) = self.messages.try_recv() {
+                self.take(message);
+            }
+            self.look();
+            self.close_late_ones();
+            if self.stopping.is_some() && self.connections.taken().is_empty() {
+                break;
+            }
+        }
+        // From here on this worker holds nobody up.
+        if let Some(marks) = self.shared.published.marks(self.index) {
+            marks.seen.store(u64::MAX, Ordering::Release);
+            marks.held.store(u64::MAX, Ordering::Release);
+        }
+        self.shared.control.look();
+    }
+
+    fn timeout(&self) -> Option<Duration> {
+        if !self.again.is_empty() {
+            return Some(Duration::ZERO);
+        }
+        let settings = &self.shared.server.settings;
+        let ticks =
+            self.stopping.is_some() || settings.idle_timeout_s.load(Ordering::Relaxed) != 0 || self.stalls();
+        ticks.then_some(Duration::from_millis(500))
+    }
+
+    fn stalls(&self) -> bool {
+        self.connections.iter().any(|connection| connection.stalled.is_some())
+    }
+
+    /// The point between two batches: notes which engine and which hold this worker has seen.
+    fn look(&mut self) {
+        let shared = Arc::clone(&self.shared);
+        let published = &shared.published;
+        let Some(marks) = published.marks(self.index) else { return };
+        let (generation, hold) = (published.generation(), published.hold());
+        let mut news = marks.seen.swap(generation, Ordering::AcqRel) != generation;
+        let oldest = self.under_way.iter().map(|(generation, ..)| *generation).min();
+        let oldest = oldest.unwrap_or(published::NONE);
+        news |= marks.oldest.swap(oldest, Ordering::AcqRel) != oldest;
+        let writes = self.under_way.iter().any(|(.., writes)| *writes > 0);
+        if hold != 0 && !writes {
+            news |= marks.held.swap(hold, Ordering::AcqRel) != hold;
+        }
+        if news {
+            shared.control.look();
+        }
+        if hold == 0 {
+            for id in std::mem::take(&mut self.held) {
+                let freed = self.connection(id).map(|connection| connection.waiting = Waiting::No);
+                if freed.is_some() {
+                    self.drive(id.place);
+                }
+            }
+        }
+    }
+
+    fn connection(&mut self, id: ConnectionId) -> Option<&mut Connection> {
+        self.connections.get_mut(id.place).filter(|connection| connection.session.id == id.client)
+    }
+
+    fn take(&mut self, message: Message) {
+        match message {
+            Message::Connect(socket) => self.connect(socket),
+            Message::Landed { ticket, landed } => self.landed(ticket as usize, landed),
+            Message::PoolDone { ticket, done } => self.pool_done(ticket as usize, done),
+            Message::EngineReply { to, value } => {
+                let shared = Arc::clone(&self.shared);
+                let Some(connection) = self.connection(to) else { return };
+                connection.waiting = Waiting::No;
+                finish_alone(&value, &connection.session, &shared.server, &mut connection.output);
+                self.drive(to.place);
+            }
+            Message::Look => self.look(),
+            Message::Stop => self.stop(),
+        }
+    }
+
+    fn connect(&mut self, mut socket: Socket) {
+        let place = self.connections.next_place();
+        if let Err(error) = socket.register(self.poll.registry(), Token(place)) {
+            log::error!("cannot serve {}: {error}", socket.peer());
+            return;
+        }
+        let server = &self.shared.server;
+        let now_ms = server.clock.now_ms();
+        let (addr, laddr, local) = (socket.peer(), socket.local(), socket.is_local());
+        let info = ClientInfo {
+            addr,
+            laddr,
+            resp: 2,
+            multi: -1,
+            since_ms: now_ms,
+            active_ms: now_ms,
+            ..ClientInfo::default()
+        };
+        let id = server.clients.add(info);
+        let session = Session { id, local, ..Session::default() };
+        self.connections.insert(Connection::new(socket, session, self.now));
+        self.drive(place);
+    }
+
+    fn begin(&mut self, generation: u64, writes: bool) {
+        let place = self.under_way.iter().position(|(found, ..)| *found == generation);
+        let place = place.unwrap_or_else(|| {
+            self.under_way.push((generation, 0, 0));
+            self.under_way.len() - 1
+        });
+        if let Some((_, all, writing)) = self.under_way.get_mut(place) {
+            *all += 1;
+            *writing += usize::from(writes);
+        }
+    }
+
+    fn end(&mut self, generation: u64, writes: bool) {
+        if let Some((_, all, writing)) = self.under_way.iter_mut().find(|(found, ..)| *found == generation) {
+            *all -= 1;
+            *writing -= usize::from(writes);
+        }
+        self.under_way.retain(|(_, all, _)| *all > 0);
+    }
+
+    /// Serves one connection as far as it goes: reads, carries out, writes.
+    fn drive(&mut self, place: usize) {
+        let shared = Arc::clone(&self.shared);
+        let Some(mut connection) = self.connections.take(place) else { return };
+        let mut read = 0;
+        loop {
+            if connection.wants_input() && self.stopping.is_none() && read == 0 {
+                read = connection.read(&mut self.scratch);
+                add(&shared.server.stats.input_bytes, read as u64);
+                if read > 0 {
+                    connection.active = self.now;
+                }
+            }
+            if !connection.is_free() {
+                break;
+            }
+            if connection.pipeline.is_empty() && !connection.parse(&shared.limits) {
+                connection.tell_protocol_error();
+                break;
+            }
+            self.step(&mut connection, place, &shared);
+            if connection.session.closing {
+                break;
+            }
+        }
+        let written = connection.write(self.now);
+        add(&shared.server.stats.output_bytes, written as u64);
+        let over = connection.over();
+        let more = connection.wants_input() || connection.has_more();
+        if let Some(end) = over {
+            self.connections.vacate(place);
+            return self.close(connection, &end);
+        }
+        self.connections.put_back(place, connection);
+        if more && !self.again.contains(&place) {
+            self.again.push(place);
+        }
+    }
+
+    /// Carries out the next requests of a connection.
+    fn step(&mut self, connection: &mut Connection, place: usize, shared: &Arc<Shared>) {
+        let server = &shared.server;
+        let held = shared.published.hold() != 0;
+        shared.published.with(|live| {
+            let Connection { pipeline, session, output, .. } = connection;
+            match pipeline.step(session, server, live, held, output) {
+                Step::Idle => {}
+                Step::Held => {
+                    self.held.push(ConnectionId { place, client: connection.session.id });
+                    connection.waiting = Waiting::Hold;
+                }
+                Step::Engine(args) => {
+                    connection.waiting = Waiting::Control;
+                    let from = ConnectionId { place, client: connection.session.id };
+                    shared.control.engine_command(self.index, from, args);
+                }
+                Step::Work(work, pending) => {
+                    let (generation, writes) = (live.generation, work.writes());
+                    let execution = if live.execution_blocks() {
+                        self.in_pool(live, place, move |live, home, ticket| {
+                            match live.execute(work, home, ticket) {
+                                Execution::Done(work, outcomes) => Some(PoolDone::Work(work, outcomes)),
+                                Execution::Later => None,
+                            }
+                        });
+                        Execution::Later
+                    } else {
+                        live.execute(work, Arc::clone(&self.home), place as u64)
+                    };
+                    match execution {
+                        Execution::Done(work, outcomes) => {
+                            if pending.took_input() {
+                                pipeline.take_back(work.into_storage());
+                            }
+                            finish(pending, &outcomes, session, server, output);
+                        }
+                        Execution::Later => {
+                            let pending = Some(pending);
+                            connection.waiting = Waiting::Work { pending, generation, writes };
+                            self.begin(generation, writes);
+                        }
+                    }
+                }
+                Step::Keyspace { task, writes } if live.blocks() => {
+                    let server = Arc::clone(server);
+                    self.in_pool(live, place, move |live, _, _| {
+                        Some(PoolDone::Value(task.run(&**live, &server)))
+                    });
+                    let generation = live.generation;
+                    connection.waiting = Waiting::Work { pending: None, generation, writes };
+                    self.begin(generation, writes);
+                }
+                Step::Keyspace { task, .. } => {
+                    let value = task.run(&**live, server);
+                    finish_alone(&value, session, server, output);
+                }
+            }
+        });
+    }
+
+    /// Runs something on the pool, and has its result sent to this worker.
+    fn in_pool(
+        &self,
+        live: &Arc<Live>,
+        place: usize,
+        run: impl FnOnce(&Arc<Live>, Arc<dyn Home>, u64) -> Option<PoolDone> + Send + 'static,
+    ) {
+        let (live, handle, home) = (Arc::clone(live), self.handle.clone(), Arc::clone(&self.home));
+        let ticket = place as u64;
+        self.shared.pool.run(move || {
+            if let Some(done) = run(&live, home, ticket) {
+                drop(live);
+                handle.send(Message::PoolDone { ticket, done });
+            }
+        });
+    }
+
+    fn landed(&mut self, place: usize, landed: Landed) {
+        let shared = Arc::clone(&self.shared);
+        let Some(generation) =
+            self.connections.get_mut(place).and_then(|connection| match connection.waiting {
+                Waiting::Work { generation, .. } => Some(generation),
+                _ => None,
+            })
+        else {
+            return;
+        };
+        // The generation that it was submitted to is still open: this worker has a batch of it under way.
+        let Some(live) = shared.published.find(generation) else {
+            log::error!(
+                "worker {}: a batch came back from generation {generation}, which is gone",
+                self.index
+            );
+            return;
+        };
+        if let Execution::Done(work, outcomes) = live.resume(landed, Arc::clone(&self.home), place as u64) {
+            self.pool_done(place, PoolDone::Work(work, outcomes));
+        }
+    }
+
+    fn pool_done(&mut self, place: usize, done: PoolDone) {
+        let shared = Arc::clone(&self.shared);
+        let Some(connection) = self.connections.get_mut(place) else { return };
+        let Waiting::Work { pending, generation, writes } =
+            std::mem::replace(&mut connection.waiting, Waiting::No)
+        else {
+            return;
+        };
+        let Connection { pipeline, session, output, .. } = connection;
+        match (done, pending) {
+            (PoolDone::Work(work, outcomes), Some(pending)) => {
+                if pending.took_input() {
+                    pipeline.take_back(work.into_storage());
+                }
+                finish(pending, &outcomes, session, &shared.server, output);
+            }
+            (PoolDone::Value(value), _) => finish_alone(&value, session, &shared.server, output),
+            (PoolDone::Work(..), None) => {}
+        }
+        self.end(generation, writes);
+        self.drive(place);
+    }
+
+    fn close(&mut self, mut connection: Connection, end: &End) {
+        if let Err(error) = connection.socket.deregister(self.poll.registry()) {
+            log::debug!("epoll: {error}");
+        }
+        let (peer, id) = (connection.socket.peer(), connection.session.id);
+        match end {
+            End::Client => log::debug!("client {id} {peer} closed"),
+            End::Protocol(error) => log::warn!("client {id} {peer} closed: Protocol error: {error}"),
+            End::Io(error) => log::info!("client {id} {peer} closed: {error}"),
+            End::Stalled(text) => log::warn!("client {id} {peer} closed: {text}"),
+        }
+        self.shared.server.clients.remove(id);
+    }
+
+    /// Closes clients that take none of their replies, or that have been idle for too long.
+    fn close_late_ones(&mut self) {
+        let settings = &self.shared.server.settings;
+        let stall = settings.output_stall_timeout_ms.load(Ordering::Relaxed);
+        let idle = settings.idle_timeout_s.load(Ordering::Relaxed);
+        if !(self.stopping.is_some() || idle != 0 || self.stalls()) {
+            return;
+        }
+        let stop = self.stopping.is_some_and(|since| self.now.duration_since(since) > STOP_TIMEOUT);
+        for place in self.connections.taken() {
+            let now = self.now;
+            let Some(connection) = self.connections.get_mut(place) else { continue };
+            let since = |at: Instant| now.duration_since(at);
+            let stalled = connection.stalled.map_or(Duration::ZERO, since);
+            let text = if matches!(connection.waiting, Waiting::Work { .. }) && !stop {
+                continue;
+            } else if stop {
+                "the server stops".to_owned()
+            } else if stall != 0 && stalled > Duration::from_millis(stall) {
+                format!("it took none of its replies for {} ms", stalled.as_millis())
+            } else if idle != 0 && since(connection.active) > Duration::from_secs(idle) {
+                "idle for too long".to_owned()
+            } else {
+                continue;
+            };
+            if let Some(connection) = self.connections.remove(place) {
+                self.close(connection, &End::Stalled(text));
+            }
+        }
+    }
+
+    /// Takes what clients have sent so far, and nothing more.
+    fn stop(&mut self) {
+        for place in self.connections.taken() {
+            if let Some(connection) = self.connections.get_mut(place) {
+                connection.readable = true;
+            }
+            self.drive(place);
+        }
+        self.stopping = Some(self.now);
+        for place in self.connections.taken() {
+            if let Some(connection) = self.connections.get_mut(place) {
+                connection.end_input();
+            }
+            self.drive(place);
+        }
+    }
+}

@@ -1,0 +1,115 @@
+//! Lifecycle: the blocking steps in an engine's life: check and load, open, retire. Each runs on a thread made for it, so
+//! that nothing of the engine stays behind in a thread that lives on.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use super::check::{Depth, Limits, check};
+use super::file::{EngineFile, PrivateDir};
+use super::library::{Library, Verdict};
+use super::live::{Candidate, Live};
+use crate::server::Server;
+
+/// What is needed to bring engines to life.
+#[derive(Debug)]
+pub struct Nursery {
+    /// Where private copies of libraries lie.
+    pub copies: Arc<PrivateDir>,
+    /// The program that runs as the checker's child: this one.
+    pub program: PathBuf,
+    /// Numbers for copies, none of them used twice.
+    last_copy: AtomicU64,
+}
+
+/// Where the next engine comes from.
+#[derive(Clone, Debug)]
+pub enum Source {
+    /// A file.
+    Path(PathBuf),
+    /// A file that was loaded before, as it was then.
+    Kept(Arc<EngineFile>),
+}
+
+impl fmt::Display for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Path(path) => write!(f, "{}", path.display()),
+            Self::Kept(file) => write!(f, "{}", file.path().display()),
+        }
+    }
+}
+
+impl Nursery {
+    /// Prepares to load engines.
+    ///
+    /// # Errors
+    /// The directory for private copies cannot be made.
+    pub fn new(base: Option<&Path>, program: PathBuf) -> Result<Self, String> {
+        let copies = PrivateDir::create(base).map_err(|error| error.to_string())?;
+        Ok(Self { copies, program, last_copy: AtomicU64::new(0) })
+    }
+
+    /// Reads, checks in a child process, and loads an engine.
+    ///
+    /// # Errors
+    /// Why it is refused, in a line for people.
+    pub fn prepare(&self, source: &Source, options: Vec<(String, String)>) -> Result<Candidate, String> {
+        let file = match source {
+            Source::Path(path) => Arc::new(EngineFile::open(path).map_err(|error| error.to_string())?),
+            Source::Kept(file) => Arc::clone(file),
+        };
+        for warning in file.warnings() {
+            log::warn!("{source}: {warning}");
+        }
+        let number = self.last_copy.fetch_add(1, Ordering::Relaxed) + 1;
+        let copy = self.copies.copy(&file, number).map_err(|error| error.to_string())?;
+        let report = check(&self.program, &file, &copy, Depth::Short, &Limits::SHORT)
+            .map_err(|error| error.to_string())?;
+        // SAFETY: its bytes have just passed the check; what comes from it is used by `Live`, which lets go before the unload.
+        let library = unsafe { Library::load(copy) }.map_err(|error| format!("{source}: {error}"))?;
+        Ok(Candidate { library, file, check: report.summary(), options })
+    }
+
+    /// Opens a candidate as generation `generation`.
+    ///
+    /// # Errors
+    /// Why it cannot be opened, in a line for people. It is unloaded then.
+    pub fn open(
+        &self,
+        candidate: Candidate,
+        generation: u64,
+        server: &Arc<Server>,
+    ) -> Result<Arc<Live>, String> {
+        let path = candidate.file.path().display().to_string();
+        Live::open(candidate, generation, server).map(Arc::new).map_err(|(error, library)| {
+            let verdict = library.unload();
+            format!("{path}: kv_open failed: {error} (the library is {verdict})")
+        })
+    }
+}
+
+/// Closes an engine and unloads its library; answers what became of it.
+///
+/// # Safety
+/// As for [`Live::retire`].
+pub unsafe fn retire(live: &Live) -> Retired {
+    // SAFETY: the caller's promise.
+    let (closed, library) = unsafe { live.retire() };
+    let close_error = closed.err().map(|error| error.to_string());
+    if let Some(error) = &close_error {
+        log::error!("generation {}: kv_close failed: {error}", live.generation);
+    }
+    let verdict = library.map_or(Verdict::Pinned("it was unloaded before".to_owned()), Library::unload);
+    Retired { verdict, close_error }
+}
+
+/// What became of an engine that was retired.
+#[derive(Clone, Debug)]
+pub struct Retired {
+    /// Whether its library is gone.
+    pub verdict: Verdict,
+    /// What `kv_close` said, if it failed.
+    pub close_error: Option<String>,
+}

@@ -1,0 +1,357 @@
+//! Live: one generation: an open engine, its library, and the way in which work is carried out on it.
+
+use std::cell::UnsafeCell;
+use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use plugin_abi::calls::{CallError, Instance, OpenOptions};
+use plugin_abi::raw::*;
+use plugin_abi::{Identity, Status};
+
+use super::Keyspace;
+use super::file::EngineFile;
+use super::flight::{self, Cargo, Home, Landed};
+use super::library::Library;
+use super::locked::{self, Stripes};
+use super::outcome::Outcomes;
+use super::services::Services;
+use super::versioned::{Emulation, Next};
+use super::work::Work;
+use crate::server::Server;
+
+/// How work is carried out, by what the engine can do.
+enum Driver {
+    /// It takes batches with updates: all of it is handed over as it is.
+    Native,
+    /// It takes batches and has versions: updates are reads and conditional writes.
+    Versioned,
+    /// It has get, set and delete: the host locks by key.
+    Locked(Stripes),
+}
+
+/// What came of handing work over.
+pub enum Execution {
+    /// It is done.
+    Done(Work, Outcomes),
+    /// It comes home later.
+    Later,
+}
+
+/// One generation.
+pub struct Live {
+    /// Its number: 1, 2, 3 … of published engines.
+    pub generation: u64,
+    /// The file that it was loaded from, with its bytes: for a rollback after the library is unmapped.
+    pub file: Arc<EngineFile>,
+    /// The options that it was opened with.
+    pub options: Vec<(String, String)>,
+    /// What the check found, in a line.
+    pub check: String,
+    // The oldest generation whose versions are still those of this one.
+    versions_since: AtomicU64,
+    identity: Identity,
+    symbols: Vec<&'static str>,
+    driver: Driver,
+    // Taken out by `retire`, when nobody can reach it any more.
+    instance: UnsafeCell<Option<Instance>>,
+    library: Mutex<Option<Library>>,
+    server: Arc<Server>,
+}
+
+// SAFETY: the instance is Sync; it is taken out only by `retire`, whose caller knows that nobody else is left.
+unsafe impl Sync for Live {}
+// SAFETY: as above.
+unsafe impl Send for Live {}
+
+impl fmt::Debug for Live {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Live({} {}, generation {})", self.identity.name, self.identity.version, self.generation)
+    }
+}
+
+/// A library that passed the check and is loaded, ready to be opened.
+pub struct Candidate {
+    /// The loaded library.
+    pub library: Library,
+    /// The file that it was loaded from.
+    pub file: Arc<EngineFile>,
+    /// What the check found, in a line.
+    pub check: String,
+    /// The options to open it with.
+    pub options: Vec<(String, String)>,
+}
+
+impl Live {
+    /// Opens an engine as this generation. Blocks as long as `kv_open` does.
+    ///
+    /// # Errors
+    /// What `kv_open` said. The library is handed back, to be unloaded.
+    pub fn open(
+        candidate: Candidate,
+        generation: u64,
+        server: &Arc<Server>,
+    ) -> Result<Self, (CallError, Library)> {
+        let Candidate { library, file, check, options } = candidate;
+        let identity = file.identity().clone();
+        let services = Box::new(Services::new(&identity.name, Arc::clone(server)));
+        let open = OpenOptions { options: options.clone(), scratch_dir: None };
+        let calls = library.calls();
+        let instance = match Instance::open(calls, identity.clone(), services, &open, None) {
+            Ok(instance) => instance,
+            Err(error) => return Err((error, library)),
+        };
+        let symbols = calls.optional_symbols();
+        let has = |symbol| symbols.contains(&symbol);
+        let batches = has("kv_submit") && identity.has(KV_CAP_ATOMIC);
+        let driver = if batches && has("kv_update") {
+            Driver::Native
+        } else if batches && identity.has(KV_CAP_VERSIONS) {
+            Driver::Versioned
+        } else {
+            Driver::Locked(Stripes::new())
+        };
+        Ok(Self {
+            generation,
+            versions_since: AtomicU64::new(generation),
+            file,
+            options,
+            check,
+            identity,
+            symbols,
+            driver,
+            instance: UnsafeCell::new(Some(instance)),
+            library: Mutex::new(Some(library)),
+            server: Arc::clone(server),
+        })
+    }
+
+    /// The open instance, for the copier; `None` after it was retired.
+    pub fn instance(&self) -> Option<&Instance> {
+        // SAFETY: taken out only by `retire`, whose caller knows that nobody else is left.
+        unsafe { (*self.instance.get()).as_ref() }
+    }
+
+    /// Whether calls other than batches have to be made from the pool.
+    pub fn blocks(&self) -> bool {
+        self.identity.has(KV_CAP_BLOCKING)
+    }
+
+    /// Whether `execute` may block, so that it has to be called from the pool.
+    pub fn execution_blocks(&self) -> bool {
+        self.blocks() && matches!(self.driver, Driver::Locked(_))
+    }
+
+    /// What a person calls the driver.
+    pub fn driver_name(&self) -> &'static str {
+        match self.driver {
+            Driver::Native => "batches",
+            Driver::Versioned => "batches, updates by version",
+            Driver::Locked(_) if self.identity.has(KV_CAP_THREAD_SAFE) => "calls, locked by key",
+            Driver::Locked(_) => "calls, one at a time",
+        }
+    }
+
+    /// The oldest generation whose versions are still those of this one: what was watched before it has changed.
+    pub fn versions_since(&self) -> u64 {
+        self.versions_since.load(Ordering::Acquire)
+    }
+
+    /// The versions came along from the generation before.
+    pub fn keep_versions_of(&self, before: &Self) {
+        self.versions_since.store(before.versions_since(), Ordering::Release);
+    }
+
+    /// Whether keys can be watched.
+    pub fn can_watch(&self) -> bool {
+        matches!(self.driver, Driver::Locked(_)) || self.identity.has(KV_CAP_VERSIONS)
+    }
+
+    /// Whether the engine itself keeps the versions by which keys are watched.
+    pub fn keeps_versions(&self) -> bool {
+        !matches!(self.driver, Driver::Locked(_)) && self.identity.has(KV_CAP_VERSIONS)
+    }
+
+    /// Hands work over. What is not done at once comes to `home` with the ticket, and goes on with [`Live::resume`].
+    pub fn execute(&self, mut work: Work, home: Arc<dyn Home>, ticket: u64) -> Execution {
+        let Some(instance) = self.instance() else {
+            let outcomes = flight::all_failed(&work, Status::UNAVAILABLE, "the engine is closed");
+            return Execution::Done(work, outcomes);
+        };
+        let batch_len_max = self.identity.batch_len_max;
+        if work.ops().len() as u64 > batch_len_max && !matches!(self.driver, Driver::Locked(_)) {
+            let text = format!("{} operations; the engine takes {batch_len_max} at a time", work.ops().len());
+            let outcomes = flight::all_failed(&work, Status::TOO_LARGE, &text);
+            return Execution::Done(work, outcomes);
+        }
+        match &self.driver {
+            Driver::Locked(stripes) => {
+                self.count_batch(work.ops().len());
+                let outcomes = locked::run(instance, stripes, &mut work);
+                Execution::Done(work, outcomes)
+            }
+            Driver::Versioned if work.has_updates() => {
+                self.submit(instance, Cargo::Emulated(Emulation::new(work)), false, home, ticket)
+            }
+            _ => {
+                let atomic = work.atomic();
+                self.submit(instance, Cargo::Direct(work), atomic, home, ticket)
+            }
+        }
+    }
+
+    /// Goes on with work whose flight has landed.
+    pub fn resume(&self, landed: Landed, home: Arc<dyn Home>, ticket: u64) -> Execution {
+        let Landed { cargo, outcomes, pinned } = landed;
+        let Some(instance) = self.instance() else { return Execution::Later };
+        if let Some(flight) = pinned {
+            flight.release(&instance.session());
+        }
+        match cargo {
+            Cargo::Direct(mut work) => {
+                let mut outcomes = outcomes;
+                let replies: Vec<_> = work.take_replies().collect();
+                for (op, reply) in replies {
+                    outcomes.set_reply(op, reply);
+                }
+                Execution::Done(work, outcomes)
+            }
+            Cargo::Emulated(mut emulation) => match emulation.advance(&outcomes) {
+                Next::Done => {
+                    let (work, outcomes) = emulation.finish();
+                    Execution::Done(work, outcomes)
+                }
+                Next::Submit { atomic } => {
+                    self.submit(instance, Cargo::Emulated(emulation), atomic, home, ticket)
+                }
+            },
+        }
+    }
+
+    fn submit(
+        &self,
+        instance: &Instance,
+        cargo: Cargo,
+        atomic: bool,
+        home: Arc<dyn Home>,
+        ticket: u64,
+    ) -> Execution {
+        self.count_batch(cargo.len());
+        let now_ms = self.server.clock.now_ms();
+        let landed = flight::submit(&instance.session(), cargo, atomic, now_ms, Arc::clone(&home), ticket);
+        match landed {
+            Some(landed) => self.resume(landed, home, ticket),
+            None => Execution::Later,
+        }
+    }
+
+    fn count_batch(&self, ops: usize) {
+        crate::server::add(&self.server.stats.batches, 1);
+        crate::server::add(&self.server.stats.operations, ops as u64);
+    }
+
+    /// Closes the engine and hands its library back, to be unloaded. Blocks as long as `kv_close` does.
+    ///
+    /// # Safety
+    /// Nobody uses this generation any more, and nobody will: no worker has it pinned, no flight of it is under way.
+    ///
+    /// # Errors
+    /// What `kv_close` said, beside the library.
+    pub unsafe fn retire(&self) -> (Result<(), CallError>, Option<Library>) {
+        // SAFETY: nobody else is left, says the caller.
+        let instance = unsafe { (*self.instance.get()).take() };
+        let closed = instance.map_or(Ok(()), Instance::close);
+        let library = self.library.lock().unwrap_or_else(PoisonError::into_inner).take();
+        (closed, library)
+    }
+
+    fn unavailable() -> CallError {
+        CallError { status: Status::UNAVAILABLE, text: "the engine is closed".to_owned() }
+    }
+}
+
+impl Keyspace for Live {
+    fn generation(&self) -> u64 {
+        self.generation
+    }
+
+    fn identity(&self) -> &Identity {
+        &self.identity
+    }
+
+    fn symbols(&self) -> Vec<&'static str> {
+        self.symbols.clone()
+    }
+
+    fn scan(&self, cursor: &mut Vec<u8>, count: u32, sink: &mut dyn FnMut(&[u8])) -> Result<(), CallError> {
+        let instance = self.instance().ok_or_else(Self::unavailable)?;
+        instance.session().scan(0, KV_OP_NO_VALUE, count, cursor, |entry| {
+            // SAFETY: the engine lends the key for this call.
+            sink(unsafe { entry.key.as_slice() });
+        })
+    }
+
+    fn count(&self) -> Result<u64, CallError> {
+        let instance = self.instance().ok_or_else(Self::unavailable)?;
+        let session = instance.session();
+        if instance.has_symbol("kv_count") {
+            return session.count(0);
+        }
+        let (mut count, mut cursor) = (0, Vec::new());
+        loop {
+            session.scan(0, KV_OP_NO_VALUE, 1000, &mut cursor, |_| count += 1)?;
+            if cursor.is_empty() {
+                return Ok(count);
+            }
+        }
+    }
+
+    fn clear(&self) -> Result<(), CallError> {
+        let instance = self.instance().ok_or_else(Self::unavailable)?;
+        let clear = || {
+            let session = instance.session();
+            if instance.has_symbol("kv_clear") { session.clear(0) } else { delete_all(&session) }
+        };
+        match &self.driver {
+            Driver::Locked(stripes) => stripes.exclusively(clear),
+            _ => clear(),
+        }
+    }
+
+    fn stats(&self) -> Result<Vec<(String, String)>, CallError> {
+        let instance = self.instance().ok_or_else(Self::unavailable)?;
+        let mut all = Vec::new();
+        if instance.has_symbol("kv_stats") {
+            instance.session().stats(|stat| {
+                // SAFETY: the engine lends name and text for this call.
+                let (name, text) = unsafe { (stat.name.as_slice(), stat.text.as_slice()) };
+                let lossy = |bytes| String::from_utf8_lossy(bytes).into_owned();
+                let value = if stat.kind == KV_STAT_TEXT { lossy(text) } else { stat.number.to_string() };
+                all.push((lossy(name), value));
+            })?;
+        }
+        Ok(all)
+    }
+}
+
+/// Empties an engine that has no `kv_clear`, nobody else calling it meanwhile.
+fn delete_all(session: &plugin_abi::calls::Session<'_>) -> Result<(), CallError> {
+    loop {
+        let (mut keys, mut cursor) = (Vec::new(), Vec::new());
+        loop {
+            session.scan(0, KV_OP_NO_VALUE, 1000, &mut cursor, |entry| {
+                // SAFETY: the engine lends the key for this call.
+                keys.push(unsafe { entry.key.as_slice() }.to_vec());
+            })?;
+            if cursor.is_empty() {
+                break;
+            }
+        }
+        if keys.is_empty() {
+            return Ok(());
+        }
+        for key in &keys {
+            session.delete(&super::work::operation(KV_OP_DELETE, key))?;
+        }
+    }
+}

@@ -1,0 +1,243 @@
+//! Locked: work on an engine that has only get, set and delete, under locks by key that the host holds.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use plugin_abi::Status;
+use plugin_abi::calls::{CallError, Instance, Session};
+use plugin_abi::raw::*;
+use plugin_abi::sdk::{Decision, Entry};
+
+use super::outcome::Outcomes;
+use super::versioned::patch;
+use super::work::Work;
+
+/// Number of locks. Keys that share one wait for each other, and count as changed together when they are watched.
+const STRIPES: usize = 4096;
+
+/// The locks by key, and a version for each, so that keys can be watched on an engine that keeps no versions.
+pub(super) struct Stripes {
+    locks: Box<[Mutex<()>]>,
+    versions: Box<[AtomicU64]>,
+    hasher: std::hash::RandomState,
+}
+
+impl Stripes {
+    pub(super) fn new() -> Self {
+        let locks = (0..STRIPES).map(|_| Mutex::default()).collect();
+        let versions = (0..STRIPES).map(|_| AtomicU64::new(1)).collect();
+        Self { locks, versions, hasher: std::hash::RandomState::new() }
+    }
+
+    fn of(&self, key: &[u8]) -> usize {
+        use std::hash::BuildHasher as _;
+        (self.hasher.hash_one(key) as usize) % STRIPES
+    }
+
+    /// Takes locks in ascending order, so that no two takers wait for each other.
+    fn lock(&self, mut stripes: Vec<usize>) -> Vec<MutexGuard<'_, ()>> {
+        stripes.sort_unstable();
+        stripes.dedup();
+        let locks = stripes.into_iter().filter_map(|stripe| self.locks.get(stripe));
+        locks.map(|lock| lock.lock().unwrap_or_else(PoisonError::into_inner)).collect()
+    }
+
+    fn version(&self, stripe: usize) -> u64 {
+        self.versions.get(stripe).map_or(0, |version| version.load(Ordering::Relaxed))
+    }
+
+    fn changed(&self, stripe: usize) {
+        if let Some(version) = self.versions.get(stripe) {
+            version.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// Runs something that concerns all keys, and counts all as changed.
+    pub(super) fn exclusively<T>(&self, run: impl FnOnce() -> T) -> T {
+        let _all = self.lock((0..STRIPES).collect());
+        let result = run();
+        (0..STRIPES).for_each(|stripe| self.changed(stripe));
+        result
+    }
+}
+
+/// Carries work out, one operation after the other; atomic work under the locks of all its keys. May block.
+pub(super) fn run(instance: &Instance, stripes: &Stripes, work: &mut Work) -> Outcomes {
+    let session = instance.session();
+    let mut outcomes = Outcomes::unknown(work.ops().len());
+    let ops = work.ops().to_vec();
+    // SAFETY: the operations point into the work, which stays as it is.
+    let places: Vec<usize> = ops.iter().map(|op| stripes.of(unsafe { op.key.as_slice() })).collect();
+    if !work.atomic() {
+        for (index, (op, place)) in ops.iter().zip(&places).enumerate() {
+            let _lock = stripes.lock(vec![*place]);
+            step(&session, stripes, work, index, op, *place, &mut outcomes);
+        }
+    } else {
+        let _locks = stripes.lock(places.clone());
+        atomically(&session, stripes, work, &ops, &places, &mut outcomes);
+    }
+    let replies: Vec<_> = work.take_replies().collect();
+    for (op, reply) in replies {
+        outcomes.set_reply(op, reply);
+    }
+    outcomes
+}
+
+/// All or nothing: checks first, then does, and undoes what it did when an operation fails.
+fn atomically(
+    session: &Session<'_>,
+    stripes: &Stripes,
+    work: &mut Work,
+    ops: &[KvOp],
+    places: &[usize],
+    outcomes: &mut Outcomes,
+) {
+    let conflict = |(op, place): (&KvOp, &usize)| {
+        op.flags & KV_OP_EXPECT != 0 && op.expected_version != stripes.version(*place)
+    };
+    let abort = |outcomes: &mut Outcomes, but: usize| {
+        for index in (0..ops.len()).filter(|index| *index != but) {
+            outcomes.set_status(index, Status::ABORTED, "");
+        }
+    };
+    if let Some(index) = ops.iter().zip(places).position(conflict) {
+        abort(outcomes, index);
+        return outcomes.set_status(index, Status::CONFLICT, "");
+    }
+    let mut before: Vec<(usize, Option<Kept>)> = Vec::new();
+    for (index, (op, place)) in ops.iter().zip(places).enumerate() {
+        if op.kind != KV_OP_GET {
+            match read(session, op) {
+                Ok(kept) => before.push((index, kept)),
+                Err(error) => outcomes.set_status(index, error.status, &error.text),
+            }
+        }
+        let readable = before.last().is_some_and(|(last, _)| *last == index);
+        if op.kind == KV_OP_GET || readable {
+            step(session, stripes, work, index, op, *place, outcomes);
+        }
+        let failed = outcomes.part(index, index + 1).failure().is_some();
+        if failed {
+            for (done, kept) in before.iter().rev() {
+                let Some(op) = ops.get(*done) else { continue };
+                if let Err(error) = restore(session, op, kept.as_ref()) {
+                    log::error!("an atomic batch failed, and undoing it failed too: {error}");
+                }
+            }
+            return abort(outcomes, index);
+        }
+    }
+}
+
+struct Kept {
+    value: Vec<u8>,
+    expiry_ms: i64,
+    type_: u32,
+    flags: u32,
+}
+
+fn read(session: &Session<'_>, op: &KvOp) -> Result<Option<Kept>, CallError> {
+    let mut kept = None;
+    let read = KvOp { kind: KV_OP_GET, flags: 0, ..*op };
+    session.get(&read, |entry| {
+        // SAFETY: the engine lends the value for this call.
+        let value = unsafe { entry.value.as_slice() }.to_vec();
+        kept = Some(Kept { value, expiry_ms: entry.expiry_ms, type_: entry.type_, flags: entry.flags });
+    })?;
+    Ok(kept)
+}
+
+fn restore(session: &Session<'_>, op: &KvOp, kept: Option<&Kept>) -> Result<(), CallError> {
+    let plain = KvOp { flags: 0, update: None, ..*op };
+    match kept {
+        None => session.delete(&KvOp { kind: KV_OP_DELETE, ..plain }).map(|_| ()),
+        Some(kept) => store(session, plain, kept).map(|_| ()),
+    }
+}
+
+fn store(session: &Session<'_>, op: KvOp, kept: &Kept) -> Result<Status, CallError> {
+    let value = KvBytes::new(&kept.value);
+    let (expiry_ms, type_, entry_flags) = (kept.expiry_ms, kept.type_, kept.flags);
+    let kind = KV_OP_SET;
+    session
+        .set(&KvOp { kind, flags: 0, value, expiry_ms, type_, entry_flags, ..op })
+        .map(|(status, _)| status)
+}
+
+/// Carries out one operation under its stripe's lock and notes what came of it.
+fn step(
+    session: &Session<'_>,
+    stripes: &Stripes,
+    work: &mut Work,
+    index: usize,
+    op: &KvOp,
+    place: usize,
+    outcomes: &mut Outcomes,
+) {
+    // Versions are the host's here, and were compared already.
+    let plain = KvOp { flags: op.flags & KV_OP_NO_VALUE, ..*op };
+    let version = stripes.version(place);
+    let result = match op.kind {
+        KV_OP_GET => session.get(&plain, |entry| {
+            // SAFETY: the engine lends the value for this call.
+            let value = (!entry.value.data.is_null()).then(|| unsafe { entry.value.as_slice() });
+            let no_value = op.flags & KV_OP_NO_VALUE != 0;
+            let value = if no_value { None } else { Some(value.unwrap_or_default()) };
+            outcomes.set_entry(index, value, entry.value.len, entry.expiry_ms, version);
+        }),
+        KV_OP_SET => session.set(&plain).map(|(status, _)| status),
+        KV_OP_DELETE => session.delete(&plain),
+        _ => update(session, work, index, op),
+    };
+    if op.kind != KV_OP_GET && !matches!(result, Ok(Status::NOT_FOUND)) {
+        stripes.changed(place);
+    }
+    match result {
+        // A get has noted its entry.
+        Ok(Status::OK) if op.kind == KV_OP_GET => {}
+        Ok(status) => {
+            outcomes.set_status(index, status, "");
+            if op.kind == KV_OP_GET {
+                outcomes.set_version(index, version);
+            }
+        }
+        Err(error) => outcomes.set_status(index, error.status, &error.text),
+    }
+}
+
+fn update(session: &Session<'_>, work: &mut Work, index: usize, op: &KvOp) -> Result<Status, CallError> {
+    let shown = read(session, op)?;
+    let lent = shown.as_ref().map(|kept| {
+        let Kept { value, expiry_ms, type_, flags } = kept;
+        Entry { value, expiry_ms: *expiry_ms, type_: *type_, flags: *flags, ..Entry::default() }
+    });
+    let Some(slot) = work.update(index) else { return Ok(Status::OK) };
+    let plain = KvOp { flags: 0, update: None, ..*op };
+    let kept = match slot.decide(lent.as_ref()) {
+        Decision::Keep => return Ok(Status::OK),
+        Decision::Remove => {
+            return session.delete(&KvOp { kind: KV_OP_DELETE, ..plain }).map(|_| Status::OK);
+        }
+        Decision::Replace(Entry { value, expiry_ms, type_, flags, .. }) => {
+            let value = KvBytes::new(value);
+            let op = KvOp { kind: KV_OP_SET, value, expiry_ms, type_, entry_flags: flags, ..plain };
+            return session.set(&op).map(|(status, _)| status);
+        }
+        Decision::SetExpiry(expiry_ms) => match shown {
+            Some(kept) => Kept { expiry_ms, ..kept },
+            None => return Ok(Status::OK),
+        },
+        Decision::Patch { offset, bytes, new_len, type_, flags } => {
+            let mut kept = match &shown {
+                Some(kept) => Kept { value: kept.value.clone(), ..*kept },
+                None => Kept { value: Vec::new(), expiry_ms: 0, type_, flags },
+            };
+            if !patch(&mut kept.value, offset, bytes, new_len) {
+                return Ok(Status::OK);
+            }
+            kept
+        }
+    };
+    store(session, plain, &kept)
+}

@@ -1,0 +1,147 @@
+//! Published: which engine is live, who may still be using an older one, and whether writes are held back.
+//!
+//! A worker pins the epoch once per batch and reads the live engine. The epoch keeps the little cell alive in which
+//! the pointer lies; when an old engine may be closed is decided by the workers' own counters alone, because an epoch
+//! has no deadline.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use crossbeam::epoch::{self, Atomic, Owned};
+use crossbeam::utils::CachePadded;
+
+use super::live::Live;
+
+/// No batch is under way.
+pub const NONE: u64 = u64::MAX;
+
+/// What a worker tells the control thread.
+#[derive(Debug)]
+pub struct WorkerMarks {
+    /// The newest generation that it has seen at a point between two batches.
+    pub seen: AtomicU64,
+    /// The oldest generation on which it has a batch under way, or [`NONE`].
+    pub oldest: AtomicU64,
+    /// The newest hold that it has seen with no write under way.
+    pub held: AtomicU64,
+}
+
+/// The live engine, and the workers' marks.
+#[derive(Debug)]
+pub struct Published {
+    current: Atomic<Arc<Live>>,
+    // The generation before, until it is retired: for batches of it that come back late.
+    previous: Mutex<Option<Arc<Live>>>,
+    generation: AtomicU64,
+    hold: AtomicU64,
+    workers: Vec<CachePadded<WorkerMarks>>,
+}
+
+impl Published {
+    /// Publishes the first engine.
+    pub fn new(live: Arc<Live>, workers: usize) -> Self {
+        let generation = live.generation;
+        let marks = |_| {
+            CachePadded::new(WorkerMarks {
+                seen: AtomicU64::new(generation),
+                oldest: AtomicU64::new(NONE),
+                held: AtomicU64::new(0),
+            })
+        };
+        Self {
+            current: Atomic::new(live),
+            previous: Mutex::new(None),
+            generation: AtomicU64::new(generation),
+            hold: AtomicU64::new(0),
+            workers: (0..workers).map(marks).collect(),
+        }
+    }
+
+    /// Runs something with the live engine pinned.
+    pub fn with<T>(&self, run: impl FnOnce(&Arc<Live>) -> T) -> T {
+        let guard = epoch::pin();
+        let current = self.current.load(Ordering::Acquire, &guard);
+        // SAFETY: never null, and what was published is destroyed only after every pin that could have read it has ended.
+        run(unsafe { current.deref() })
+    }
+
+    /// The live engine, for longer than a batch.
+    pub fn get(&self) -> Arc<Live> {
+        self.with(Arc::clone)
+    }
+
+    fn previous(&self) -> MutexGuard<'_, Option<Arc<Live>>> {
+        self.previous.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The engine of a generation that is live, or was until just now.
+    pub fn find(&self, generation: u64) -> Option<Arc<Live>> {
+        let live = self.get();
+        if live.generation == generation {
+            return Some(live);
+        }
+        self.previous().clone().filter(|previous| previous.generation == generation)
+    }
+
+    /// Forgets the generation before: it is retired.
+    pub fn forget_previous(&self) {
+        *self.previous() = None;
+    }
+
+    /// The live engine's generation.
+    pub fn generation(&self) -> u64 {
+        self.generation.load(Ordering::Acquire)
+    }
+
+    /// Publishes another engine: the cutover.
+    pub fn replace(&self, live: Arc<Live>) {
+        let generation = live.generation;
+        *self.previous() = Some(self.get());
+        let guard = epoch::pin();
+        let old = self.current.swap(Owned::new(live), Ordering::AcqRel, &guard);
+        self.generation.store(generation, Ordering::Release);
+        // SAFETY: unreachable for pins that begin from now on; the cell goes when the older ones have ended.
+        unsafe { guard.defer_destroy(old) };
+        guard.flush();
+    }
+
+    /// The marks of a worker.
+    pub fn marks(&self, worker: usize) -> Option<&WorkerMarks> {
+        self.workers.get(worker).map(|marks| &**marks)
+    }
+
+    /// Holds writes back; `ticket` is new and not 0.
+    pub fn hold_writes(&self, ticket: u64) {
+        self.hold.store(ticket, Ordering::Release);
+    }
+
+    /// Lets writes go on.
+    pub fn release_writes(&self) {
+        self.hold.store(0, Ordering::Release);
+    }
+
+    /// The hold in force, or 0.
+    pub fn hold(&self) -> u64 {
+        self.hold.load(Ordering::Acquire)
+    }
+
+    /// Whether every worker has seen this hold, with no write under way.
+    pub fn all_held(&self, ticket: u64) -> bool {
+        self.workers.iter().all(|marks| marks.held.load(Ordering::Acquire) >= ticket)
+    }
+
+    /// Whether no worker has, or can get, anything to do with generations before this one.
+    pub fn all_passed(&self, generation: u64) -> bool {
+        self.workers.iter().all(|marks| {
+            marks.seen.load(Ordering::Acquire) >= generation
+                && marks.oldest.load(Ordering::Acquire) >= generation
+        })
+    }
+}
+
+impl Drop for Published {
+    fn drop(&mut self) {
+        // SAFETY: nobody else is left.
+        drop(unsafe { std::mem::replace(&mut self.current, Atomic::null()).into_owned() });
+    }
+}

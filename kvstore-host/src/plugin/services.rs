@@ -1,0 +1,57 @@
+//! Services: what the host does for an open engine: log, clock, completions, events, metrics.
+
+use std::sync::Arc;
+
+use plugin_abi::calls::{Event, HostServices};
+use plugin_abi::raw::*;
+
+use super::flight;
+use crate::server::{Server, add};
+
+/// The services of one open engine.
+pub(super) struct Services {
+    engine: String,
+    server: Arc<Server>,
+}
+
+impl Services {
+    pub(super) fn new(engine: &str, server: Arc<Server>) -> Self {
+        Self { engine: engine.to_owned(), server }
+    }
+}
+
+impl HostServices for Services {
+    fn log(&self, level: u32, text: &str) {
+        let level = match level {
+            KV_LOG_ERROR => log::Level::Error,
+            KV_LOG_WARN => log::Level::Warn,
+            KV_LOG_INFO => log::Level::Info,
+            _ => log::Level::Debug,
+        };
+        log::log!(target: "engine", level, "{}: {text}", self.engine);
+    }
+
+    fn now_ms(&self) -> i64 {
+        self.server.clock.now_ms()
+    }
+
+    fn monotonic_ns(&self) -> u64 {
+        self.server.clock.monotonic_ns()
+    }
+
+    fn complete(&self, batch: *mut KvBatch, first: u32, count: u32) {
+        flight::complete(batch, first, count);
+    }
+
+    fn event(&self, event: Event<'_>) {
+        match event.kind {
+            KV_EVENT_EXPIRED => add(&self.server.stats.expired, 1),
+            KV_EVENT_EVICTED => add(&self.server.stats.evicted, 1),
+            _ => {}
+        }
+    }
+
+    fn metric(&self, name: &str, kind: u32, number: i64) {
+        self.server.metrics.note(&self.engine, name, kind == KV_STAT_COUNTER, number);
+    }
+}

@@ -1,0 +1,315 @@
+//! Versioned: updates on an engine that has versions and atomic batches but no updates, by reading, deciding, and writing
+//! on condition that nothing has changed. Knows nothing of the engine: it makes operations and takes outcomes.
+
+use std::collections::HashMap;
+
+use plugin_abi::Status;
+use plugin_abi::raw::*;
+use plugin_abi::sdk::{Decision, Entry};
+
+use super::outcome::Outcomes;
+use super::work::{Work, operation};
+
+/// How often a key may lose the race before its client is asked to try again.
+const ATTEMPTS_MAX: u32 = 10_000;
+
+/// What the next flight is to do.
+pub(super) enum Next {
+    /// Submit the operations; as an atomic batch or not.
+    Submit {
+        /// All or none.
+        atomic: bool,
+    },
+    /// All is decided.
+    Done,
+}
+
+/// A work with updates, carried out in rounds of reads and conditional writes.
+pub(super) struct Emulation {
+    work: Work,
+    keys: Vec<Key>,
+    outcomes: Outcomes,
+    reading: bool,
+    // The operations of the round, and which key each is for. They point into the work and into `keys`.
+    ops: Vec<KvOp>,
+    targets: Vec<usize>,
+    attempts: u32,
+}
+
+// SAFETY: the operations point into the work and into the values of `keys`, which move along unchanged on the heap.
+unsafe impl Send for Emulation {}
+
+/// One key of the work, with its operations in order.
+struct Key {
+    bytes: KvBytes,
+    ops: Vec<usize>,
+    /// What was read.
+    version: u64,
+    /// What is there, after the operations so far.
+    current: Option<Owned>,
+    changed: bool,
+    settled: bool,
+}
+
+#[derive(Clone, Default)]
+struct Owned {
+    value: Vec<u8>,
+    expiry_ms: i64,
+    type_: u32,
+    flags: u32,
+}
+
+impl Owned {
+    fn lend(&self) -> Entry<'_> {
+        let Self { value, expiry_ms, type_, flags } = self;
+        Entry { value, expiry_ms: *expiry_ms, type_: *type_, flags: *flags, ..Entry::default() }
+    }
+}
+
+impl Emulation {
+    /// Begins; [`ops`](Self::ops) are the reads of the first round.
+    pub(super) fn new(work: Work) -> Box<Self> {
+        let mut keys: Vec<Key> = Vec::new();
+        let mut places: HashMap<Vec<u8>, usize> = HashMap::new();
+        for (index, op) in work.ops().iter().enumerate() {
+            // SAFETY: the operation points into the work.
+            let bytes = unsafe { op.key.as_slice() };
+            let place = *places.entry(bytes.to_vec()).or_insert_with(|| {
+                let bytes = op.key;
+                let (ops, current) = (Vec::new(), None);
+                keys.push(Key { bytes, ops, version: 0, current, changed: false, settled: false });
+                keys.len() - 1
+            });
+            if let Some(key) = keys.get_mut(place) {
+                key.ops.push(index);
+            }
+        }
+        let outcomes = Outcomes::unknown(work.ops().len());
+        let (ops, targets) = (Vec::new(), Vec::new());
+        let mut emulation = Box::new(Self { work, keys, outcomes, reading: true, ops, targets, attempts: 0 });
+        emulation.plan_reads();
+        emulation
+    }
+
+    /// The operations of this round.
+    pub(super) fn ops(&self) -> &[KvOp] {
+        &self.ops
+    }
+
+    /// Ends; only after [`Next::Done`].
+    pub(super) fn finish(mut self) -> (Work, Outcomes) {
+        let replies: Vec<_> = self.work.take_replies().collect();
+        for (op, reply) in replies {
+            self.outcomes.set_reply(op, reply);
+        }
+        (self.work, self.outcomes)
+    }
+
+    /// Takes the outcomes of a round and makes the next.
+    pub(super) fn advance(&mut self, round: &Outcomes) -> Next {
+        let targets = std::mem::take(&mut self.targets);
+        if self.reading {
+            for (at, target) in targets.iter().enumerate() {
+                self.take_read(*target, at, round);
+            }
+            if self.work.atomic() && self.keys.iter().any(|key| key.settled) {
+                self.settle_all();
+                return Next::Done;
+            }
+            self.plan_writes();
+            if self.ops.is_empty() {
+                return Next::Done;
+            }
+            return Next::Submit { atomic: self.work.atomic() };
+        }
+        self.take_writes(&targets, round);
+        if self.keys.iter().all(|key| key.settled) {
+            return Next::Done;
+        }
+        self.attempts += 1;
+        if self.attempts >= ATTEMPTS_MAX {
+            self.fail_unsettled(Status::RETRY, "the key changes faster than it can be updated");
+            return Next::Done;
+        }
+        self.plan_reads();
+        Next::Submit { atomic: false }
+    }
+
+    fn plan_reads(&mut self) {
+        self.reading = true;
+        self.ops.clear();
+        for (index, key) in self.keys.iter().enumerate().filter(|(_, key)| !key.settled) {
+            self.ops.push(KvOp { key: key.bytes, ..operation(KV_OP_GET, &[]) });
+            self.targets.push(index);
+        }
+    }
+
+    /// Takes what was read of a key and runs its operations on it. Settles the key when it is done with.
+    fn take_read(&mut self, target: usize, at: usize, round: &Outcomes) {
+        let Some(key) = self.keys.get_mut(target) else { return };
+        let answers = round.part(at, at + 1);
+        let Some(read) = answers.all().first() else { return };
+        (key.current, key.version, key.changed) = (None, 0, false);
+        match read.status {
+            Status::OK => {
+                let value = answers.value(0).unwrap_or_default().to_vec();
+                key.current = Some(Owned { value, expiry_ms: read.expiry_ms, type_: 0, flags: 0 });
+                key.version = read.version;
+            }
+            Status::NOT_FOUND => {}
+            status => {
+                key.settled = true;
+                for op in &key.ops {
+                    self.outcomes.set_status(*op, status, &read.message);
+                }
+                return;
+            }
+        }
+        for index in key.ops.clone() {
+            let Some(op) = self.work.ops().get(index).copied() else { continue };
+            if op.flags & KV_OP_EXPECT != 0 && op.expected_version != key.version {
+                key.settled = true;
+                self.outcomes.set_status(index, Status::CONFLICT, "");
+                continue;
+            }
+            let was_there = key.current.is_some();
+            match op.kind {
+                KV_OP_GET => match &key.current {
+                    Some(now) => {
+                        let value = (op.flags & KV_OP_NO_VALUE == 0).then_some(now.value.as_slice());
+                        self.outcomes.set_entry(index, value, now.value.len(), now.expiry_ms, key.version);
+                    }
+                    None => self.outcomes.set_status(index, Status::NOT_FOUND, ""),
+                },
+                KV_OP_SET => {
+                    // SAFETY: the operation points into the work.
+                    let value = unsafe { op.value.as_slice() }.to_vec();
+                    let (expiry_ms, type_, flags) = (op.expiry_ms, op.type_, op.entry_flags);
+                    (key.current, key.changed) = (Some(Owned { value, expiry_ms, type_, flags }), true);
+                    self.outcomes.set_status(index, Status::OK, "");
+                }
+                KV_OP_DELETE => {
+                    key.changed |= was_there;
+                    key.current = None;
+                    let status = if was_there { Status::OK } else { Status::NOT_FOUND };
+                    self.outcomes.set_status(index, status, "");
+                }
+                _ => {
+                    let Some(update) = self.work.update(index) else { continue };
+                    let shown = key.current.take();
+                    let lent = shown.as_ref().map(Owned::lend);
+                    let decision = update.decide(lent.as_ref());
+                    let (next, changed) = apply(decision, shown.as_ref());
+                    key.current = if changed { next } else { shown };
+                    key.changed |= changed;
+                    self.outcomes.set_status(index, Status::OK, "");
+                }
+            }
+        }
+    }
+
+    /// Writes what has changed; in atomic work also checks what was only read.
+    fn plan_writes(&mut self) {
+        self.reading = false;
+        self.ops.clear();
+        let atomic = self.work.atomic();
+        for (index, key) in self.keys.iter_mut().enumerate().filter(|(_, key)| !key.settled) {
+            let mut op = KvOp { key: key.bytes, ..operation(KV_OP_GET, &[]) };
+            (op.flags, op.expected_version) = (KV_OP_EXPECT, key.version);
+            match &key.current {
+                _ if !key.changed && atomic => op.flags |= KV_OP_NO_VALUE,
+                Some(now) if key.changed => {
+                    op.kind = KV_OP_SET;
+                    op.value = KvBytes::new(&now.value);
+                    (op.expiry_ms, op.type_, op.entry_flags) = (now.expiry_ms, now.type_, now.flags);
+                }
+                None if key.changed && key.version != 0 => op.kind = KV_OP_DELETE,
+                _ => {
+                    key.settled = true;
+                    continue;
+                }
+            }
+            self.ops.push(op);
+            self.targets.push(index);
+        }
+    }
+
+    fn take_writes(&mut self, targets: &[usize], round: &Outcomes) {
+        let statuses: Vec<Status> = round.all().iter().map(|outcome| outcome.status).collect();
+        if self.work.atomic() {
+            let lost = statuses.contains(&Status::CONFLICT);
+            let failed = round.all().iter().find(|outcome| {
+                !matches!(outcome.status, Status::OK | Status::NOT_FOUND | Status::CONFLICT | Status::ABORTED)
+            });
+            match failed {
+                Some(failure) => self.fail_unsettled(failure.status, &failure.message),
+                None if lost => {}
+                None => self.keys.iter_mut().for_each(|key| key.settled = true),
+            }
+            return;
+        }
+        for (outcome, target) in round.all().iter().zip(targets) {
+            let Some(key) = self.keys.get_mut(*target) else { continue };
+            match outcome.status {
+                Status::CONFLICT => {}
+                Status::OK | Status::NOT_FOUND => key.settled = true,
+                status => {
+                    key.settled = true;
+                    for op in &key.ops {
+                        self.outcomes.set_status(*op, status, &outcome.message);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Atomic work of which a part has failed: the rest had no effect.
+    fn settle_all(&mut self) {
+        let failed: Vec<bool> = self.keys.iter().map(|key| key.settled).collect();
+        for (key, failed) in self.keys.iter_mut().zip(failed) {
+            key.settled = true;
+            if !failed {
+                for op in &key.ops {
+                    self.outcomes.set_status(*op, Status::ABORTED, "");
+                }
+            }
+        }
+    }
+
+    fn fail_unsettled(&mut self, status: Status, message: &str) {
+        for key in self.keys.iter_mut().filter(|key| !key.settled) {
+            key.settled = true;
+            for op in &key.ops {
+                self.outcomes.set_status(*op, status, message);
+            }
+        }
+    }
+}
+
+/// What a decision makes of an entry, and whether that is a change.
+fn apply(decision: Decision<'_>, shown: Option<&Owned>) -> (Option<Owned>, bool) {
+    match decision {
+        Decision::Keep => (None, false),
+        Decision::Remove => (None, shown.is_some()),
+        Decision::Replace(Entry { value, expiry_ms, type_, flags, .. }) => {
+            (Some(Owned { value: value.to_vec(), expiry_ms, type_, flags }), true)
+        }
+        Decision::SetExpiry(expiry_ms) => {
+            (shown.map(|shown| Owned { expiry_ms, ..shown.clone() }), shown.is_some())
+        }
+        Decision::Patch { offset, bytes, new_len, type_, flags } => {
+            let mut next = shown.cloned().unwrap_or(Owned { type_, flags, ..Owned::default() });
+            (patch(&mut next.value, offset, bytes, new_len).then_some(next), true)
+        }
+    }
+}
+
+/// Carries a patch out on a value in memory. False, and nothing done, where it does not fit.
+pub(super) fn patch(value: &mut Vec<u8>, offset: usize, bytes: &[u8], new_len: usize) -> bool {
+    let Some(end) = offset.checked_add(bytes.len()).filter(|end| *end <= new_len) else { return false };
+    value.resize(new_len, 0);
+    if let Some(place) = value.get_mut(offset..end) {
+        place.copy_from_slice(bytes);
+    }
+    true
+}

@@ -1,0 +1,166 @@
+//! Serve: puts the host together, runs it until it is told to stop, and takes it apart again.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::thread;
+use std::time::Duration;
+
+use crate::config::Config;
+use crate::control::{self, Configured};
+use crate::net::listener::Listener;
+use crate::net::{Shared, worker};
+use crate::plugin::Keyspace;
+use crate::plugin::lifecycle::{Nursery, Source, retire};
+use crate::plugin::live::Live;
+use crate::plugin::pool::Pool;
+use crate::plugin::published::Published;
+use crate::protocol::Limits;
+use crate::server::{Facts, Server};
+
+/// Threads for calls that may block.
+const POOL_THREADS: usize = 8;
+
+/// Serves until a signal ends it.
+///
+/// # Errors
+/// Why it could not start, or not end in order, in a line for people.
+pub fn serve(config: Config) -> Result<(), String> {
+    raise_descriptor_limit();
+    let program =
+        std::env::current_exe().map_err(|error| format!("cannot find this program's file: {error}"))?;
+    let nursery = Arc::new(Nursery::new(config.copies_dir.as_deref(), program)?);
+    // Signals from here on reach the control thread, also while the engine is opened.
+    let control = control::Seed::new().map_err(|error| format!("cannot make an event loop: {error}"))?;
+    let listeners = bind(&config)?;
+    let server = Arc::new(server(&config, &listeners));
+    let live = start_engine(&nursery, &config, &server)?;
+    log::info!(
+        "engine {} {}, generation {}, {} from {}; listening on {}",
+        live.identity().name,
+        live.identity().version,
+        live.generation,
+        live.check,
+        live.file.path().display(),
+        listeners.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "),
+    );
+    let shared = Arc::new(Shared {
+        published: Published::new(live, config.workers),
+        pool: Pool::new(POOL_THREADS).map_err(|error| format!("cannot start threads: {error}"))?,
+        control: control.handle(),
+        limits: Limits { bulk_len_max: config.value_len_max.max(config.key_len_max), ..Limits::default() },
+        server,
+    });
+    let workers = start_workers(&config, &shared)?;
+    let configured = Configured {
+        engine: config.engine.clone(),
+        open_timeout: Duration::from_millis(config.open_timeout_ms),
+    };
+    let control = control.grow(Arc::clone(&shared), nursery, listeners, workers, configured);
+    let quiet = control.run().map_err(|error| format!("the control thread's event loop failed: {error}"))?;
+    close_engine(shared, quiet)
+}
+
+fn server(config: &Config, listeners: &[Listener]) -> Server {
+    let tcp_port = |listener: &Listener| match listener {
+        Listener::Tcp { address, .. } => Some(address.port()),
+        Listener::Unix { .. } => None,
+    };
+    let mut server = Server::default();
+    server.facts = Facts {
+        run_id: run_id(),
+        tcp_port: listeners.iter().find_map(tcp_port).unwrap_or(0),
+        unix_socket: config.unix.as_ref().map(|path| path.display().to_string()),
+        config_file: config.file.as_ref().map(|path| path.display().to_string()),
+        workers: config.workers,
+        start_ms: server.clock.now_ms(),
+    };
+    let settings = &server.settings;
+    settings.key_len_max.store(config.key_len_max, Ordering::Relaxed);
+    settings.value_len_max.store(config.value_len_max, Ordering::Relaxed);
+    settings.clients_max.store(config.clients_max, Ordering::Relaxed);
+    settings.drain_timeout_ms.store(config.drain_timeout_ms, Ordering::Relaxed);
+    settings.output_stall_timeout_ms.store(config.output_stall_timeout_ms, Ordering::Relaxed);
+    settings.idle_timeout_s.store(config.idle_timeout_s, Ordering::Relaxed);
+    server
+}
+
+/// 40 hexadecimal digits that no other start has.
+fn run_id() -> String {
+    use std::hash::{BuildHasher, RandomState};
+    let word = || RandomState::new().hash_one(std::process::id());
+    let mut id: String = (0..3).map(|_| format!("{:016x}", word())).collect();
+    id.truncate(40);
+    id
+}
+
+fn bind(config: &Config) -> Result<Vec<Listener>, String> {
+    let mut listeners = Vec::new();
+    for address in &config.listen {
+        let bound = Listener::tcp(*address);
+        listeners.push(bound.map_err(|error| format!("cannot listen on {address}: {error}"))?);
+    }
+    if let Some(path) = &config.unix {
+        let bound = Listener::unix(path, config.unix_mode);
+        listeners.push(bound.map_err(|error| format!("cannot listen on {}: {error}", path.display()))?);
+    }
+    Ok(listeners)
+}
+
+/// Checks, loads and opens the first engine, on a thread made for it.
+fn start_engine(nursery: &Arc<Nursery>, config: &Config, server: &Arc<Server>) -> Result<Arc<Live>, String> {
+    let (nursery, server) = (Arc::clone(nursery), Arc::clone(server));
+    let (source, options) = (Source::Path(config.engine.clone()), config.engine_opt.clone());
+    let start = move || nursery.open(nursery.prepare(&source, options)?, 1, &server);
+    let thread = thread::Builder::new().name("open".to_owned()).spawn(start);
+    let thread = thread.map_err(|error| format!("cannot start a thread: {error}"))?;
+    thread.join().unwrap_or_else(|_| Err("opening the engine panicked".to_owned()))
+}
+
+type Workers = Vec<(crate::net::WorkerHandle, thread::JoinHandle<()>)>;
+
+fn start_workers(config: &Config, shared: &Arc<Shared>) -> Result<Workers, String> {
+    let start = |index: usize| {
+        let seed = worker::Seed::new()?;
+        let handle = seed.handle();
+        let worker = seed.grow(index, Arc::clone(shared));
+        let thread = thread::Builder::new().name(format!("worker-{index}")).spawn(move || worker.run())?;
+        Ok((handle, thread))
+    };
+    let started: std::io::Result<Workers> = (0..config.workers).map(start).collect();
+    started.map_err(|error| format!("cannot start the workers: {error}"))
+}
+
+/// Closes the live engine, if nothing uses it any more.
+fn close_engine(shared: Arc<Shared>, quiet: bool) -> Result<(), String> {
+    let live = shared.published.get();
+    if !quiet {
+        return Err(format!("{live:?} is still being called; it could not be closed"));
+    }
+    drop(shared);
+    // SAFETY: the workers and the pool have ended, and no reload is under way.
+    let close = move || unsafe { retire(&live) };
+    let thread = thread::Builder::new().name("close".to_owned()).spawn(close);
+    let thread = thread.map_err(|error| format!("cannot start a thread: {error}"))?;
+    match thread.join() {
+        Ok(retired) => match retired.close_error {
+            None => {
+                log::info!("engine closed, its library is {}", retired.verdict);
+                Ok(())
+            }
+            Some(error) => Err(format!("the engine could not be closed in order: {error}")),
+        },
+        Err(_) => Err("closing the engine panicked".to_owned()),
+    }
+}
+
+/// Allows as many descriptors as the system grants: each client needs one.
+fn raise_descriptor_limit() {
+    let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+    // SAFETY: a place for the answer.
+    if unsafe { libc::getrlimit(libc::RLIMIT_NOFILE, &raw mut limit) } == 0 && limit.rlim_cur < limit.rlim_max
+    {
+        limit.rlim_cur = limit.rlim_max;
+        // SAFETY: a valid limit. If it is refused, the old one stays.
+        unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &raw const limit) };
+    }
+}

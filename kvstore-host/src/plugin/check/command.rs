@@ -1,0 +1,88 @@
+//! Command: `kvstore-host check PATH`, and the hidden sub-command behind it.
+
+use std::io::{self, Write};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use super::{CheckProblem, Depth, Limits, Report, check, print_table};
+use crate::plugin::file::{EngineFile, PrivateDir};
+
+/// Arguments of `kvstore-host check`.
+#[derive(Clone, Debug, clap::Args)]
+pub struct CheckArgs {
+    /// Path of the engine's library.
+    pub path: PathBuf,
+    /// Run only what a reload runs.
+    #[arg(long)]
+    pub short: bool,
+    /// How long one step may take, in milliseconds.
+    #[arg(long, value_name = "N")]
+    pub step_timeout_ms: Option<u64>,
+    /// How much memory the engine may allocate, in MiB.
+    #[arg(long, value_name = "N")]
+    pub memory_limit_mib: Option<u64>,
+    /// Where the private copy is made; by default in the directory for temporary files.
+    #[arg(long, value_name = "DIR")]
+    pub copy_dir: Option<PathBuf>,
+}
+
+/// Arguments of the hidden sub-command: `check-child REQUEST`.
+#[derive(Clone, Debug, clap::Args)]
+pub struct ChildArgs {
+    /// What is to be done, as the host wrote it.
+    pub request: String,
+}
+
+/// Checks an engine in full and prints what was found to the standard output; what it is refused for goes to the standard error. 0: it can be
+/// loaded; 1: it cannot, or the check could not be made.
+pub fn check_command(args: &CheckArgs) -> ExitCode {
+    let (found, refused) = match run(args) {
+        Ok(report) => (Some(report), None),
+        Err((report, text)) => (report, Some(text)),
+    };
+    let printed = print(found.as_ref(), refused.is_none(), &mut io::stdout().lock());
+    if let Err(error) = printed {
+        eprintln!("the report cannot be written: {error}");
+        return ExitCode::FAILURE;
+    }
+    match refused {
+        None => ExitCode::SUCCESS,
+        Some(text) => {
+            eprintln!("refused: {text}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn print(report: Option<&Report>, accepted: bool, out: &mut impl Write) -> io::Result<()> {
+    let Some(report) = report else { return Ok(()) };
+    print_table(report, out)?;
+    if accepted {
+        writeln!(out, "\naccepted: {}", report.summary())?;
+    }
+    out.flush()
+}
+
+/// The report; or why the engine is refused, with the report if there is one.
+fn run(args: &CheckArgs) -> Result<Report, (Option<Report>, String)> {
+    let plain = |text: String| (None, text);
+    let file = EngineFile::open(&args.path).map_err(|error| plain(error.to_string()))?;
+    let dir = PrivateDir::create(args.copy_dir.as_deref()).map_err(|error| plain(error.to_string()))?;
+    let copy = dir.copy(&file, 0).map_err(|error| plain(error.to_string()))?;
+    let program = std::env::current_exe().map_err(|error| plain(format!("this program's path: {error}")))?;
+    let (depth, mut limits) =
+        if args.short { (Depth::Short, Limits::SHORT) } else { (Depth::Full, Limits::FULL) };
+    if let Some(timeout_ms) = args.step_timeout_ms {
+        limits.step_timeout_ms = timeout_ms;
+    }
+    if let Some(mib) = args.memory_limit_mib {
+        limits.memory_bytes = mib.saturating_mul(1 << 20);
+    }
+    check(&program, &file, &copy, depth, &limits).map_err(|error| {
+        let text = error.to_string();
+        match error.problem {
+            CheckProblem::Failed(report) => (Some(*report), text),
+            _ => (None, text),
+        }
+    })
+}

@@ -1,0 +1,73 @@
+//! Retire: closes the library in the child the way the host would, so that it is known beforehand what becomes of it.
+//!
+//! Instances are opened and closed on threads that end before the library is closed; a thread that only worked with the
+//! instance lives on, as the host's workers do, and ends afterwards.
+
+use std::sync::mpsc;
+use std::thread;
+
+use plugin_abi::Identity;
+use plugin_abi::calls::{Calls, Instance, Session};
+use plugin_abi::raw::{KV_CAP_SCRATCH, KV_OP_SET, KvBytes, KvOp};
+
+use super::child::{Scratch, Tell, TrialServices};
+use super::wire::Line;
+use crate::plugin::library::Library;
+
+/// Uses an instance on a living thread, closes the library, tells what became of it, and lets that thread end.
+pub(super) fn run(tell: &Tell, library: Library, identity: &Identity, scratch: &Scratch) {
+    let calls = library.calls();
+    let (let_go, held) = mpsc::channel::<()>();
+    thread::scope(|scope| {
+        if identity.has(KV_CAP_SCRATCH) {
+            tell.step("opening it again");
+            let opened = scope.spawn(|| open(calls, identity, scratch)).join();
+            let Ok(Some(instance)) = opened else { return };
+            let (give_back, taken) = mpsc::channel();
+            scope.spawn(move || {
+                work(&instance.session());
+                // The other end is there until the instance has come.
+                let _ = give_back.send(instance);
+                let _ = held.recv();
+            });
+            let Ok(instance) = taken.recv() else { return };
+            if !matches!(scope.spawn(move || instance.close()).join(), Ok(Ok(()))) {
+                return;
+            }
+        }
+        tell.step("unloading (dlclose)");
+        tell.line(&Line::Unloaded(library.unload().to_string()));
+        tell.step("the end of a thread that called it, after the unload");
+        drop(let_go);
+    });
+}
+
+fn open(calls: Calls, identity: &Identity, scratch: &Scratch) -> Option<Instance> {
+    let services = Box::new(TrialServices::default());
+    Instance::open(calls, identity.clone(), services, &scratch.options(), None).ok()
+}
+
+/// A little of everything that takes no batch. What comes of it was tested before.
+fn work(session: &Session<'_>) {
+    let op = KvOp {
+        kind: KV_OP_SET,
+        flags: 0,
+        space: 0,
+        type_: 0,
+        entry_flags: 0,
+        reserved: 0,
+        key: KvBytes::new(b"key"),
+        value: KvBytes::new(b"value"),
+        expiry_ms: 0,
+        expected_version: 0,
+        version: 0,
+        update: None,
+        update_ctx: std::ptr::null_mut(),
+    };
+    let _ = session.set(&op);
+    let _ = session.get(&op, |_| ());
+    let _ = session.scan(0, 0, 10, &mut Vec::new(), |_| ());
+    let _ = session.count(0);
+    let _ = session.stats(|_| ());
+    let _ = session.delete(&op);
+}

@@ -1,0 +1,200 @@
+//! File: an engine's file, read once and looked at before any code of it runs, and the private copy that is loaded in its place.
+//!
+//! What is checked here is the very bytes that are copied, so nobody can change the file between the check and the load.
+
+mod copy;
+mod elf;
+mod error;
+mod looks;
+#[cfg(test)]
+mod tests;
+
+use std::fmt;
+use std::fs::{File, OpenOptions};
+use std::io::Read;
+use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use plugin_abi::Identity;
+use sha2::{Digest as _, Sha256};
+
+pub use copy::{CopyError, PrivateCopy, PrivateDir};
+pub use error::{FileError, Problem};
+
+/// The largest file that is read, in bytes. An engine with all its debug information is far below.
+const FILE_LEN_MAX: u64 = 1 << 30;
+
+/// SHA-256 of a file's bytes. Shown as 64 hexadecimal digits.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Digest([u8; 32]);
+
+impl Digest {
+    /// That of these bytes.
+    pub fn of(bytes: &[u8]) -> Self {
+        Self(Sha256::digest(bytes).into())
+    }
+
+    /// Reads 64 hexadecimal digits, upper or lower case.
+    pub fn parse(text: &str) -> Option<Self> {
+        let digits: Vec<u32> = text.chars().map(|c| c.to_digit(16)).collect::<Option<_>>()?;
+        let mut bytes = [0; 32];
+        if digits.len() != 2 * bytes.len() {
+            return None;
+        }
+        for (byte, pair) in bytes.iter_mut().zip(digits.chunks_exact(2)) {
+            *byte = pair.iter().fold(0, |all, digit| all << 4 | *digit as u8);
+        }
+        Some(Self(bytes))
+    }
+
+    /// The first 12 digits: enough to tell builds apart in a log or a file's name.
+    pub fn short(&self) -> String {
+        let mut text = self.to_string();
+        text.truncate(12);
+        text
+    }
+}
+
+impl fmt::Display for Digest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+impl fmt::Debug for Digest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+/// What in a library keeps the loader from unmapping it, as far as its file tells.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Pins {
+    /// It is linked with `-z nodelete`.
+    pub nodelete: bool,
+    /// A symbol of it that is to be unique in the process (C++ templates and inline functions).
+    pub unique_symbol: Option<String>,
+    /// It can register destructors of thread-locals.
+    pub thread_destructors: bool,
+}
+
+/// An engine's file: its bytes, and what they say of it.
+#[derive(Clone, Debug)]
+pub struct EngineFile {
+    path: PathBuf,
+    bytes: Vec<u8>,
+    digest: Digest,
+    mode: u32,
+    facts: elf::Facts,
+}
+
+impl EngineFile {
+    /// Reads a file and checks all that can be checked without running code of it: that it is a shared library for this
+    /// machine, whole, with the required symbols, of this ABI version, and one that can be loaded again and again.
+    ///
+    /// # Errors
+    /// What is wrong with it, and what to do about it.
+    pub fn open(path: &Path) -> Result<Self, FileError> {
+        let fail = |problem| FileError { path: path.to_owned(), problem };
+        let (bytes, mode) = read(path).map_err(fail)?;
+        let facts = elf::inspect(&bytes).map_err(fail)?;
+        Ok(Self { path: path.to_owned(), digest: Digest::of(&bytes), bytes, mode, facts })
+    }
+
+    /// Where the bytes came from.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The digest of the bytes.
+    pub fn digest(&self) -> &Digest {
+        &self.digest
+    }
+
+    /// What the library says it is.
+    pub fn identity(&self) -> &Identity {
+        &self.facts.identity
+    }
+
+    /// The optional symbols that it exports, in the contract's order.
+    pub fn optional_symbols(&self) -> &[&'static str] {
+        &self.facts.optional
+    }
+
+    /// What in it keeps it from being unmapped.
+    pub fn pins(&self) -> &Pins {
+        &self.facts.pins
+    }
+
+    /// What is no reason to refuse it, but worth knowing. Each is a sentence.
+    pub fn warnings(&self) -> Vec<String> {
+        let mut all = Vec::new();
+        let mut warn = |text: String| all.push(text);
+        if let Some(symbol) = &self.facts.pins.unique_symbol {
+            warn(format!(
+                "its symbol {symbol} is STB_GNU_UNIQUE: once loaded it will not be unmapped; build it with -fno-gnu-unique"
+            ));
+        }
+        if self.facts.pins.nodelete {
+            warn(
+                "it is linked with -z nodelete: once loaded it will not be unmapped; link it without"
+                    .to_owned(),
+            );
+        }
+        if self.mode & 0o022 != 0 {
+            let mode = self.mode & 0o7777;
+            warn(format!(
+                "others can write to its file (mode {mode:04o}): whoever can change it runs code here"
+            ));
+        }
+        let has = |name: &&str| self.facts.optional.contains(name);
+        let handoff = ["kv_handoff_prepare", "kv_handoff_give", "kv_handoff_commit", "kv_handoff_abort"];
+        let missing: Vec<&str> = handoff.into_iter().filter(|name| !has(name)).collect();
+        if !missing.is_empty() && missing.len() < handoff.len() {
+            let missing = missing.join(", ");
+            warn(format!("its handoff functions are not used: {missing} is missing, and it takes all four"));
+        }
+        if !has(&"kv_scan") {
+            warn("it has no kv_scan: its data cannot move to another engine".to_owned());
+        }
+        all
+    }
+}
+
+/// Reads a file through one descriptor: its bytes and its mode.
+fn read(path: &Path) -> Result<(Vec<u8>, u32), Problem> {
+    // A FIFO without a writer must not block the open.
+    let opened = OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(path);
+    let file = opened.map_err(|error| match error.kind() {
+        std::io::ErrorKind::NotFound => Problem::NotFound,
+        _ => Problem::Unreadable(error.to_string()),
+    })?;
+    let unreadable = |error: std::io::Error| Problem::Unreadable(error.to_string());
+    let metadata = file.metadata().map_err(unreadable)?;
+    let kind = metadata.file_type();
+    if kind.is_dir() {
+        return Err(Problem::Directory);
+    }
+    if !kind.is_file() {
+        return Err(Problem::NotAFile(match () {
+            () if kind.is_fifo() => "a FIFO",
+            () if kind.is_socket() => "a socket",
+            () => "a device",
+        }));
+    }
+    if metadata.len() > FILE_LEN_MAX {
+        return Err(Problem::TooLarge { len: metadata.len(), accepted: FILE_LEN_MAX });
+    }
+    let bytes = read_all(&file, metadata.len()).map_err(unreadable)?;
+    // The file may have grown since it was asked how long it is.
+    if bytes.len() as u64 > FILE_LEN_MAX {
+        return Err(Problem::TooLarge { len: bytes.len() as u64, accepted: FILE_LEN_MAX });
+    }
+    Ok((bytes, metadata.mode()))
+}
+
+fn read_all(file: &File, len: u64) -> std::io::Result<Vec<u8>> {
+    let mut bytes = Vec::with_capacity(usize::try_from(len).unwrap_or(0));
+    file.take(FILE_LEN_MAX + 1).read_to_end(&mut bytes)?;
+    Ok(bytes)
+}

@@ -255,6 +255,9 @@ pub unsafe fn scan<E: Engine>(
     error: *mut KvError,
 ) -> i32 {
     let run = |it: &Instance<E>| {
+        if flags & !KV_OP_NO_VALUE != 0 {
+            return Err(Error::new(Status::INVALID, format!("unknown scan flags {flags:#x}")));
+        }
         // SAFETY: by the contract: the cursor and its buffer are the engine's for this call.
         let raw = unsafe { &mut *cursor };
         // SAFETY: as above.

@@ -32,7 +32,7 @@ struct Configuration {
     state: usize,
     /// Operations in place whose reply comes at `step` or later, by slot.
     placed: usize,
-    /// How many of each class of operations without reply are in place.
+    /// The operations without reply in place: their classes in ascending order, each as often as it was used.
     used: usize,
 }
 
@@ -54,6 +54,9 @@ pub(super) struct Search<'c, 'h> {
 }
 
 const ABSENT: usize = usize::MAX;
+
+/// A search with many operations without reply spends its time on comparing configurations, so these are limited as well.
+const COMPARISONS_PER_CONFIGURATION: usize = 32;
 
 impl<'c, 'h> Search<'c, 'h> {
     /// A search that also notes the states that are possible just before reply `watch_step`.
@@ -83,7 +86,7 @@ impl<'c, 'h> Search<'c, 'h> {
             cursor: 0,
             state: self.states.insert_full(vec![ABSENT; self.component.keys.len()].into()).0,
             placed: self.placed_sets.insert_full(vec![0; self.component.slots.div_ceil(64)].into()).0,
-            used: self.used_sets.insert_full(vec![0; self.component.classes.len()].into()).0,
+            used: self.used_sets.insert_full(Box::default()).0,
         };
         self.note(&start);
         let mut next = Some(start);
@@ -96,11 +99,12 @@ impl<'c, 'h> Search<'c, 'h> {
                 }
                 if self.seen.admit(&configuration, &self.used_sets) {
                     self.configurations += 1;
-                    if self.configurations > configurations_max {
-                        return Found::GaveUp { step: self.furthest };
-                    }
                     configuration.age = self.configurations;
                     waiting.push(configuration);
+                }
+                let comparisons_max = configurations_max.saturating_mul(COMPARISONS_PER_CONFIGURATION);
+                if self.configurations > configurations_max || self.seen.comparisons > comparisons_max {
+                    return Found::GaveUp { step: self.furthest };
                 }
             }
             let Some(mut configuration) = waiting.pop() else {
@@ -172,7 +176,10 @@ impl<'c, 'h> Search<'c, 'h> {
                 to.placed = intern(&mut self.placed_sets, placed);
             } else {
                 let class = cursor - open.len();
-                if self.used_sets[from.used][class] >= component.available(class, from.step) {
+                let used = &self.used_sets[from.used];
+                let place = used.partition_point(|other| *other <= class);
+                let count = place - used.partition_point(|other| *other < class);
+                if count >= component.available(class, from.step) {
                     continue;
                 }
                 let Some(state) = self.apply(&component.classes[class].members[0], from.state) else {
@@ -181,10 +188,10 @@ impl<'c, 'h> Search<'c, 'h> {
                 if state == from.state {
                     continue; // to use it up for nothing is no gain
                 }
-                let mut used = self.used_sets[from.used].clone();
-                used[class] += 1;
+                let used = &self.used_sets[from.used];
+                let used = [&used[..place], &[class], &used[place..]].concat();
                 to.state = state;
-                to.used = intern(&mut self.used_sets, used);
+                to.used = intern(&mut self.used_sets, used.into());
                 to.used_count.0 += 1;
             }
             return Some(to);
@@ -231,6 +238,7 @@ impl<'c, 'h> Search<'c, 'h> {
 struct Seen {
     first: HashMap<(usize, usize, usize), usize>,
     more: HashMap<(usize, usize, usize), Vec<usize>>,
+    comparisons: usize,
 }
 
 impl Seen {
@@ -245,10 +253,11 @@ impl Seen {
             std::collections::hash_map::Entry::Occupied(occupied) => occupied.into_mut(),
         };
         let new = &used_sets[configuration.used];
-        let stands_for_new = |met: &usize| used_sets[*met].iter().zip(new).all(|(met, new)| met <= new);
-        if stands_for_new(&first) || self.more.get(&rest).is_some_and(|more| more.iter().any(stands_for_new))
-        {
-            return false;
+        for met in std::iter::once(&first).chain(self.more.get(&rest).into_iter().flatten()) {
+            self.comparisons += 1;
+            if is_part(&used_sets[*met], new) {
+                return false;
+            }
         }
         self.more.entry(rest).or_default().push(configuration.used);
         true
@@ -257,6 +266,12 @@ impl Seen {
 
 fn intern<T: Eq + std::hash::Hash>(table: &mut IndexSet<T>, item: T) -> usize {
     table.insert_full(item).0
+}
+
+/// Whether all of `part` is in `whole`, repetitions counted; both in ascending order.
+fn is_part(part: &[usize], whole: &[usize]) -> bool {
+    let mut whole = whole.iter();
+    part.iter().all(|item| whole.any(|other| other == item))
 }
 
 fn bit(set: &[u64], slot: usize) -> bool {

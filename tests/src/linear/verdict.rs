@@ -8,7 +8,7 @@ use super::search::{Found, Search};
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
     /// How many configurations may be looked at for each component (most often: each key). One costs about 100 bytes
-    /// while its component is checked.
+    /// while its component is checked. Comparisons between configurations are limited to 32 times as many.
     pub configurations_max: usize,
 }
 

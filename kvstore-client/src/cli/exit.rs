@@ -28,7 +28,8 @@ Exit codes:
   4  the host answered with an error (in a session through a pipe: to any line), or `test` found a failure
   5  standard input or output failed (a closed output pipe is no failure)
 
-Options go before the command. A value `-` of set and append is read from standard input, to its last byte.";
+Options go before the command: set, append, mset, raw, and words that are no command of this program take all words after
+them as they are. A value `-` of set and append is read from standard input, to its last byte.";
 
 impl From<Exit> for ExitCode {
     fn from(exit: Exit) -> Self {

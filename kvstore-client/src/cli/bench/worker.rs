@@ -98,7 +98,9 @@ impl Worker {
     fn wait(&mut self, now: Instant) {
         let timeout = self.time_to_next_due(now).unwrap_or(LOOK_AROUND).min(LOOK_AROUND);
         let timeout = Timespec { tv_sec: 0, tv_nsec: timeout.subsec_nanos().into() };
-        let mut fds: Vec<_> = self.lanes.iter().map(Lane::poll_fd).collect();
+        // Idle lanes are left out: with a thousand of them, looking at each would delay the few at work.
+        let busy = self.lanes.iter().filter(|lane| !lane.is_idle());
+        let mut fds: Vec<_> = busy.map(Lane::poll_fd).collect();
         if let Err(error) = poll(&mut fds, Some(&timeout)) {
             // An interrupt; the loop looks after it.
             log::debug!("poll: {error}");
@@ -108,6 +110,9 @@ impl Worker {
         let mut ready = ready.into_iter();
         let reply_wait = self.options.wait().reply;
         self.each_lane(|lane, tally| {
+            if lane.is_idle() {
+                return Ok(());
+            }
             let flags = ready.next().unwrap_or(PollFlags::empty());
             if flags.intersects(PollFlags::OUT) {
                 lane.flush()?;

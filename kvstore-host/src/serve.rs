@@ -14,7 +14,6 @@ use crate::plugin::lifecycle::{Nursery, Source, retire};
 use crate::plugin::live::Live;
 use crate::plugin::pool::Pool;
 use crate::plugin::published::Published;
-use crate::protocol::Limits;
 use crate::server::{Facts, Server};
 
 /// Threads for calls that may block.
@@ -47,7 +46,6 @@ pub fn serve(config: Config) -> Result<(), String> {
         published: Published::new(live, config.workers),
         pool: Pool::new(POOL_THREADS).map_err(|error| format!("cannot start threads: {error}"))?,
         control: control.handle(),
-        limits: Limits { bulk_len_max: config.value_len_max.max(config.key_len_max), ..Limits::default() },
         server,
     });
     let workers = start_workers(&config, &shared)?;

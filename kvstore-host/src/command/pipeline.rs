@@ -17,7 +17,7 @@ const OPS_MAX: usize = 1024;
 pub enum Step {
     /// Nothing: all requests are answered.
     Idle,
-    /// Carry this out, and then let [`finish`] write the replies.
+    /// Carry this out, and then let [`Pipeline::finish`] write the replies.
     Work(Work, Pending),
     /// Let this look at the whole keyspace, and then let [`finish_alone`] write its reply.
     Keyspace {
@@ -36,13 +36,6 @@ pub enum Step {
 pub struct Pending {
     planned: Vec<Planned>,
     then: Then,
-}
-
-impl Pending {
-    /// Whether the work's storage is the pipeline's input, to be given back to it.
-    pub fn took_input(&self) -> bool {
-        matches!(self.then, Then::Reply)
-    }
 }
 
 /// One request, understood.
@@ -85,9 +78,20 @@ impl Pipeline {
         (self.input, self.next) = (input, 0);
     }
 
-    /// Takes the storage of finished work back.
-    pub fn take_back(&mut self, storage: Storage) {
-        self.input = storage;
+    /// Writes the replies of work that is done, and takes the work's memory back.
+    pub fn finish(
+        &mut self,
+        pending: Pending,
+        work: Work,
+        outcomes: &Outcomes,
+        session: &mut Session,
+        server: &Server,
+        out: &mut Vec<u8>,
+    ) {
+        if matches!(pending.then, Then::Reply) {
+            self.input = work.into_storage();
+        }
+        self.next -= finish(pending, outcomes, session, server, out);
     }
 
     /// The storage, to be used again, when all requests are taken.
@@ -237,7 +241,10 @@ fn take<'a>(
     match spec.handler {
         Handler::Data(_) if held && spec.writes() => Taken::Alone(Alone::Held),
         Handler::Data(planner) => match plan_checked(plan, request, planner, context) {
-            Ok((ops, reply)) => Taken::Answer(Some(spec), Answer::Ops(ops, reply)),
+            Ok((ops, reply)) => {
+                plan.end_request();
+                Taken::Answer(Some(spec), Answer::Ops(ops, reply))
+            }
             Err(error) => ready(Some(spec), error),
         },
         Handler::Session(answer) => match answer(session, server, request) {
@@ -413,8 +420,26 @@ fn child<'a>(
     Some(Planned { spec: Some(spec), answer, protocol: session.protocol })
 }
 
-/// Writes the replies of work that is done.
-pub fn finish(
+/// Writes the replies of work that is done. Answers how many requests at its end are to be carried out again.
+fn finish(
+    pending: Pending,
+    outcomes: &Outcomes,
+    session: &mut Session,
+    server: &Server,
+    out: &mut Vec<u8>,
+) -> usize {
+    if matches!(pending.then, Then::Reply) {
+        let done = pending.planned.iter().take_while(|one| !one.deferred(outcomes)).count();
+        for one in pending.planned.iter().take(done) {
+            one.reply(outcomes, server, &mut Encoder::new(out, one.protocol));
+        }
+        return pending.planned.len() - done;
+    }
+    finish_transaction(pending, outcomes, session, server, out);
+    0
+}
+
+fn finish_transaction(
     pending: Pending,
     outcomes: &Outcomes,
     session: &mut Session,
@@ -422,11 +447,7 @@ pub fn finish(
     out: &mut Vec<u8>,
 ) {
     match pending.then {
-        Then::Reply => {
-            for one in &pending.planned {
-                one.reply(outcomes, server, &mut Encoder::new(out, one.protocol));
-            }
-        }
+        Then::Reply => {}
         Then::Watch { keys, generation } => {
             add(&server.stats.commands, 1);
             let answers = outcomes.part(0, keys.len());
@@ -470,6 +491,13 @@ pub fn finish_alone(value: &Value, session: &Session, server: &Server, out: &mut
 }
 
 impl Planned {
+    fn deferred(&self, outcomes: &Outcomes) -> bool {
+        match &self.answer {
+            Answer::Ready(_) => false,
+            Answer::Ops(ops, _) => outcomes.part(ops.start, ops.end).deferred(),
+        }
+    }
+
     fn reply(&self, outcomes: &Outcomes, server: &Server, encoder: &mut Encoder<'_>) {
         add(&server.stats.commands, 1);
         if let Some(spec) = self.spec {

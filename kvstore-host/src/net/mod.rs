@@ -7,6 +7,7 @@ pub mod socket;
 pub mod worker;
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use crossbeam::channel::Sender;
 use mio::Waker;
@@ -29,8 +30,19 @@ pub struct Shared {
     pub pool: Pool,
     /// The control thread.
     pub control: ControlHandle,
-    /// What a client may send.
-    pub limits: Limits,
+}
+
+impl Shared {
+    /// What a client may send, as it is set now.
+    fn limits(&self) -> Limits {
+        let settings = &self.server.settings;
+        let (key, value) =
+            (settings.key_len_max.load(Ordering::Relaxed), settings.value_len_max.load(Ordering::Relaxed));
+        let bulk_len_max = key.max(value);
+        let defaults = Limits::default();
+        let request_len_max = defaults.request_len_max.max(bulk_len_max.saturating_mul(2));
+        Limits { bulk_len_max, request_len_max, ..defaults }
+    }
 }
 
 /// Names a connection of a worker: its place, and the client's number, since places are used again.

@@ -13,7 +13,7 @@ use super::slab::Slab;
 use super::socket::Socket;
 use super::{ConnectionId, Message, Shared, WorkerHandle};
 use crate::command::Session;
-use crate::command::pipeline::{Step, finish, finish_alone};
+use crate::command::pipeline::{Step, finish_alone};
 use crate::plugin::live::{Execution, Live};
 use crate::plugin::{Home, Landed, Outcomes, Work, published};
 use crate::protocol::Value;
@@ -266,7 +266,7 @@ impl Worker {
             if !connection.is_free() {
                 break;
             }
-            if connection.pipeline.is_empty() && !connection.parse(&shared.limits) {
+            if connection.pipeline.is_empty() && !connection.parse(&shared.limits()) {
                 connection.tell_protocol_error();
                 break;
             }
@@ -321,10 +321,7 @@ impl Worker {
                     };
                     match execution {
                         Execution::Done(work, outcomes) => {
-                            if pending.took_input() {
-                                pipeline.take_back(work.into_storage());
-                            }
-                            finish(pending, &outcomes, session, server, output);
+                            pipeline.finish(pending, work, &outcomes, session, server, output);
                         }
                         Execution::Later => {
                             let pending = Some(pending);
@@ -401,10 +398,7 @@ impl Worker {
         let Connection { pipeline, session, output, .. } = connection;
         match (done, pending) {
             (PoolDone::Work(work, outcomes), Some(pending)) => {
-                if pending.took_input() {
-                    pipeline.take_back(work.into_storage());
-                }
-                finish(pending, &outcomes, session, &shared.server, output);
+                pipeline.finish(pending, work, &outcomes, session, &shared.server, output);
             }
             (PoolDone::Value(value), _) => finish_alone(&value, session, &shared.server, output),
             (PoolDone::Work(..), None) => {}

@@ -36,6 +36,11 @@ pub enum CopyError {
         /// Its name.
         engine: String,
     },
+    /// Others can change the entries of the old engine while they are copied.
+    OthersWrite {
+        /// Its name.
+        engine: String,
+    },
     /// Reading failed.
     Read(CallError),
     /// Writing failed.
@@ -54,6 +59,9 @@ impl std::fmt::Display for CopyError {
         match self {
             Self::CannotLeave { engine } => {
                 write!(f, "the data cannot leave engine '{engine}': it has no kv_scan")
+            }
+            Self::OthersWrite { engine } => {
+                write!(f, "others than this host can write to engine '{engine}' while its data are copied")
             }
             Self::Read(error) => write!(f, "reading from the old engine failed: {error}"),
             Self::Write(error) => write!(f, "writing to the new engine failed: {error}"),
@@ -115,6 +123,9 @@ pub fn copy(from: &Live, to: &Live, mut progress: impl FnMut(Copied)) -> Result<
     let source = from.instance().ok_or_else(|| CopyError::CannotLeave { engine: "closed".to_owned() })?;
     if !source.has_symbol("kv_scan") {
         return Err(CopyError::CannotLeave { engine: from.identity().name.clone() });
+    }
+    if from.identity().has(KV_CAP_EXTERNAL_WRITERS) {
+        return Err(CopyError::OthersWrite { engine: from.identity().name.clone() });
     }
     let versions = from.keeps_versions() && to.keeps_versions();
     let expires = to.identity().has(KV_CAP_EXPIRY);

@@ -24,6 +24,13 @@ impl Cargo {
         self.ops().len()
     }
 
+    fn outcomes(&self) -> Outcomes {
+        match self {
+            Self::Direct(work) => Outcomes::of_work(work),
+            Self::Emulated(emulation) => Outcomes::unknown(emulation.ops().len()),
+        }
+    }
+
     fn ops(&self) -> &[KvOp] {
         match self {
             Self::Direct(work) => work.ops(),
@@ -110,8 +117,8 @@ pub(super) fn submit(
         host_data: std::ptr::null_mut(),
     };
     let progress = Progress {
+        outcomes: cargo.outcomes(),
         cargo: Some(cargo),
-        outcomes: Outcomes::unknown(count),
         completed: vec![false; count],
         left: count,
         pinned: false,

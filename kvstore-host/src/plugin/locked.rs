@@ -64,7 +64,7 @@ impl Stripes {
 /// Carries work out, one operation after the other; atomic work under the locks of all its keys. May block.
 pub(super) fn run(instance: &Instance, stripes: &Stripes, work: &mut Work) -> Outcomes {
     let session = instance.session();
-    let mut outcomes = Outcomes::unknown(work.ops().len());
+    let mut outcomes = Outcomes::of_work(work);
     let ops = work.ops().to_vec();
     // SAFETY: the operations point into the work, which stays as it is.
     let places: Vec<usize> = ops.iter().map(|op| stripes.of(unsafe { op.key.as_slice() })).collect();

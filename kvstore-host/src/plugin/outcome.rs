@@ -20,6 +20,8 @@ pub struct Outcome {
     pub reply: Option<Value>,
     /// A failure's text; may be empty.
     pub message: String,
+    /// It was read, but there was no room for its value: to be read again.
+    pub deferred: bool,
     // None: only the length is known.
     value_start: Option<usize>,
 }
@@ -27,7 +29,7 @@ pub struct Outcome {
 impl Outcome {
     /// An outcome of a status only.
     pub fn of(status: Status, message: String) -> Self {
-        Self { status, value_len: 0, expiry_ms: 0, version: 0, reply: None, message, value_start: None }
+        Self { status, value_len: 0, expiry_ms: 0, version: 0, reply: None, message, deferred: false, value_start: None }
     }
 }
 
@@ -36,12 +38,24 @@ impl Outcome {
 pub struct Outcomes {
     all: Vec<Outcome>,
     values: Vec<u8>,
+    // From this operation on, a value for which there is no room is deferred.
+    deferrable_from: usize,
 }
+
+/// Bytes of values that are copied for one work, where the rest can be read again later. What a client that reads slowly, or not
+/// at all, can make the host hold is bounded by this and the reply to a single request.
+const VALUES_LEN_MAX: usize = 16 << 20;
 
 impl Outcomes {
     /// As many outcomes as there are operations, none of them known yet.
     pub fn unknown(len: usize) -> Self {
-        Self { all: vec![Outcome::of(Status::UNKNOWN, String::new()); len], values: Vec::new() }
+        let all = vec![Outcome::of(Status::UNKNOWN, String::new()); len];
+        Self { all, values: Vec::new(), deferrable_from: usize::MAX }
+    }
+
+    /// The same for a work, whose later reads may be [deferred](Outcome::deferred).
+    pub(super) fn of_work(work: &super::Work) -> Self {
+        Self { deferrable_from: work.deferrable_from(), ..Self::unknown(work.ops().len()) }
     }
 
     /// Notes a status.
@@ -60,11 +74,17 @@ impl Outcomes {
         expiry_ms: i64,
         version: u64,
     ) {
-        let value_start = value.map(|_| self.values.len());
-        self.values.extend_from_slice(value.unwrap_or_default());
+        let bytes = value.unwrap_or_default();
+        let deferred = op >= self.deferrable_from
+            && !bytes.is_empty()
+            && self.values.len().saturating_add(bytes.len()) > VALUES_LEN_MAX;
+        let value_start = value.filter(|_| !deferred).map(|_| self.values.len());
+        if !deferred {
+            self.values.extend_from_slice(bytes);
+        }
         if let Some(outcome) = self.all.get_mut(op) {
             let known = Outcome::of(Status::OK, String::new());
-            *outcome = Outcome { value_len, expiry_ms, version, value_start, ..known };
+            *outcome = Outcome { value_len, expiry_ms, version, deferred, value_start, ..known };
         }
     }
 
@@ -126,6 +146,11 @@ impl<'a> Answers<'a> {
     pub fn value(self, op: usize) -> Option<&'a [u8]> {
         let outcome = self.all.get(op).filter(|outcome| outcome.status == Status::OK)?;
         self.values.get(outcome.value_start?..)?.get(..outcome.value_len)
+    }
+
+    /// Whether an operation has to be read again.
+    pub fn deferred(self) -> bool {
+        self.all.iter().any(|outcome| outcome.deferred)
     }
 
     /// The first operation that failed, if one did: not those that merely found nothing.

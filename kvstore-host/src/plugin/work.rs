@@ -82,6 +82,7 @@ pub struct Work {
     updates: Vec<(usize, Box<UpdateSlot>)>,
     atomic: bool,
     writes: bool,
+    first_request: usize,
     storage: Storage,
 }
 
@@ -99,11 +100,12 @@ impl Work {
             updates: Vec::new(),
             atomic: false,
             writes: false,
+            first_request: 0,
             _storage: PhantomData,
         };
         let planned = plan(&mut building, &storage);
-        let Plan { ops, updates, atomic, writes, .. } = building;
-        (Self { ops, updates, atomic, writes, storage }, planned)
+        let Plan { ops, updates, atomic, writes, first_request, .. } = building;
+        (Self { ops, updates, atomic, writes, first_request, storage }, planned)
     }
 
     /// The operations, in order.
@@ -121,6 +123,11 @@ impl Work {
         self.writes
     }
 
+    /// From which operation on reads may be put off: those behind the first request, where nothing is written.
+    pub(super) fn deferrable_from(&self) -> usize {
+        if self.writes || self.atomic || self.first_request == 0 { usize::MAX } else { self.first_request }
+    }
+
     /// Whether there is an update among the operations.
     pub fn has_updates(&self) -> bool {
         !self.updates.is_empty()
@@ -133,7 +140,7 @@ impl Work {
     }
 
     /// The replies that the updates decided on last, by operation. Called once, when the work is done.
-    pub(super) fn take_replies(&mut self) -> impl Iterator<Item = (usize, Value)> + '_ {
+    pub(crate) fn take_replies(&mut self) -> impl Iterator<Item = (usize, Value)> + '_ {
         self.updates.iter_mut().map(|(op, slot)| (*op, std::mem::replace(&mut slot.reply, Value::Null)))
     }
 
@@ -176,6 +183,7 @@ pub struct Plan<'a> {
     updates: Vec<(usize, Box<UpdateSlot>)>,
     atomic: bool,
     writes: bool,
+    first_request: usize,
     // Invariant: a shorter-lived slice must not pass for one of the storage.
     _storage: PhantomData<fn(&'a ()) -> &'a ()>,
 }
@@ -250,6 +258,13 @@ impl<'a> Plan<'a> {
         let longest =
             |(key, value): (usize, usize), op: &KvOp| (key.max(op.key.len), value.max(op.value.len));
         self.ops.get(start..).unwrap_or_default().iter().fold((0, 0), longest)
+    }
+
+    /// A request ends here. What is behind the first one may be put off when replies become too large.
+    pub fn end_request(&mut self) {
+        if self.first_request == 0 {
+            self.first_request = self.ops.len();
+        }
     }
 
     /// How many operations there are so far.

@@ -67,8 +67,11 @@ fn malformed(error: object::Error) -> Problem {
 
 /// Class, byte order and machine stand at the same place in every ELF file, also in those for other machines.
 fn check_machine(bytes: &[u8]) -> Result<(), Problem> {
-    let [class, data] = *part(bytes, 4, "header")?;
-    let machine: [u8; 2] = *part(bytes, 18, "header")?;
+    let Some(header) = bytes.first_chunk::<{ size_of::<Header>() }>() else {
+        let (len, needed) = (bytes.len() as u64, size_of::<Header>() as u64);
+        return Err(Problem::Truncated { part: "header".to_owned(), len, needed });
+    };
+    let (class, data, machine) = (header[4], header[5], [header[18], header[19]]);
     let big = data == elf::ELFDATA2MSB.0;
     let machine = Machine(if big { u16::from_be_bytes(machine) } else { u16::from_le_bytes(machine) });
     if class == elf::ELFCLASS64.0 && data == elf::ELFDATA2LSB.0 && machine == THIS_MACHINE {
@@ -85,14 +88,6 @@ fn check_machine(bytes: &[u8]) -> Result<(), Problem> {
         found += &format!(", of class {class} and byte order {data}");
     }
     Err(Problem::OtherMachine { found, accepted: machine_name(THIS_MACHINE) })
-}
-
-fn part<'a, const N: usize>(bytes: &'a [u8], offset: usize, name: &str) -> Result<&'a [u8; N], Problem> {
-    bytes.get(offset..).and_then(<[u8]>::first_chunk).ok_or_else(|| Problem::Truncated {
-        part: name.to_owned(),
-        len: bytes.len() as u64,
-        needed: size_of::<Header>() as u64,
-    })
 }
 
 fn machine_name(machine: Machine) -> String {

@@ -106,6 +106,34 @@ impl Instance {
         self.calls.optional_symbols().contains(&name)
     }
 
+    /// The engine's own pointer, for calls that the safe ones cannot make. They are made within a session.
+    pub(crate) fn raw(&self) -> *mut KvEngine {
+        self.engine
+    }
+
+    /// What `kv_open` answers to these flags, whatever they are. An instance that it opened is closed again.
+    pub(crate) fn probe_open_flags(&self, flags: u32, scratch_dir: &str) -> Status {
+        let args = KvOpenArgs {
+            struct_size: size_of::<KvOpenArgs>() as u32,
+            flags,
+            // SAFETY: alive until this instance is closed.
+            host: unsafe { (*self.host).table() },
+            options: ptr::null(),
+            option_count: 0,
+            reserved: 0,
+            scratch_dir: KvBytes::new(scratch_dir.as_bytes()),
+            state: ptr::null(),
+        };
+        let mut engine = ptr::null_mut();
+        // SAFETY: the table promises functions of these types; all pointers live through the calls, and NULL is allowed.
+        let status = unsafe { (self.calls.open)(&raw const args, &raw mut engine, ptr::null_mut()) };
+        if status == KV_STATUS_OK {
+            // SAFETY: as above; just opened, and used by nobody else.
+            unsafe { (self.calls.close)(engine, ptr::null_mut()) };
+        }
+        Status(status)
+    }
+
     /// Begins a row of calls. Waits for the other session to end where the engine is not thread-safe.
     pub fn session(&self) -> Session<'_> {
         let lock = self.lock.as_ref().map(|lock| lock.lock().unwrap_or_else(PoisonError::into_inner));
@@ -232,15 +260,18 @@ impl Session<'_> {
         mut sink: impl FnMut(&KvEntry),
     ) -> Result<(), CallError> {
         let Some(call) = self.instance.calls.scan else { return missing("kv_scan") };
-        let len = cursor.len() as u32;
-        cursor.resize(KV_CURSOR_LEN_MAX as usize, 0);
-        let mut place = KvCursor { bytes: cursor.as_mut_ptr(), len, capacity: KV_CURSOR_LEN_MAX };
+        // A new buffer comes zeroed from the allocator; to grow `cursor` would write every byte of it, one by one in a debug build.
+        let mut buffer = vec![0_u8; KV_CURSOR_LEN_MAX as usize];
+        let len = cursor.len().min(buffer.len());
+        buffer[..len].copy_from_slice(&cursor[..len]);
+        let mut place = KvCursor { bytes: buffer.as_mut_ptr(), len: len as u32, capacity: KV_CURSOR_LEN_MAX };
         let (sink, ctx) = lend(&mut sink);
         // SAFETY: open instance, right type; cursor, sink and error live through the call.
         let done = with_error(|error| unsafe {
             call(self.instance.engine, space, flags, count, &raw mut place, sink, ctx, error)
         });
-        cursor.truncate(place.len as usize);
+        cursor.clear();
+        cursor.extend_from_slice(&buffer[..(place.len as usize).min(buffer.len())]);
         done.map(|_| ())
     }
 

@@ -11,8 +11,8 @@ pub struct Calls {
     pub(super) open: KvOpenFn,
     pub(super) close: KvCloseFn,
     pub(super) get: KvGetFn,
-    pub(super) set: KvSetFn,
-    pub(super) delete: KvDeleteFn,
+    pub(crate) set: KvSetFn,
+    pub(crate) delete: KvDeleteFn,
     pub(super) update: Option<KvUpdateCallFn>,
     pub(super) submit: Option<KvSubmitFn>,
     pub(super) cancel: Option<KvCancelFn>,
@@ -67,7 +67,7 @@ impl Calls {
                 let address = lookup(const { c_name(concat!($name, "\0")) });
                 // SAFETY: by the caller's promise the address is NULL or that of a function of this type, and an
                 // Option of a function pointer has the pointer's size, with NULL as None.
-                unsafe { core::mem::transmute(address) }
+                unsafe { core::mem::transmute::<*const c_void, Option<_>>(address) }
             }};
         }
         macro_rules! required {

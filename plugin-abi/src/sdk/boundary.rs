@@ -218,6 +218,12 @@ pub unsafe fn submit<E: Engine>(engine: *mut KvEngine, batch: *mut KvBatch, erro
         if raw.flags & !KV_BATCH_ATOMIC != 0 {
             return Err(Error::new(Status::INVALID, format!("unknown batch flags {:#x}", raw.flags)));
         }
+        if raw.flags & KV_BATCH_ATOMIC != 0 && E::CAPABILITIES & KV_CAP_ATOMIC == 0 {
+            return Err(Error::new(Status::UNSUPPORTED, "the engine has no atomic batches"));
+        }
+        if E::BATCH_LEN_MAX != 0 && u64::from(raw.count) > E::BATCH_LEN_MAX {
+            return Err(Error::new(Status::TOO_LARGE, format!("a batch has at most {}", E::BATCH_LEN_MAX)));
+        }
         // SAFETY: by the contract; taken over here and nowhere else.
         it.engine.submit(unsafe { Batch::new(batch, it.host) });
         Ok(Status::OK)

@@ -1,5 +1,7 @@
 //! The C header is what the Rust definitions say: generated anew, compiled as C and as C++, compared field by field.
 
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test may stop at the first surprise")]
+
 mod generate;
 mod layout;
 mod symbols;

@@ -1,0 +1,243 @@
+//! Atomic: batches of all or nothing.
+
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+
+use super::batch::refused_as_a_whole;
+use super::flight::Plan;
+use super::parallel::{THREADS, side_by_side};
+use super::request::{Answer, Move, Request};
+use super::trial::Trial;
+use super::{Check, Stop, ensure, suite};
+use crate::Status;
+use crate::raw::*;
+
+suite! { "atomic":
+    once without_the_capability_it_is_refused: "An engine without ATOMIC refuses the flag, with INVALID or UNSUPPORTED.";
+    once all_take_effect: "When all can be carried out, all take effect.";
+    once own_writes_are_seen: "The reads of an atomic batch see its earlier writes.";
+    once finding_nothing_aborts_nothing: "A GET or DELETE that finds nothing, and an update that keeps, are carried out.";
+    once conflict_aborts_all: "An expected version that is another one is CONFLICT; all others are ABORTED, and nothing has changed.";
+    once watch_without_writing: "A GET with an expected version guards a batch that writes other keys.";
+    once updates_abort_too: "Updates in an aborted batch have no effect.";
+    once bad_operation_aborts_all: "An operation that cannot be carried out says why; all others are ABORTED, and nothing has changed.";
+    once transfers_keep_the_sum: "Transfers between two keys, side by side, are never seen half done.";
+}
+
+const ATOMIC: Plan = Plan { flags: KV_BATCH_ATOMIC, deadline_ns: 0, gap: 0 };
+
+fn without_the_capability_it_is_refused(t: &Trial<'_>) -> Check {
+    t.needs_symbol("kv_submit")?;
+    if t.has(KV_CAP_ATOMIC) {
+        return Err(Stop::Skipped("the engine has ATOMIC".to_owned()));
+    }
+    let requests = vec![Request::set(b"k", b"v"), Request::set(b"l", b"v")];
+    refused_as_a_whole(t, requests, ATOMIC, &[Status::INVALID, Status::UNSUPPORTED])?;
+    t.finds(b"k", None)
+}
+
+fn all_take_effect(t: &Trial<'_>) -> Check {
+    t.needs(KV_CAP_ATOMIC)?;
+    t.store(b"old", b"v")?;
+    let answers =
+        t.batch(vec![Request::set(b"a", b"1"), Request::set(b"b", b"2"), Request::delete(b"old")], ATOMIC)?;
+    all_are(&answers, Status::OK)?;
+    t.finds(b"a", Some(b"1"))?;
+    t.finds(b"b", Some(b"2"))?;
+    t.finds(b"old", None)
+}
+
+fn own_writes_are_seen(t: &Trial<'_>) -> Check {
+    t.needs(KV_CAP_ATOMIC)?;
+    let mut requests = vec![
+        Request::set(b"k", b"1"),
+        Request::get(b"k"),
+        Request::set(b"k", b"2"),
+        Request::get(b"k"),
+        Request::delete(b"k"),
+        Request::get(b"k"),
+        Request::set(b"k", b"3"),
+    ];
+    if t.has_symbol("kv_update") {
+        requests.push(Request::decided(b"k", Move::patch(1, b"4", 2)));
+        requests.push(Request::get(b"k"));
+    }
+    let answers = t.batch(requests, ATOMIC)?;
+    for (i, answer) in answers.iter().enumerate() {
+        answer.is(if i == 5 { Status::NOT_FOUND } else { Status::OK }, &format!("operation {i}"))?;
+    }
+    answers[1].holds(b"1", "GET after the first SET")?;
+    answers[3].holds(b"2", "GET after the second SET")?;
+    if let Some(last) = answers.get(8) {
+        last.holds(b"34", "GET after the patch")?;
+    }
+    t.finds(b"k", Some(if answers.len() > 7 { b"34" } else { b"3" }))
+}
+
+fn finding_nothing_aborts_nothing(t: &Trial<'_>) -> Check {
+    t.needs(KV_CAP_ATOMIC)?;
+    let mut requests = vec![Request::get(b"absent"), Request::delete(b"absent"), Request::set(b"k", b"v")];
+    if t.has_symbol("kv_update") {
+        requests.push(Request::decided(b"absent", Move::Keep));
+    }
+    let answers = t.batch(requests, ATOMIC)?;
+    answers[0].is(Status::NOT_FOUND, "GET")?;
+    answers[1].is(Status::NOT_FOUND, "DELETE")?;
+    all_are(&answers[2..], Status::OK)?;
+    t.finds(b"k", Some(b"v"))
+}
+
+fn conflict_aborts_all(t: &Trial<'_>) -> Check {
+    t.needs(KV_CAP_ATOMIC)?;
+    t.needs(KV_CAP_VERSIONS)?;
+    let version = t.store(b"guarded", b"v")?;
+    t.store(b"deleted", b"v")?;
+    // The guard stands first, in the middle, and last: what was done before it is undone.
+    for place in 0..4 {
+        let mut requests =
+            vec![Request::set(b"new", b"x"), Request::delete(b"deleted"), Request::set(b"guarded", b"x")];
+        requests.insert(place, Request::set(b"guarded", b"y").expecting(version + 1000));
+        let answers = t.batch(requests, ATOMIC)?;
+        for (i, answer) in answers.iter().enumerate() {
+            let wanted = if i == place { Status::CONFLICT } else { Status::ABORTED };
+            answer.is(wanted, &format!("operation {i}, with the guard at {place}"))?;
+        }
+        t.finds(b"new", None)?;
+        t.finds(b"deleted", Some(b"v"))?;
+        t.finds(b"guarded", Some(b"v"))?;
+        let found = t.read(b"guarded")?.map(|it| it.version);
+        ensure!(found == Some(version), "version after the abort: found {found:?}, wanted {version}");
+    }
+    // And with the right version it goes through.
+    let requests = vec![Request::set(b"new", b"x"), Request::set(b"guarded", b"y").expecting(version)];
+    all_are(&t.batch(requests, ATOMIC)?, Status::OK)?;
+    t.finds(b"guarded", Some(b"y"))
+}
+
+fn watch_without_writing(t: &Trial<'_>) -> Check {
+    t.needs(KV_CAP_ATOMIC)?;
+    t.needs(KV_CAP_VERSIONS)?;
+    let version = t.store(b"watched", b"v")?;
+    let batch = |expected| vec![Request::get(b"watched").expecting(expected), Request::set(b"k", b"v")];
+    all_are(&t.batch(batch(version), ATOMIC)?, Status::OK)?;
+    t.remove(b"k")?;
+    t.store(b"watched", b"changed")?;
+    let answers = t.batch(batch(version), ATOMIC)?;
+    answers[0].is(Status::CONFLICT, "GET of a watched key that has changed")?;
+    answers[1].is(Status::ABORTED, "SET beside it")?;
+    t.finds(b"k", None)?;
+    let answers = t.batch(vec![Request::get(b"absent").expecting(0), Request::set(b"k", b"v")], ATOMIC)?;
+    answers[0].is(Status::NOT_FOUND, "GET, expecting no entry")?;
+    answers[1].is(Status::OK, "SET beside it")
+}
+
+fn updates_abort_too(t: &Trial<'_>) -> Check {
+    t.needs(KV_CAP_ATOMIC)?;
+    t.needs(KV_CAP_VERSIONS)?;
+    t.needs_symbol("kv_update")?;
+    let version = t.store(b"k", b"value")?;
+    let requests = vec![
+        Request::decided(b"k", Move::patch(0, b"VAL", 3)),
+        Request::decided(b"absent", Move::replace(b"x")),
+        Request::decided(b"k", Move::Remove),
+        Request::get(b"other").expecting(7),
+    ];
+    let answers = t.batch(requests, ATOMIC)?;
+    all_are(&answers[..3], Status::ABORTED)?;
+    answers[3].is(Status::CONFLICT, "GET")?;
+    t.finds(b"absent", None)?;
+    t.finds(b"k", Some(b"value"))?;
+    let found = t.read(b"k")?.map(|it| it.version);
+    ensure!(found == Some(version), "version after the abort: found {found:?}, wanted {version}");
+    Ok(())
+}
+
+fn bad_operation_aborts_all(t: &Trial<'_>) -> Check {
+    t.needs(KV_CAP_ATOMIC)?;
+    let bad = || Request::set(b"bad", b"v").with_flags(1 << 30);
+    match t.submit(vec![Request::set(b"a", b"v"), bad(), Request::set(b"b", b"v")], ATOMIC)? {
+        Ok(flight) => {
+            let answers = t.wait(flight)?;
+            answers[0].is(Status::ABORTED, "the operation before the bad one")?;
+            answers[1].is(Status::INVALID, "the bad operation")?;
+            answers[2].is(Status::ABORTED, "the operation behind the bad one")?;
+        }
+        Err(refused) => ensure!(refused.status == Status::INVALID, "kv_submit: {refused}"),
+    }
+    t.finds(b"a", None)?;
+    t.finds(b"bad", None)?;
+    t.finds(b"b", None)
+}
+
+fn transfers_keep_the_sum(t: &Trial<'_>) -> Check {
+    t.needs(KV_CAP_ATOMIC)?;
+    t.needs(KV_CAP_VERSIONS)?;
+    const SUM: u64 = 1000;
+    const TRANSFERS: u32 = 100;
+    t.store(b"left", &SUM.to_le_bytes())?;
+    t.store(b"right", &0_u64.to_le_bytes())?;
+    let (movers, stop) = (AtomicU32::new(THREADS - 1), AtomicBool::new(false));
+    let amount = |answer: &Answer| -> Result<u64, Stop> {
+        let bytes = answer.value.as_slice().try_into();
+        bytes.map(u64::from_le_bytes).map_err(|_| Stop::Failed("a transfer stored another length".to_owned()))
+    };
+    let both = || -> Result<[Answer; 2], Stop> {
+        let answers = t.batch(vec![Request::get(b"left"), Request::get(b"right")], ATOMIC)?;
+        all_are(&answers, Status::OK)?;
+        answers.try_into().map_err(|_| Stop::Failed("a batch of 2".to_owned()))
+    };
+    let check_sum = || -> Check {
+        let [left, right] = both()?;
+        let sum = amount(&left)?.wrapping_add(amount(&right)?);
+        ensure!(sum == SUM, "the sum of both keys is {sum}, wanted {SUM}");
+        Ok(())
+    };
+    let transfer = |number: u32| -> Result<bool, Stop> {
+        let [left, right] = both()?;
+        let (left_has, right_has) = (amount(&left)?, amount(&right)?);
+        let moved = if number.is_multiple_of(2) { left_has / 3 } else { 0_u64.wrapping_sub(right_has / 2) };
+        let to_left = left_has.wrapping_sub(moved).to_le_bytes();
+        let to_right = right_has.wrapping_add(moved).to_le_bytes();
+        let requests = vec![
+            Request::set(b"left", &to_left).expecting(left.version),
+            Request::set(b"right", &to_right).expecting(right.version),
+        ];
+        let answers = t.batch(requests, ATOMIC)?;
+        let done = answers.iter().all(|answer| answer.status == Status::OK);
+        let pairs = [Status::OK, Status::CONFLICT, Status::ABORTED, Status::RETRY];
+        for answer in &answers {
+            answer.is_one_of(&pairs, "a transfer")?;
+            ensure!(done || answer.status != Status::OK, "a transfer was half done");
+        }
+        Ok(done)
+    };
+    side_by_side(t, |thread| {
+        let checked = (|| {
+            if thread == 0 {
+                while movers.load(Ordering::SeqCst) > 0 && !stop.load(Ordering::SeqCst) {
+                    check_sum()?;
+                }
+                return Ok(());
+            }
+            let mut done = 0;
+            while done < TRANSFERS && !stop.load(Ordering::SeqCst) {
+                done += u32::from(transfer(done + thread)?);
+            }
+            Ok(())
+        })();
+        if thread > 0 {
+            movers.fetch_sub(1, Ordering::SeqCst);
+        }
+        if checked.is_err() {
+            stop.store(true, Ordering::SeqCst);
+        }
+        checked
+    })?;
+    check_sum()
+}
+
+fn all_are(answers: &[Answer], wanted: Status) -> Check {
+    for (i, answer) in answers.iter().enumerate() {
+        answer.is(wanted, &format!("operation {i} of an atomic batch"))?;
+    }
+    Ok(())
+}

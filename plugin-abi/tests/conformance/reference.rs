@@ -1,0 +1,310 @@
+//! Reference: a whole engine with all capabilities, sound unless an option plants a fault, and on demand completing from its own
+//! thread.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock};
+use std::thread::{self, JoinHandle};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use plugin_abi::Status;
+use plugin_abi::raw::*;
+use plugin_abi::sdk::{
+    Batch, BatchId, Cursor, Engine, Entry, Error, Found, Host, Op, OpenArgs, Outcome, Region,
+};
+
+use crate::store::{Done, KEY_LEN_MAX, Store, VALUE_LEN_MAX};
+
+/// The engine.
+pub(crate) struct Reference {
+    shared: Arc<Shared>,
+    late: Option<JoinHandle<()>>,
+    // What was given to another instance, while it looks at it.
+    given: OnceLock<Vec<u8>>,
+}
+
+struct Shared {
+    host: Host,
+    fault: String,
+    store: Mutex<Store>,
+    // Batches that wait for the thread; `None` tells it to end.
+    waiting: Mutex<VecDeque<Option<Batch>>>,
+    arrived: Condvar,
+}
+
+plugin_abi::export_engine!(Reference { update, submit, cancel, scan, count, stats, clear, sync, handoff });
+
+impl Shared {
+    fn now_ms(&self) -> i64 {
+        if self.fault == "own_clock" {
+            return SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis() as i64;
+        }
+        self.host.now_ms()
+    }
+
+    fn store(&self) -> MutexGuard<'_, Store> {
+        let mut store = self.store.lock().unwrap();
+        store.expire(self.now_ms());
+        store
+    }
+
+    fn space(&self, space: u32) -> Result<(), Error> {
+        if space == 0 { Ok(()) } else { Err(Status::UNSUPPORTED.into()) }
+    }
+
+    fn run(&self, mut batch: Batch) {
+        let mut store = self.store();
+        let before = batch.atomic().then(|| store.entries.clone());
+        let mut order: Vec<_> = (0..batch.len()).collect();
+        if self.fault == "wrong_order" {
+            order.reverse();
+        }
+        let mut done = Vec::with_capacity(batch.len());
+        for index in order {
+            // Also what an earlier operation of the batch stored with an expiry in the past.
+            store.expire(self.now_ms());
+            done.push((index, store.carry_out(&batch.op(index))));
+            if self.fault == "torn_batch" {
+                drop(store);
+                thread::yield_now();
+                store = self.store();
+            }
+        }
+        if let Some(before) = before.filter(|_| done.iter().any(|(_, done)| done.is_err())) {
+            if self.fault != "half_batch" {
+                store.entries = before;
+            }
+            // The first that failed says why. What came behind it saw a store that never was.
+            let first = done.iter().position(|(_, done)| done.is_err());
+            for (place, (_, done)) in done.iter_mut().enumerate() {
+                if Some(place) != first {
+                    *done = Err(Status::ABORTED.into());
+                }
+            }
+        }
+        drop(store);
+        for (index, done) in done {
+            let outcome = match &done {
+                Ok(Done::Entry(stored)) => Outcome::Entry(stored.entry(b"")),
+                Ok(Done::Stored { version, expiry_ms }) => {
+                    Outcome::Stored { version: *version, expiry_ms: *expiry_ms }
+                }
+                Ok(Done::Deleted) => Outcome::Deleted,
+                Ok(Done::NotFound) => Outcome::NotFound,
+                Err(error) => Outcome::Failed(error),
+            };
+            batch.complete(index, outcome);
+        }
+    }
+
+    fn work(&self) {
+        let mut waiting = self.waiting.lock().unwrap();
+        loop {
+            match waiting.pop_front() {
+                None => waiting = self.arrived.wait(waiting).unwrap(),
+                Some(None) => return,
+                Some(Some(batch)) => {
+                    drop(waiting);
+                    self.run(batch);
+                    waiting = self.waiting.lock().unwrap();
+                }
+            }
+        }
+    }
+
+    fn enqueue(&self, batch: Option<Batch>) {
+        self.waiting.lock().unwrap().push_back(batch);
+        self.arrived.notify_one();
+    }
+}
+
+impl Engine for Reference {
+    const NAME: &'static str = "reference";
+    const VERSION: &'static str = "1.0.0";
+    const CAPABILITIES: u64 =
+        KV_CAP_THREAD_SAFE | KV_CAP_EXPIRY | KV_CAP_VERSIONS | KV_CAP_ATOMIC | KV_CAP_SCRATCH;
+    const KEY_LEN_MAX: u64 = KEY_LEN_MAX;
+    const VALUE_LEN_MAX: u64 = VALUE_LEN_MAX;
+    const BATCH_LEN_MAX: u64 = 2000;
+    const STATE_FORMAT: &'static str = "reference";
+    const STATE_VERSION: u32 = 1;
+
+    fn open(args: OpenArgs<'_>) -> Result<Self, Error> {
+        let fault: String = args.option("fault", "a fault")?.unwrap_or_default();
+        if fault != "any_option" {
+            args.check_options(&["fault", "late", "capabilities"])?;
+        }
+        let capabilities = args.option("capabilities", "a number")?.unwrap_or(Self::CAPABILITIES);
+        let mut store = Store { capabilities, fault: fault.clone(), ..Store::default() };
+        if let Some(state) = args.state.filter(|_| fault != "forgetful_adopt") {
+            // SAFETY: the giver keeps the state in place while this instance is opened.
+            store.decode(unsafe { state.root.as_slice() });
+        }
+        let shared = Arc::new(Shared {
+            host: args.host,
+            fault,
+            store: Mutex::new(store),
+            waiting: Mutex::default(),
+            arrived: Condvar::new(),
+        });
+        let late = args.option("late", "true or false")?.unwrap_or(false).then(|| {
+            let shared = Arc::clone(&shared);
+            thread::spawn(move || shared.work())
+        });
+        Ok(Self { shared, late, given: OnceLock::new() })
+    }
+
+    fn close(self) -> Result<(), Error> {
+        if let Some(late) = self.late {
+            self.shared.enqueue(None);
+            late.join().map_err(|_| Error::from(Status::PANIC))?;
+        }
+        Ok(())
+    }
+
+    fn get(&self, op: &Op<'_>, lend: &mut dyn FnMut(&Entry<'_>)) -> Result<Found, Error> {
+        match self.shared.store().carry_out(op)? {
+            Done::Entry(stored) => {
+                lend(&stored.entry(op.key()));
+                if self.shared.fault == "lent_twice" {
+                    lend(&stored.entry(op.key()));
+                }
+                Ok(Found::Yes)
+            }
+            _ => Ok(Found::No),
+        }
+    }
+
+    fn set(&self, op: &Op<'_>) -> Result<u64, Error> {
+        self.update(op)
+    }
+
+    fn delete(&self, op: &Op<'_>) -> Result<Found, Error> {
+        match self.shared.store().carry_out(op)? {
+            Done::Deleted => Ok(Found::Yes),
+            _ => Ok(Found::No),
+        }
+    }
+
+    fn update(&self, op: &Op<'_>) -> Result<u64, Error> {
+        let done = if self.shared.fault == "torn_update" {
+            let mut copy = self.shared.store().clone();
+            let done = copy.carry_out(op);
+            thread::yield_now();
+            *self.shared.store() = copy;
+            done
+        } else {
+            self.shared.store().carry_out(op)
+        };
+        match done? {
+            Done::Stored { version, .. } => Ok(version),
+            _ => Ok(0),
+        }
+    }
+
+    fn submit(&self, batch: Batch) {
+        // The SDK compares with what the library says; in here an option may say less.
+        let capabilities = self.shared.store().capabilities;
+        if self.shared.fault == "never_completes" {
+            std::mem::forget(batch);
+        } else if batch.atomic() && capabilities & KV_CAP_ATOMIC == 0 {
+            batch.fail_all(&Status::UNSUPPORTED.into());
+        } else if self.late.is_some() {
+            self.shared.enqueue(Some(batch));
+        } else {
+            self.shared.run(batch);
+        }
+    }
+
+    fn cancel(&self, batch: BatchId) {
+        let mut waiting = self.shared.waiting.lock().unwrap();
+        let place = waiting.iter().position(|it| it.as_ref().is_some_and(|it| it.id() == batch));
+        if let Some(batch) = place.and_then(|place| waiting.remove(place)).flatten() {
+            drop(waiting);
+            batch.fail_all(&Status::CANCELLED.into());
+        }
+    }
+
+    fn scan(
+        &self,
+        space: u32,
+        no_value: bool,
+        count: u32,
+        cursor: &mut Cursor<'_>,
+        lend: &mut dyn FnMut(&Entry<'_>),
+    ) -> Result<(), Error> {
+        self.shared.space(space)?;
+        let store = self.shared.store();
+        let count = count.max(1) as usize;
+        if self.shared.fault == "scan_by_position" {
+            let start = cursor.get().try_into().map_or(0, u64::from_ne_bytes) as usize;
+            let mut entries = store.entries.iter().skip(start);
+            entries.by_ref().take(count).for_each(|(key, stored)| lend(&stored.entry(key)));
+            let more = entries.next().is_some();
+            return cursor
+                .set(if more { (start + count) as u64 } else { 0 }.to_ne_bytes().as_slice())
+                .and_then(|()| if more { Ok(()) } else { cursor.set(b"") });
+        }
+        // The cursor is a byte and the last key that came: so the empty key has one too.
+        let start = match cursor.get() {
+            [] => std::ops::Bound::Unbounded,
+            [b'k', key @ ..] => std::ops::Bound::Excluded(key.to_vec()),
+            _ => return Err(Error::new(Status::INVALID, "a cursor that is none")),
+        };
+        let mut entries = store.entries.range::<Vec<u8>, _>((start, std::ops::Bound::Unbounded));
+        let mut last = None;
+        for (key, stored) in entries.by_ref().take(count) {
+            let entry = stored.entry(key);
+            lend(&if no_value { entry } else { stored.entry(key) });
+            last = Some(key);
+        }
+        match last {
+            _ if self.shared.fault == "endless_scan" => cursor.set(b"k"),
+            Some(last) if entries.next().is_some() => cursor.set(&[b"k", last.as_slice()].concat()),
+            _ => cursor.set(b""),
+        }
+    }
+
+    fn count(&self, space: u32) -> Result<u64, Error> {
+        self.shared.space(space)?;
+        Ok(self.shared.store().entries.len() as u64)
+    }
+
+    fn stats(&self, tell: &mut dyn FnMut(&str, u32, i64)) -> Result<(), Error> {
+        let store = self.shared.store();
+        tell("entries", KV_STAT_GAUGE, store.entries.len() as i64);
+        tell("versions", KV_STAT_COUNTER, store.sequence as i64);
+        Ok(())
+    }
+
+    fn clear(&self, space: u32) -> Result<(), Error> {
+        self.shared.space(space)?;
+        self.shared.store().clear();
+        Ok(())
+    }
+
+    fn sync(&self) -> Result<(), Error> {
+        Ok(())
+    }
+
+    fn handoff_prepare(&self, kind: u32) -> Result<(), Error> {
+        match kind {
+            KV_HANDOFF_ADOPT => {
+                self.given.get_or_init(|| self.shared.store().encode());
+                Ok(())
+            }
+            KV_HANDOFF_FREEZE => Ok(()),
+            _ => Err(Status::UNSUPPORTED.into()),
+        }
+    }
+
+    fn handoff_give(&self) -> Result<(&[Region], &[u8]), Error> {
+        self.given.get().map(|given| (&[][..], &given[..])).ok_or(Status::INVALID.into())
+    }
+
+    fn handoff_abort(&self) -> Result<(), Error> {
+        if self.shared.fault == "forgetful_abort" {
+            self.shared.store().clear();
+        }
+        Ok(())
+    }
+}

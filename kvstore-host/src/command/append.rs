@@ -33,3 +33,38 @@ impl Update for Append<'_> {
         (patch, Value::Integer(new_len as i64))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::Ordering;
+
+    use crate::command::testing::{Rig, expect};
+
+    #[test]
+    fn as_redis() {
+        expect(&[
+            ("APPEND k ab", ":2"),
+            ("APPEND k \"\"", ":2"),
+            ("APPEND k \"c\\x00d\"", ":5"),
+            ("STRLEN k", ":5"),
+            ("APPEND new \"\"", ":0"),
+            ("EXISTS new", ":1"),
+            ("SET t v EX 100", "+OK"),
+            ("APPEND t w", ":2"),
+            ("TTL t", ":100"),
+            ("GET t", "$2 vw"),
+            ("APPEND k", "-ERR wrong number of arguments for 'append' command"),
+        ]);
+    }
+
+    #[test]
+    fn a_value_grows_no_further_than_it_may() {
+        let mut rig = Rig::new();
+        rig.server.settings.value_len_max.store(4, Ordering::Relaxed);
+        rig.expect(&[
+            ("APPEND k abcd", ":4"),
+            ("APPEND k e", "-ERR string exceeds maximum allowed size (proto-max-bulk-len)"),
+            ("GET k", "$4 abcd"),
+        ]);
+    }
+}

@@ -83,10 +83,10 @@ fn list(_: &mut Session, server: &Server, request: Request<'_>) -> Result<Value,
             return Err(Error::text(format!("ERR Unknown client type '{name}'")));
         }
     } else if is(2, b"ID") && request.len() > 3 {
-        let ids = request.skip(3).iter().map(|id| parse_i64(id).and_then(|id| u64::try_from(id).ok()));
-        let ids: Option<Vec<u64>> = ids.map(|id| id.filter(|&id| id > 0)).collect();
+        let ids: Option<Vec<i64>> = request.skip(3).iter().map(parse_i64).collect();
         let ids = ids.ok_or(Error::new("ERR Invalid client ID"))?;
-        clients = ids.into_iter().filter_map(|id| server.clients.get(id)).collect();
+        let known = |id| u64::try_from(id).ok().and_then(|id| server.clients.get(id));
+        clients = ids.into_iter().filter_map(known).collect();
     } else if request.len() > 2 {
         return Err(Error::SYNTAX);
     }
@@ -151,4 +151,86 @@ fn help(_: &mut Session, _: &Server, _: Request<'_>) -> Result<Value, Error> {
             "    Assign the name <name> to the current connection.",
         ],
     ))
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::command::testing::{Rig, expect};
+    use crate::server::ClientInfo;
+
+    #[test]
+    fn as_redis() {
+        expect(&[
+            ("CLIENT", "-ERR wrong number of arguments for 'client' command"),
+            ("CLIENT foo", "-ERR unknown subcommand 'foo'. Try CLIENT HELP."),
+            ("CLIENT foo bar", "-ERR unknown subcommand 'foo'. Try CLIENT HELP."),
+            ("CLIENT ID x", "-ERR wrong number of arguments for 'client|id' command"),
+            ("CLIENT GETNAME", "$-1"),
+            ("CLIENT SETNAME me", "+OK"),
+            ("client getname", "$2 me"),
+            (
+                "CLIENT SETNAME \"a b\"",
+                "-ERR Client names cannot contain spaces, newlines or special characters.",
+            ),
+            ("CLIENT GETNAME", "$2 me"),
+            ("CLIENT SETNAME \"\"", "+OK"),
+            ("CLIENT GETNAME", "$-1"),
+            ("CLIENT SETNAME", "-ERR wrong number of arguments for 'client|setname' command"),
+            ("CLIENT LIST foo", "-ERR syntax error"),
+            ("CLIENT LIST TYPE", "-ERR syntax error"),
+            ("CLIENT LIST TYPE x", "-ERR Unknown client type 'x'"),
+            ("CLIENT LIST TYPE replica", "$0"),
+            ("CLIENT LIST ID", "-ERR syntax error"),
+            ("CLIENT LIST ID x", "-ERR Invalid client ID"),
+            ("CLIENT LIST ID 0 -1", "$0"),
+            ("CLIENT LIST ID 9223372036854775807", "$0"),
+            ("CLIENT LIST TYPE normal ID 1", "-ERR syntax error"),
+            ("CLIENT NO-EVICT on", "+OK"),
+            ("CLIENT NO-EVICT x", "-ERR syntax error"),
+            ("CLIENT NO-EVICT", "-ERR wrong number of arguments for 'client|no-evict' command"),
+        ]);
+    }
+
+    #[test]
+    fn what_came_with_redis_7_2_is_taken_too() {
+        let mut rig = Rig::new();
+        rig.expect(&[
+            ("CLIENT SETINFO LIB-NAME redis-py", "+OK"),
+            ("CLIENT SETINFO lib-ver 8.1.0", "+OK"),
+            (
+                "CLIENT SETINFO lib-ver \"8 1\"",
+                "-ERR lib-ver cannot contain spaces, newlines or special characters.",
+            ),
+            ("CLIENT SETINFO foo 1", "-ERR Unrecognized option 'foo'"),
+            ("CLIENT NO-TOUCH off", "+OK"),
+        ]);
+        assert!(
+            rig.run("CLIENT INFO").ends_with("lib-name=redis-py lib-ver=8.1.0"),
+            "{}",
+            rig.run("CLIENT INFO")
+        );
+    }
+
+    #[test]
+    fn clients_are_listed_by_line() {
+        let mut rig = Rig::new();
+        let other = rig.server.clients.add(ClientInfo { addr: "other".to_owned(), ..ClientInfo::default() });
+        rig.run("CLIENT SETNAME me");
+        rig.server.clock.shift_ms(3_500);
+        let all = rig.run("CLIENT LIST");
+        let lines: Vec<&str> = all.lines().collect();
+        assert_eq!(lines.len(), 2);
+        assert!(
+            lines[0]
+                .contains("id=1 addr=127.0.0.1:5000 laddr=127.0.0.1:8080 name=me age=3 idle=3 flags=N db=0"),
+            "{all}"
+        );
+        assert!(lines[1].starts_with(&format!("id={other} addr=other ")), "{all}");
+        assert_eq!(rig.run(&format!("CLIENT LIST ID {other} 77")).lines().count(), 1);
+        assert_eq!(rig.run("CLIENT LIST TYPE normal").lines().count(), 2);
+        assert_eq!(rig.run("CLIENT ID"), ":1");
+        rig.run("HELLO 3");
+        assert!(rig.run("CLIENT INFO").starts_with("=") && rig.run("CLIENT INFO").contains("txt:id=1 "));
+        assert!(rig.run("CLIENT HELP").starts_with("*25 +CLIENT <subcommand> [<arg> [value] [opt] ...]."));
+    }
 }

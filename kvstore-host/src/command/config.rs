@@ -189,3 +189,129 @@ fn help(_: &mut Session, _: &Server, _: Request<'_>) -> Result<Value, Error> {
         ],
     ))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::Ordering;
+
+    use super::{PARAMETERS, parse_bytes};
+    use crate::command::testing::{Rig, expect};
+
+    #[test]
+    fn as_redis() {
+        expect(&[
+            ("CONFIG", "-ERR wrong number of arguments for 'config' command"),
+            ("CONFIG foo", "-ERR unknown subcommand 'foo'. Try CONFIG HELP."),
+            ("CONFIG GET", "-ERR wrong number of arguments for 'config|get' command"),
+            ("CONFIG GET save", "*2 $4 save $0"),
+            ("CONFIG GET appendonly", "*2 $10 appendonly $2 no"),
+            ("CONFIG GET APPEND*LY", "*2 $10 appendonly $2 no"),
+            ("CONFIG GET maxmemory maxmemory", "*2 $9 maxmemory $1 0"),
+            ("CONFIG GET proto-max-bulk-len", "*2 $18 proto-max-bulk-len $9 536870912"),
+            ("CONFIG GET nosuch", "*0"),
+            ("CONFIG SET save \"\"", "+OK"),
+            ("CONFIG SET appendonly no", "+OK"),
+            ("CONFIG SET timeout 10 maxclients 99", "+OK"),
+            ("CONFIG GET timeout", "*2 $7 timeout $2 10"),
+            ("CONFIG GET maxclients", "*2 $10 maxclients $2 99"),
+            (
+                "CONFIG SET timeout 20 maxclients 0",
+                "-ERR CONFIG SET failed (possibly related to argument 'maxclients') - argument must be between 1 and \
+                 4294967295 inclusive",
+            ),
+            ("CONFIG GET timeout", "*2 $7 timeout $2 10"),
+            ("CONFIG SET timeout 0 maxclients 10000", "+OK"),
+            (
+                "CONFIG SET timeout -1",
+                "-ERR CONFIG SET failed (possibly related to argument 'timeout') - argument must be between 0 and \
+                 2147483647 inclusive",
+            ),
+            (
+                "CONFIG SET timeout x",
+                "-ERR CONFIG SET failed (possibly related to argument 'timeout') - argument couldn't be parsed into an \
+                 integer",
+            ),
+            (
+                "CONFIG SET timeout 1 timeout 1",
+                "-ERR CONFIG SET failed (possibly related to argument 'timeout') - duplicate parameter",
+            ),
+            (
+                "CONFIG SET unixsocket x",
+                "-ERR CONFIG SET failed (possibly related to argument 'unixsocket') - can't set immutable config",
+            ),
+            (
+                "CONFIG SET proto-max-bulk-len x",
+                "-ERR CONFIG SET failed (possibly related to argument 'proto-max-bulk-len') - argument must be a memory \
+                 value",
+            ),
+            ("CONFIG SET proto-max-bulk-len 1mb", "+OK"),
+            ("CONFIG GET proto-max-bulk-len", "*2 $18 proto-max-bulk-len $7 1048576"),
+            ("CONFIG SET proto-max-bulk-len 512Mb", "+OK"),
+            ("CONFIG GET proto-max-bulk-len", "*2 $18 proto-max-bulk-len $9 536870912"),
+            ("CONFIG SET foo bar", "-ERR Unknown option or number of arguments for CONFIG SET - 'foo'"),
+            (
+                "CONFIG SET timeout 1 foo bar",
+                "-ERR Unknown option or number of arguments for CONFIG SET - 'foo'",
+            ),
+            ("CONFIG SET timeout 1 timeout", "-ERR syntax error"),
+            ("CONFIG SET timeout", "-ERR wrong number of arguments for 'config|set' command"),
+            ("CONFIG RESETSTAT x", "-ERR wrong number of arguments for 'config|resetstat' command"),
+            ("CONFIG RESETSTAT", "+OK"),
+        ]);
+    }
+
+    #[test]
+    fn settings_take_effect_and_what_is_fixed_stays() {
+        let mut rig = Rig::new();
+        rig.server.facts.tcp_port = 8080;
+        rig.expect(&[
+            ("CONFIG SET key-len-max 1k drain-timeout-ms 7", "+OK"),
+            ("CONFIG GET key-len-max", "*2 $11 key-len-max $4 1000"),
+            ("CONFIG GET p?rt", "*2 $4 port $4 8080"),
+            ("CONFIG SET port 8080", "+OK"),
+            (
+                "CONFIG SET port 81",
+                "-ERR CONFIG SET failed (possibly related to argument 'port') - can't set immutable config",
+            ),
+        ]);
+        assert_eq!(rig.server.settings.key_len_max.load(Ordering::Relaxed), 1000);
+        assert_eq!(rig.server.settings.drain_timeout_ms.load(Ordering::Relaxed), 7);
+        rig.run("HELLO 3");
+        assert!(rig.run("CONFIG GET *").starts_with(&format!("%{} $10 appendonly $2 no ", PARAMETERS.len())));
+    }
+
+    #[test]
+    fn resetstat_sets_counters_to_0_but_not_those_of_the_engine() {
+        let mut rig = Rig::new();
+        rig.server.stats.hits.store(5, Ordering::Relaxed);
+        rig.server.stats.output_bytes.store(5, Ordering::Relaxed);
+        rig.server.stats.batches.store(5, Ordering::Relaxed);
+        rig.expect(&[("CONFIG RESETSTAT", "+OK")]);
+        assert_eq!(rig.server.stats.hits.load(Ordering::Relaxed), 0);
+        assert_eq!(rig.server.stats.output_bytes.load(Ordering::Relaxed), 0);
+        assert_eq!(rig.server.stats.batches.load(Ordering::Relaxed), 5);
+    }
+
+    #[test]
+    fn units_of_memory() {
+        for (text, bytes) in [
+            ("0", Some(0)),
+            ("7b", Some(7)),
+            ("2K", Some(2000)),
+            ("2kb", Some(2048)),
+            ("3m", Some(3_000_000)),
+            ("3MB", Some(3 << 20)),
+            ("1g", Some(1_000_000_000)),
+            ("1gb", Some(1 << 30)),
+            ("", None),
+            ("mb", None),
+            ("1tb", None),
+            ("-1", None),
+            ("1.5mb", None),
+            ("18446744073709551615gb", None),
+            ("18446744073709551616", None),
+        ] {
+            assert_eq!(parse_bytes(text.as_bytes()), bytes, "{text:?}");
+        }
+    }
+}

@@ -70,3 +70,81 @@ pub(super) fn quit(session: &mut Session, _: &Server, _: Request<'_>) -> Result<
     session.closing = true;
     Ok(Value::Ok)
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::command::testing::{Rig, expect};
+    use crate::command::{Transaction, Watched};
+    use crate::protocol::Protocol;
+
+    #[test]
+    fn as_redis() {
+        expect(&[
+            ("PING", "+PONG"),
+            ("PING \"a b\"", "$3 a b"),
+            ("PING a b", "-ERR wrong number of arguments for 'ping' command"),
+            ("ECHO a", "$1 a"),
+            ("ECHO", "-ERR wrong number of arguments for 'echo' command"),
+            ("SELECT 0", "+OK"),
+            ("SELECT x", "-ERR value is not an integer or out of range"),
+            (
+                "SELECT 99999999999",
+                "-ERR value is out of range, value must between -2147483648 and 2147483647",
+            ),
+            (
+                "AUTH x",
+                "-ERR AUTH <password> called without any password configured for the default user. Are you sure your \
+                 configuration is correct?",
+            ),
+            ("AUTH default x", "+OK"),
+            ("AUTH u x", "-WRONGPASS invalid username-password pair or user is disabled."),
+            ("AUTH a b c", "-ERR syntax error"),
+            ("AUTH", "-ERR wrong number of arguments for 'auth' command"),
+            ("TIME x", "-ERR wrong number of arguments for 'time' command"),
+            ("RESET x", "-ERR wrong number of arguments for 'reset' command"),
+            ("RESET", "+RESET"),
+        ]);
+    }
+
+    #[test]
+    fn there_is_one_keyspace_as_in_a_cluster() {
+        let mut rig = Rig::new();
+        rig.expect(&[
+            ("SELECT 1", "-ERR SELECT is not allowed in cluster mode"),
+            ("SELECT -1", "-ERR SELECT is not allowed in cluster mode"),
+        ]);
+    }
+
+    #[test]
+    fn quit_and_exit_close() {
+        for line in ["QUIT", "exit", "QUIT now"] {
+            let mut rig = Rig::new();
+            rig.expect(&[(line, "+OK")]);
+            assert!(rig.session.closing);
+        }
+    }
+
+    #[test]
+    fn time_is_the_clocks() {
+        let mut rig = Rig::new();
+        rig.server.clock.shift_ms(1_000_000_000_000);
+        let before_ms = rig.server.clock.now_ms();
+        let reply = rig.run("TIME");
+        let words: Vec<&str> = reply.split(' ').collect();
+        let (seconds, microseconds): (i64, i64) = (words[2].parse().unwrap(), words[4].parse().unwrap());
+        let ms = seconds * 1000 + microseconds / 1000;
+        assert!((before_ms..=rig.server.clock.now_ms()).contains(&ms) && microseconds < 1_000_000);
+    }
+
+    #[test]
+    fn reset_forgets_what_the_client_said() {
+        let mut rig = Rig::new();
+        rig.run("HELLO 3 SETNAME me");
+        rig.session.transaction = Some(Transaction::default());
+        rig.session.watched.push(Watched { key: Vec::new(), generation: 1, version: 1 });
+        rig.expect(&[("RESET", "+RESET"), ("CLIENT GETNAME", "$-1")]);
+        assert!(rig.session.transaction.is_none() && rig.session.watched.is_empty());
+        assert_eq!(rig.session.protocol, Protocol::Resp2);
+        assert_eq!(rig.server.clients.get(rig.session.id).unwrap().resp, 2);
+    }
+}

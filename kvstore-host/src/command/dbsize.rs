@@ -42,3 +42,29 @@ impl KeyspaceTask for Clear {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::command::testing::expect;
+
+    #[test]
+    fn as_redis() {
+        expect(&[
+            ("DBSIZE", ":0"),
+            ("MSET a 1 b 2", "+OK"),
+            ("DBSIZE", ":2"),
+            ("FLUSHALL foo", "-ERR syntax error"),
+            ("FLUSHALL SYNC SYNC", "-ERR syntax error"),
+            ("DBSIZE", ":2"),
+            ("FLUSHALL", "+OK"),
+            ("DBSIZE", ":0"),
+            ("SET a 1", "+OK"),
+            ("FLUSHDB ASYNC", "+OK"),
+            ("DBSIZE", ":0"),
+            ("SET a 1", "+OK"),
+            ("FLUSHALL sync", "+OK"),
+            ("DBSIZE", ":0"),
+            ("DBSIZE x", "-ERR wrong number of arguments for 'dbsize' command"),
+        ]);
+    }
+}

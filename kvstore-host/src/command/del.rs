@@ -36,3 +36,28 @@ fn found(answers: Answers<'_>) -> usize {
 fn count_found(answers: Answers<'_>, reply: &mut dyn Reply) {
     reply.integer(found(answers) as i64);
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::command::testing::expect;
+
+    #[test]
+    fn as_redis() {
+        expect(&[
+            ("MSET a 1 b 2 c 3", "+OK"),
+            ("EXISTS a a none b", ":3"),
+            ("TOUCH a a none", ":2"),
+            ("TYPE a", "+string"),
+            ("TYPE none", "+none"),
+            ("DEL a a none", ":1"),
+            ("UNLINK b b c none", ":2"),
+            ("DEL none", ":0"),
+            ("EXISTS a", ":0"),
+            ("DEL", "-ERR wrong number of arguments for 'del' command"),
+            ("UNLINK", "-ERR wrong number of arguments for 'unlink' command"),
+            ("EXISTS", "-ERR wrong number of arguments for 'exists' command"),
+            ("TOUCH", "-ERR wrong number of arguments for 'touch' command"),
+            ("TYPE", "-ERR wrong number of arguments for 'type' command"),
+        ]);
+    }
+}

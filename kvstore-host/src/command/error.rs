@@ -99,7 +99,7 @@ impl From<CallError> for Error {
 }
 
 /// No command of this name. Quotes the start of what was sent, as much of it as Redis does.
-pub fn unknown(request: Request<'_>) -> Error {
+pub(super) fn unknown(request: Request<'_>) -> Error {
     let mut args = Vec::new();
     for arg in request.skip(1).iter() {
         if args.len() >= QUOTED_LEN_MAX {

@@ -117,3 +117,81 @@ impl Update for Expire {
         (decision, Value::Integer(held.into()))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::command::testing::expect;
+
+    #[test]
+    fn times_as_redis() {
+        expect(&[
+            ("EXPIRE none 10", ":0"),
+            ("SET k v", "+OK"),
+            ("EXPIRE k 100", ":1"),
+            ("TTL k", ":100"),
+            ("PEXPIRE k 200000", ":1"),
+            ("TTL k", ":200"),
+            ("EXPIREAT k 33177117420", ":1"),
+            ("PEXPIRETIME k", ":33177117420000"),
+            ("PEXPIREAT k 33177117420600", ":1"),
+            ("EXPIRETIME k", ":33177117421"),
+            ("GET k", "$1 v"),
+            ("EXPIRE k 0", ":1"),
+            ("EXISTS k", ":0"),
+            ("SET k v", "+OK"),
+            ("PEXPIRE k -9223372036854775808", ":1"),
+            ("EXISTS k", ":0"),
+            ("SET k v", "+OK"),
+            ("EXPIREAT k 0", ":1"),
+            ("EXISTS k", ":0"),
+        ]);
+    }
+
+    #[test]
+    fn conditions_as_redis() {
+        expect(&[
+            ("SET k v", "+OK"),
+            ("EXPIRE k 100 XX", ":0"),
+            ("EXPIRE k 100 GT", ":0"),
+            ("EXPIRE k 100 XX LT", ":0"),
+            ("EXPIRE k 100 LT", ":1"),
+            ("EXPIRE k 100 NX", ":0"),
+            ("EXPIRE k 50 GT", ":0"),
+            ("EXPIRE k 200 LT", ":0"),
+            ("EXPIRE k 200 gt", ":1"),
+            ("EXPIRE k 150 XX GT", ":0"),
+            ("EXPIRE k 150 XX LT", ":1"),
+            ("TTL k", ":150"),
+            ("EXPIRE k -1 NX", ":0"),
+            ("EXPIRE k -1 GT", ":0"),
+            ("PERSIST k", ":1"),
+            ("EXPIRE k 10 NX NX", ":1"),
+            ("EXPIREAT k 33177117420", ":1"),
+            ("EXPIREAT k 33177117420 GT", ":0"),
+            ("EXPIREAT k 33177117420 LT", ":0"),
+            ("EXPIRE k -1 LT", ":1"),
+            ("EXISTS k", ":0"),
+        ]);
+    }
+
+    #[test]
+    fn errors_as_redis() {
+        expect(&[
+            ("EXPIRE k 1 foo", "-ERR Unsupported option foo"),
+            ("EXPIRE k x foo", "-ERR Unsupported option foo"),
+            ("EXPIRE k 1 NX XX", "-ERR NX and XX, GT or LT options at the same time are not compatible"),
+            ("EXPIRE k 1 NX GT LT", "-ERR NX and XX, GT or LT options at the same time are not compatible"),
+            ("EXPIRE k 1 GT LT", "-ERR GT and LT options at the same time are not compatible"),
+            ("EXPIRE k x", "-ERR value is not an integer or out of range"),
+            ("EXPIRE k 9223372036854775807", "-ERR invalid expire time in 'expire' command"),
+            ("EXPIRE k -9223372036854775808", "-ERR invalid expire time in 'expire' command"),
+            ("EXPIRE k 9223372036854775", "-ERR invalid expire time in 'expire' command"),
+            ("PEXPIRE k 9223372036854775807", "-ERR invalid expire time in 'pexpire' command"),
+            ("EXPIREAT k 9223372036854776", "-ERR invalid expire time in 'expireat' command"),
+            ("PEXPIREAT k 9223372036854775807", ":0"),
+            ("PEXPIREAT k 9223372036854775808", "-ERR value is not an integer or out of range"),
+            ("EXPIRE k", "-ERR wrong number of arguments for 'expire' command"),
+            ("PEXPIREAT k", "-ERR wrong number of arguments for 'pexpireat' command"),
+        ]);
+    }
+}

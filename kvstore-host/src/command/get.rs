@@ -50,3 +50,54 @@ pub(super) fn strlen<'a>(
         reply.integer(answers.all().first().map_or(0, |outcome| outcome.value_len as i64));
     }))
 }
+
+#[cfg(test)]
+mod tests {
+    use plugin_abi::Status;
+
+    use crate::command::testing::{Rig, expect};
+
+    #[test]
+    fn as_redis() {
+        expect(&[
+            ("GET k", "$-1"),
+            ("SET k \"a\\x00b\"", "+OK"),
+            ("GET k", "$3 a\0b"),
+            ("get k", "$3 a\0b"),
+            ("STRLEN k", ":3"),
+            ("STRLEN none", ":0"),
+            ("GETDEL k", "$3 a\0b"),
+            ("GETDEL k", "$-1"),
+            ("SET k \"\"", "+OK"),
+            ("GET k", "$0"),
+            ("STRLEN k", ":0"),
+            ("SET \"\" v", "+OK"),
+            ("GET \"\"", "$1 v"),
+            ("GET", "-ERR wrong number of arguments for 'get' command"),
+            ("GET a b", "-ERR wrong number of arguments for 'get' command"),
+            ("GETDEL", "-ERR wrong number of arguments for 'getdel' command"),
+            ("STRLEN", "-ERR wrong number of arguments for 'strlen' command"),
+        ]);
+    }
+
+    #[test]
+    fn in_resp3_there_is_one_null() {
+        expect(&[("HELLO 3 x", "-ERR Syntax error in HELLO option 'x'"), ("GET k", "$-1")]);
+        let mut rig = Rig::new();
+        rig.run("HELLO 3");
+        rig.expect(&[("GET k", "_"), ("GETDEL k", "_"), ("MGET k k", "*2 _ _")]);
+    }
+
+    #[test]
+    fn an_engine_that_fails_is_no_missing_key() {
+        let mut rig = Rig::new();
+        rig.map.failure = Some(Status::UNAVAILABLE);
+        let said = "-UNAVAILABLE the engine answered UNAVAILABLE (out of reach for now)";
+        for line in ["GET k", "MGET a b", "SET k v", "DEL a b", "INCR k", "TTL k", "EXISTS k", "DBSIZE"] {
+            assert_eq!(rig.run(line), said, "{line}");
+        }
+        for line in ["KEYS *", "SCAN 0", "FLUSHALL"] {
+            assert_eq!(rig.run(line), said, "{line}");
+        }
+    }
+}

@@ -57,3 +57,44 @@ impl Update for GetEx {
         (decision, value_of(current))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::command::testing::expect;
+
+    #[test]
+    fn as_redis() {
+        expect(&[
+            ("SET k v", "+OK"),
+            ("GETEX k", "$1 v"),
+            ("TTL k", ":-1"),
+            ("GETEX k EX 100", "$1 v"),
+            ("TTL k", ":100"),
+            ("GETEX k", "$1 v"),
+            ("TTL k", ":100"),
+            ("GETEX k PERSIST", "$1 v"),
+            ("TTL k", ":-1"),
+            ("GETEX k PERSIST PERSIST", "$1 v"),
+            ("GETEX k PX 100000", "$1 v"),
+            ("TTL k", ":100"),
+            ("GETEX k EXAT 33177117420", "$1 v"),
+            ("EXPIRETIME k", ":33177117420"),
+            ("GETEX k PXAT 33177117420000", "$1 v"),
+            ("PEXPIRETIME k", ":33177117420000"),
+            ("GETEX k EXAT 1", "$1 v"),
+            ("GETEX k", "$-1"),
+            ("GETEX k EX 0", "$-1"),
+            ("GETEX k EX x", "$-1"),
+            ("SET k v", "+OK"),
+            ("GETEX k EX 0", "-ERR invalid expire time in 'getex' command"),
+            ("GETEX k EX x", "-ERR value is not an integer or out of range"),
+            ("GETEX k EX", "-ERR syntax error"),
+            ("GETEX k EX 1 PERSIST", "-ERR syntax error"),
+            ("GETEX k PERSIST EX 1", "-ERR syntax error"),
+            ("GETEX k EX 1 PX 1", "-ERR syntax error"),
+            ("GETEX k KEEPTTL", "-ERR syntax error"),
+            ("GETEX k NX", "-ERR syntax error"),
+            ("GETEX", "-ERR wrong number of arguments for 'getex' command"),
+        ]);
+    }
+}

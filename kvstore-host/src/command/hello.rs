@@ -45,3 +45,46 @@ pub(super) fn hello(session: &mut Session, server: &Server, request: Request<'_>
     ];
     Ok(Value::Map(fields.into_iter().map(|(name, value)| (Value::text(name), value)).collect()))
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::command::testing::{Rig, expect};
+
+    #[test]
+    fn errors_as_redis() {
+        expect(&[
+            ("HELLO 5", "-NOPROTO unsupported protocol version"),
+            ("HELLO 1", "-NOPROTO unsupported protocol version"),
+            ("HELLO x", "-ERR Protocol version is not an integer or out of range"),
+            ("HELLO 3 foo", "-ERR Syntax error in HELLO option 'foo'"),
+            ("HELLO 3 AUTH default", "-ERR Syntax error in HELLO option 'AUTH'"),
+            ("HELLO 3 SETNAME", "-ERR Syntax error in HELLO option 'SETNAME'"),
+            ("HELLO 3 AUTH u x", "-WRONGPASS invalid username-password pair or user is disabled."),
+            (
+                "HELLO 3 SETNAME \"a b\"",
+                "-ERR Client names cannot contain spaces, newlines or special characters.",
+            ),
+            ("GET k", "$-1"),
+        ]);
+    }
+
+    #[test]
+    fn the_reply_speaks_the_protocol_that_was_asked_for() {
+        let mut rig = Rig::new();
+        let fields = |map, proto| {
+            format!(
+                "{map} $6 server $7 kvstore $7 version $6 7.0.15 $5 proto :{proto} $2 id :1 $4 mode $10 standalone \
+                 $4 role $6 master $7 modules *0"
+            )
+        };
+        rig.expect(&[
+            ("HELLO", &fields("*14", 2)),
+            ("HELLO 3 AUTH default any SETNAME me", &fields("%7", 3)),
+            ("HELLO", &fields("%7", 3)),
+            ("GET k", "_"),
+            ("CLIENT GETNAME", "$2 me"),
+            ("HELLO 2", &fields("*14", 2)),
+            ("GET k", "$-1"),
+        ]);
+    }
+}

@@ -61,3 +61,48 @@ impl Update for Add {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::command::testing::expect;
+
+    #[test]
+    fn as_redis() {
+        expect(&[
+            ("INCR n", ":1"),
+            ("INCR n", ":2"),
+            ("GET n", "$1 2"),
+            ("INCRBY n 40", ":42"),
+            ("INCRBY n -50", ":-8"),
+            ("DECR n", ":-9"),
+            ("DECRBY n 11", ":-20"),
+            ("DECRBY n -20", ":0"),
+            ("DECR new", ":-1"),
+            ("SET n 9223372036854775807", "+OK"),
+            ("INCR n", "-ERR increment or decrement would overflow"),
+            ("GET n", "$19 9223372036854775807"),
+            ("DECRBY n -1", "-ERR increment or decrement would overflow"),
+            ("SET n -9223372036854775808", "+OK"),
+            ("DECR n", "-ERR increment or decrement would overflow"),
+            ("DECRBY n -9223372036854775808", "-ERR decrement would overflow"),
+            ("INCRBY n -9223372036854775808", "-ERR increment or decrement would overflow"),
+            ("INCRBY n 9223372036854775808", "-ERR value is not an integer or out of range"),
+            ("INCRBY n x", "-ERR value is not an integer or out of range"),
+            ("INCRBY n 1.5", "-ERR value is not an integer or out of range"),
+            ("INCRBY n +1", "-ERR value is not an integer or out of range"),
+            ("SET n x", "+OK"),
+            ("INCR n", "-ERR value is not an integer or out of range"),
+            ("SET n \" 1\"", "+OK"),
+            ("INCR n", "-ERR value is not an integer or out of range"),
+            ("SET n \"\"", "+OK"),
+            ("INCR n", "-ERR value is not an integer or out of range"),
+            ("SET n 01", "+OK"),
+            ("INCR n", "-ERR value is not an integer or out of range"),
+            ("SET n 5 EX 100", "+OK"),
+            ("INCR n", ":6"),
+            ("TTL n", ":100"),
+            ("INCR", "-ERR wrong number of arguments for 'incr' command"),
+            ("DECRBY n", "-ERR wrong number of arguments for 'decrby' command"),
+        ]);
+    }
+}

@@ -270,3 +270,129 @@ fn keyspace(lines: &mut Lines, source: &Source<'_>) {
         None => lines.put("db0", format_args!("keys={keys}")),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::Ordering;
+
+    use plugin_abi::Status;
+    use plugin_abi::raw::KV_CAP_THREAD_SAFE;
+
+    use super::Human;
+    use crate::command::testing::Rig;
+
+    fn headings(text: &str) -> Vec<&str> {
+        text.split(' ')
+            .zip(text.split(' ').skip(1))
+            .filter(|(sign, _)| sign.ends_with('#'))
+            .map(|(_, name)| name)
+            .collect()
+    }
+
+    #[test]
+    fn sections_are_chosen_by_name() {
+        let mut rig = Rig::new();
+        let default = [
+            "Server",
+            "Clients",
+            "Memory",
+            "Persistence",
+            "Stats",
+            "Replication",
+            "CPU",
+            "Cluster",
+            "Engine",
+            "Keyspace",
+        ];
+        assert_eq!(headings(&rig.run("INFO")), default);
+        assert_eq!(headings(&rig.run("INFO default")), default);
+        assert_eq!(headings(&rig.run("INFO everything")).len(), default.len() + 1);
+        assert_eq!(headings(&rig.run("INFO ALL")), headings(&rig.run("INFO everything")));
+        assert_eq!(headings(&rig.run("INFO cpu SERVER")), ["Server", "CPU"]);
+        assert_eq!(
+            rig.run("INFO replication cluster"),
+            "$80 # Replication role:master connected_slaves:0  # Cluster cluster_enabled:0"
+        );
+        assert_eq!(rig.run("INFO nosuch"), "$0");
+        rig.run("HELLO 3");
+        assert_eq!(rig.run("INFO cluster"), "=34 txt:# Cluster cluster_enabled:0");
+    }
+
+    #[test]
+    fn figures_are_the_real_ones() {
+        let mut rig = Rig::new();
+        rig.server.facts.tcp_port = 8080;
+        rig.server.stats.hits.store(7, Ordering::Relaxed);
+        rig.server.stats.batches.store(3, Ordering::Relaxed);
+        rig.server.metrics.note("map", "syncs", true, 2);
+        rig.server.metrics.note("other", "syncs", true, 5);
+        rig.expect(&[("SET a 1", "+OK"), ("SET b 1 EX 100", "+OK")]);
+        let text = rig.run("INFO everything");
+        for field in [
+            "redis_version:7.0.15",
+            "redis_mode:standalone",
+            "tcp_port:8080",
+            "connected_clients:1",
+            "maxclients:10000",
+            "maxmemory:0",
+            "loading:0",
+            "aof_enabled:0",
+            "keyspace_hits:7",
+            "role:master",
+            "cmdstat_info:calls=",
+            "engine_name:map",
+            "engine_version:1.2.3",
+            "engine_generation:1",
+            "engine_capabilities:THREAD_SAFE,EXPIRY",
+            "engine_symbols:kv_scan,kv_stats",
+            "engine_batches:3",
+            "engine_stat_odd_name___:a  b",
+            "engine_metric_syncs:2",
+            "db0:keys=2,expires=1,avg_ttl=0",
+        ] {
+            assert!(text.contains(field), "{field} in {text}");
+        }
+        let number = |name: &str| {
+            let rest = &text[text.find(name).unwrap() + name.len()..];
+            rest.split(' ').next().unwrap().parse::<f64>().unwrap()
+        };
+        assert!(number(" used_memory:") > 0.0 && number(" used_memory:") < number(" used_memory_rss:"));
+        assert!(number(" used_memory_rss:") <= number(" used_memory_peak:"));
+        assert!(number(" used_cpu_user:") + number(" used_cpu_sys:") > 0.0);
+        assert_eq!(number(" process_id:"), f64::from(std::process::id()));
+    }
+
+    #[test]
+    fn what_an_engine_cannot_tell_is_not_made_up() {
+        let mut rig = Rig::new();
+        assert!(rig.run("INFO keyspace").ends_with("# Keyspace"), "without entries there is no line");
+        rig.run("SET a 1");
+        rig.map.identity.capabilities = KV_CAP_THREAD_SAFE;
+        assert!(rig.run("INFO keyspace").ends_with("db0:keys=1,expires=0,avg_ttl=0"));
+        rig.map.failure = Some(Status::UNAVAILABLE);
+        let text = rig.run("INFO");
+        assert!(text.ends_with("# Keyspace"), "{text}");
+        assert!(text.contains("engine_stats_error:UNAVAILABLE the engine answered"), "{text}");
+    }
+
+    #[test]
+    fn rates_are_of_the_time_since_the_last_look() {
+        let server = crate::server::Server::default();
+        while server.clock.monotonic_ns() < 100_000_000 {
+            std::thread::yield_now();
+        }
+        server.stats.commands.store(1_000_000, Ordering::Relaxed);
+        let rates = server.rates();
+        assert!(0 < rates.commands && rates.commands <= 10_000_000, "{rates:?}");
+        assert_eq!((rates.input_bytes, rates.output_bytes), (0, 0));
+    }
+
+    #[test]
+    fn bytes_for_people() {
+        for (bytes, text) in
+            [(0, "0B"), (1023, "1023B"), (1024, "1.00K"), (1_262_584, "1.20M"), (3 << 40, "3.00T")]
+        {
+            assert_eq!(Human(bytes).to_string(), text);
+        }
+    }
+}

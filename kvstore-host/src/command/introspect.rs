@@ -55,7 +55,7 @@ fn details(spec: &'static Spec, container: Option<&'static Spec>) -> Value {
         Value::Integer(first.into()),
         Value::Integer(last.into()),
         Value::Integer(step.into()),
-        statuses(categories(spec).into_iter().map(|category| format!("@{category}"))),
+        statuses(categories(spec).map(|category| format!("@{category}"))),
         // Tips: none is given.
         Value::Array(Vec::new()),
         Value::Array(key_places(spec).into_iter().collect()),
@@ -63,17 +63,30 @@ fn details(spec: &'static Spec, container: Option<&'static Spec>) -> Value {
     ])
 }
 
+/// All categories of access rules that there are commands in, in Redis' order.
+const CATEGORIES: [&str; 10] = [
+    "keyspace",
+    "read",
+    "write",
+    "string",
+    "admin",
+    "fast",
+    "slow",
+    "dangerous",
+    "connection",
+    "transaction",
+];
+
 /// The categories of access rules that a command is in.
-fn categories(spec: &Spec) -> Vec<&'static str> {
+fn categories(spec: &Spec) -> impl Iterator<Item = &'static str> {
     let has = |flag| spec.flags.contains(&flag);
-    let mut categories = spec.categories.to_vec();
-    categories.extend(has("write").then_some("write"));
-    categories.extend(has("readonly").then_some("read"));
-    categories.push(if has("fast") { "fast" } else { "slow" });
-    if has("admin") {
-        categories.extend(["admin", "dangerous"]);
-    }
-    categories
+    CATEGORIES.into_iter().filter(move |&category| match category {
+        "read" => has("readonly"),
+        "slow" => !has("fast"),
+        "dangerous" if has("admin") => true,
+        "write" | "fast" | "admin" => has(category),
+        category => spec.categories.contains(&category),
+    })
 }
 
 /// Where the keys are, as newer clients read it.
@@ -111,7 +124,7 @@ fn info(_: &mut Session, _: &Server, request: Request<'_>) -> Result<Value, Erro
     if request.len() == 2 {
         return Ok(Value::Array(COMMANDS.iter().map(|spec| details(spec, None)).collect()));
     }
-    let one = |name| find(name).map_or(Value::NullArray, |(spec, container)| details(spec, container));
+    let one = |name| find(name).map_or(Value::Null, |(spec, container)| details(spec, container));
     Ok(Value::Array(request.skip(2).iter().map(one).collect()))
 }
 
@@ -161,9 +174,8 @@ fn list(_: &mut Session, _: &Server, request: Request<'_>) -> Result<Value, Erro
     if is(3, b"MODULE") {
         names(Vec::new())
     } else if is(3, b"ACLCAT") {
-        let in_it = |spec: &&Spec| {
-            categories(spec).iter().any(|category| category.as_bytes().eq_ignore_ascii_case(filter))
-        };
+        let in_it =
+            |spec: &&Spec| categories(spec).any(|category| category.as_bytes().eq_ignore_ascii_case(filter));
         names(COMMANDS.iter().filter(in_it).collect())
     } else if is(3, b"PATTERN") {
         let mut found = Vec::new();
@@ -201,4 +213,72 @@ fn help(_: &mut Session, _: &Server, _: Request<'_>) -> Result<Value, Error> {
             "    Return the keys from a full Redis command.",
         ],
     ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::COMMANDS;
+    use crate::command::testing::{Rig, expect};
+
+    #[test]
+    fn as_redis() {
+        expect(&[
+            ("COMMAND foo", "-ERR unknown subcommand 'foo'. Try COMMAND HELP."),
+            ("COMMAND COUNT x", "-ERR wrong number of arguments for 'command|count' command"),
+            ("COMMAND GETKEYS foo", "-ERR wrong number of arguments for 'command|getkeys' command"),
+            ("COMMAND GETKEYS foo x", "-ERR Invalid command specified"),
+            ("COMMAND GETKEYS PING a", "-ERR The command has no key arguments"),
+            ("COMMAND GETKEYS CLIENT ID", "-ERR The command has no key arguments"),
+            ("COMMAND GETKEYS GET a b", "-ERR Invalid number of arguments specified for command"),
+            ("COMMAND GETKEYS GET a", "*1 $1 a"),
+            ("COMMAND GETKEYS SET k v EX 1", "*1 $1 k"),
+            ("COMMAND GETKEYS DEL a b c", "*3 $1 a $1 b $1 c"),
+            ("COMMAND GETKEYS MSET a 1 b 2", "*2 $1 a $1 b"),
+            ("COMMAND GETKEYS MSET a 1 b", "*2 $1 a $1 b"),
+            ("COMMAND INFO nosuch", "*1 $-1"),
+            (
+                "COMMAND INFO get",
+                "*1 *10 $3 get :2 *2 +readonly +fast :1 :1 :1 *3 +@read +@string +@fast *0 *1 *6 $5 flags *2 +RO \
+                 +access $12 begin_search *4 $4 type $5 index $4 spec *2 $5 index :1 $9 find_keys *4 $4 type $5 range \
+                 $4 spec *6 $7 lastkey :0 $7 keystep :1 $5 limit :0 *0",
+            ),
+            (
+                "COMMAND INFO CONFIG|GET",
+                "*1 *10 $10 config|get :-3 *4 +admin +noscript +loading +stale :0 :0 :0 *3 +@admin +@slow +@dangerous \
+                 *0 *0 *0",
+            ),
+            ("COMMAND INFO get|x", "*1 $-1"),
+            ("COMMAND DOCS nosuch", "*0"),
+            ("COMMAND LIST foo", "-ERR syntax error"),
+            ("COMMAND LIST FILTERBY", "-ERR syntax error"),
+            ("COMMAND LIST FILTERBY foo x", "-ERR syntax error"),
+            ("COMMAND LIST FILTERBY MODULE foo", "*0"),
+            ("COMMAND LIST FILTERBY ACLCAT nosuch", "*0"),
+            ("COMMAND LIST FILTERBY PATTERN SETE?", "*1 $5 setex"),
+        ]);
+    }
+
+    #[test]
+    fn the_table_is_told_in_full() {
+        let mut rig = Rig::new();
+        let count = COMMANDS.len();
+        assert_eq!(rig.run("COMMAND COUNT"), format!(":{count}"));
+        assert!(rig.run("COMMAND").starts_with(&format!("*{count} *10 $6 append :3 ")));
+        assert_eq!(rig.run("COMMAND"), rig.run("COMMAND INFO"));
+        assert!(rig.run("COMMAND LIST").starts_with(&format!("*{count} $6 append $4 auth ")));
+        assert!(rig.run("COMMAND DOCS").starts_with(&format!("*{} $6 append *6 $7 summary ", 2 * count)));
+        rig.expect(&[
+            (
+                "COMMAND DOCS client|id",
+                "*2 $9 client|id *6 $7 summary $48 Returns the client ID for the current connection $5 since $5 5.0.0 \
+                 $5 group $10 connection",
+            ),
+            ("COMMAND LIST FILTERBY ACLCAT transaction", "*5 $7 discard $4 exec $5 multi $7 unwatch $5 watch"),
+        ]);
+        assert!(rig.run("COMMAND INFO mset").contains("$7 lastkey :-1 $7 keystep :2 "));
+        assert!(rig.run("COMMAND INFO client").contains(" *10 $9 client|id "));
+        rig.run("HELLO 3");
+        assert!(rig.run("COMMAND DOCS get").starts_with("%1 $3 get %3 $7 summary "));
+        assert!(rig.run("COMMAND INFO get").starts_with("*1 *10 $3 get :2 ~2 +readonly +fast "));
+    }
 }

@@ -75,3 +75,65 @@ impl<'a> Matching<'a> {
         matches_within(&mut self.steps, self.pattern, key, Case::Sensitive)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::command::testing::{Rig, expect};
+
+    #[test]
+    fn as_redis() {
+        expect(&[
+            ("KEYS *", "*0"),
+            ("MSET one 1", "+OK"),
+            ("KEYS *", "*1 $3 one"),
+            ("KEYS o?e", "*1 $3 one"),
+            ("KEYS O*", "*0"),
+            ("KEYS x*", "*0"),
+            ("KEYS [n-p]ne", "*1 $3 one"),
+            ("KEYS \"\"", "*0"),
+            ("FLUSHALL", "+OK"),
+            ("SET \"\" empty", "+OK"),
+            ("KEYS *", "*1 $0"),
+            ("KEYS **", "*0"),
+            ("KEYS \"\"", "*1 $0"),
+            ("KEYS", "-ERR wrong number of arguments for 'keys' command"),
+        ]);
+    }
+
+    #[test]
+    fn the_scan_goes_on_to_the_end() {
+        let mut rig = Rig::new();
+        rig.map.scan_len_max = 2;
+        for number in 0..7 {
+            rig.run(&format!("SET k{number} v"));
+        }
+        rig.expect(&[
+            ("KEYS *", "*7 $2 k0 $2 k1 $2 k2 $2 k3 $2 k4 $2 k5 $2 k6"),
+            ("KEYS *[35]", "*2 $2 k3 $2 k5"),
+        ]);
+    }
+
+    #[test]
+    fn a_hostile_pattern_is_an_error_and_an_ordinary_one_has_work_for_any_number_of_keys() {
+        let mut rig = Rig::new();
+        let key = "a".repeat(20_000);
+        rig.run_args(&[b"SET", key.as_bytes(), b"v"]);
+        let pattern = format!("*{}b", "a".repeat(10_000));
+        assert_eq!(
+            rig.run_args(&[b"KEYS", pattern.as_bytes()]),
+            "-ERR the pattern takes too much work to match"
+        );
+        assert_eq!(
+            rig.run_args(&[b"SCAN", b"0", b"MATCH", pattern.as_bytes()]),
+            "-ERR the pattern takes too much work to match"
+        );
+        rig.run("FLUSHALL");
+        {
+            let mut entries = rig.map.entries.lock().unwrap();
+            entries.extend(
+                (0..100_000).map(|number| (format!("user:{number}:name").into_bytes(), (Vec::new(), 0))),
+            );
+        }
+        assert!(rig.run("KEYS user:*9999:nam[e]").starts_with("*10 "));
+    }
+}

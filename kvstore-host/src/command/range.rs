@@ -70,3 +70,73 @@ impl Update for Overwrite<'_> {
         (patch, Value::Integer(new_len as i64))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::Ordering;
+
+    use crate::command::testing::{Rig, expect};
+
+    #[test]
+    fn getrange_as_redis() {
+        expect(&[
+            ("SET k \"Hello World\"", "+OK"),
+            ("GETRANGE k 0 4", "$5 Hello"),
+            ("GETRANGE k -5 -1", "$5 World"),
+            ("GETRANGE k 0 -1", "$11 Hello World"),
+            ("GETRANGE k 5 100", "$6  World"),
+            ("GETRANGE k 5 4", "$0"),
+            ("GETRANGE k 100 200", "$0"),
+            ("GETRANGE k -100 -90", "$1 H"),
+            ("GETRANGE k -90 -100", "$0"),
+            ("GETRANGE k -100 2", "$3 Hel"),
+            ("GETRANGE k 0 -100", "$1 H"),
+            ("GETRANGE k 0 -12", "$1 H"),
+            ("GETRANGE k 9223372036854775807 9223372036854775807", "$0"),
+            ("GETRANGE k -9223372036854775808 9223372036854775807", "$11 Hello World"),
+            ("GETRANGE none 0 -1", "$0"),
+            ("GETRANGE k x 1", "-ERR value is not an integer or out of range"),
+            ("GETRANGE k 0 9223372036854775808", "-ERR value is not an integer or out of range"),
+            ("SUBSTR k 0 1", "$2 He"),
+            ("SUBSTR k 0", "-ERR wrong number of arguments for 'substr' command"),
+        ]);
+    }
+
+    #[test]
+    fn setrange_as_redis() {
+        expect(&[
+            ("SETRANGE k 3 ab", ":5"),
+            ("GET k", "$5 \0\0\0ab"),
+            ("SETRANGE k 0 xyz", ":5"),
+            ("GET k", "$5 xyzab"),
+            ("SETRANGE k 4 BCD", ":7"),
+            ("SETRANGE k 100 \"\"", ":7"),
+            ("SETRANGE none 100 \"\"", ":0"),
+            ("EXISTS none", ":0"),
+            ("SETRANGE k -1 x", "-ERR offset is out of range"),
+            ("SETRANGE k x x", "-ERR value is not an integer or out of range"),
+            ("SETRANGE k 536870912 x", "-ERR string exceeds maximum allowed size (proto-max-bulk-len)"),
+            ("SETRANGE k 2147483648 x", "-ERR string exceeds maximum allowed size (proto-max-bulk-len)"),
+            ("SETRANGE k 4294967295 x", "-ERR string exceeds maximum allowed size (proto-max-bulk-len)"),
+            (
+                "SETRANGE k 9223372036854775807 x",
+                "-ERR string exceeds maximum allowed size (proto-max-bulk-len)",
+            ),
+            ("SETRANGE k 9223372036854775808 x", "-ERR value is not an integer or out of range"),
+            ("SET t v PX 100000", "+OK"),
+            ("SETRANGE t 1 w", ":2"),
+            ("TTL t", ":100"),
+        ]);
+    }
+
+    #[test]
+    fn the_longest_value_is_the_last_that_fits() {
+        let mut rig = Rig::new();
+        rig.server.settings.value_len_max.store(4, Ordering::Relaxed);
+        rig.expect(&[
+            ("SETRANGE k 3 x", ":4"),
+            ("SETRANGE k 4 x", "-ERR string exceeds maximum allowed size (proto-max-bulk-len)"),
+            ("STRLEN k", ":4"),
+        ]);
+    }
+}

@@ -163,3 +163,161 @@ impl Update for Write<'_> {
         (decision, answer)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use plugin_abi::raw::KV_CAP_THREAD_SAFE;
+
+    use crate::command::testing::{Rig, expect};
+
+    #[test]
+    fn conditions_as_redis() {
+        expect(&[
+            ("SET k a", "+OK"),
+            ("SET k b NX", "$-1"),
+            ("SET k b XX", "+OK"),
+            ("SET none b XX", "$-1"),
+            ("EXISTS none", ":0"),
+            ("SET new b nx", "+OK"),
+            ("GET k", "$1 b"),
+            ("SET k c GET", "$1 b"),
+            ("SET fresh c GET", "$-1"),
+            ("GET fresh", "$1 c"),
+            ("SET k d NX GET", "$1 c"),
+            ("GET k", "$1 c"),
+            ("SET k d XX GET", "$1 c"),
+            ("SET absent d XX GET", "$-1"),
+            ("EXISTS absent", ":0"),
+            ("SET absent d NX GET", "$-1"),
+            ("GET absent", "$1 d"),
+            ("SET k v NX XX", "-ERR syntax error"),
+            ("SET k v XX NX", "-ERR syntax error"),
+            ("SET k v NX NX", "$-1"),
+            ("SET k v GET GET", "$1 d"),
+        ]);
+    }
+
+    #[test]
+    fn expiry_as_redis() {
+        expect(&[
+            ("SET k v EX 100", "+OK"),
+            ("TTL k", ":100"),
+            ("SET k w KEEPTTL", "+OK"),
+            ("TTL k", ":100"),
+            ("SET k w", "+OK"),
+            ("TTL k", ":-1"),
+            ("SET k w KEEPTTL", "+OK"),
+            ("TTL k", ":-1"),
+            ("SET new w KEEPTTL", "+OK"),
+            ("TTL new", ":-1"),
+            ("SET k v PX 100000", "+OK"),
+            ("TTL k", ":100"),
+            ("SET k v EXAT 33177117420", "+OK"),
+            ("EXPIRETIME k", ":33177117420"),
+            ("SET k v PXAT 33177117420123", "+OK"),
+            ("PEXPIRETIME k", ":33177117420123"),
+            ("SET k v XX GET EX 100", "$1 v"),
+            ("TTL k", ":100"),
+            ("SET k v NX EX 5", "$-1"),
+            ("TTL k", ":100"),
+            ("SET k v EX 1 EX 200", "+OK"),
+            ("TTL k", ":200"),
+            ("SET k v EXAT 1", "+OK"),
+            ("EXISTS k", ":0"),
+            ("SET k v", "+OK"),
+            ("SET k w PXAT 1 NX", "$-1"),
+            ("SET k w PXAT 1 GET", "$1 v"),
+            ("EXISTS k", ":0"),
+            ("SET k w PXAT 1 XX", "$-1"),
+        ]);
+    }
+
+    #[test]
+    fn errors_as_redis() {
+        expect(&[
+            ("SET k v EX 0", "-ERR invalid expire time in 'set' command"),
+            ("SET k v PX -1", "-ERR invalid expire time in 'set' command"),
+            ("SET k v EXAT 0", "-ERR invalid expire time in 'set' command"),
+            ("SET k v EX 9223372036854775807", "-ERR invalid expire time in 'set' command"),
+            ("SET k v EX 9223372036854775", "-ERR invalid expire time in 'set' command"),
+            ("SET k v PX 9223372036854775807", "-ERR invalid expire time in 'set' command"),
+            ("SET k v EXAT 9223372036854776", "-ERR invalid expire time in 'set' command"),
+            ("SET k v EX 9223372036854775808", "-ERR value is not an integer or out of range"),
+            ("SET k v EX x", "-ERR value is not an integer or out of range"),
+            ("SET k v EX 1.5", "-ERR value is not an integer or out of range"),
+            ("SET k v NX EX x", "-ERR value is not an integer or out of range"),
+            ("SET k v EX", "-ERR syntax error"),
+            ("SET k v EX 1 PX 1", "-ERR syntax error"),
+            ("SET k v EXAT 1 EX 1", "-ERR syntax error"),
+            ("SET k v KEEPTTL EX 1", "-ERR syntax error"),
+            ("SET k v EX 1 KEEPTTL", "-ERR syntax error"),
+            ("SET k v KEEPTTL KEEPTTL", "+OK"),
+            ("SET k v PERSIST", "-ERR syntax error"),
+            ("SET k v EX x foo", "-ERR syntax error"),
+            ("SET k v foo", "-ERR syntax error"),
+            ("SET k", "-ERR wrong number of arguments for 'set' command"),
+        ]);
+    }
+
+    #[test]
+    fn older_forms_as_redis() {
+        expect(&[
+            ("SETNX k a", ":1"),
+            ("SETNX k b", ":0"),
+            ("GET k", "$1 a"),
+            ("SETEX k 100 c", "+OK"),
+            ("TTL k", ":100"),
+            ("PSETEX k 200000 d", "+OK"),
+            ("TTL k", ":200"),
+            ("GETSET k e", "$1 d"),
+            ("TTL k", ":-1"),
+            ("GETSET none e", "$-1"),
+            ("GET none", "$1 e"),
+            ("SETEX k 0 v", "-ERR invalid expire time in 'setex' command"),
+            ("SETEX k 9223372036854775807 v", "-ERR invalid expire time in 'setex' command"),
+            ("SETEX k x v", "-ERR value is not an integer or out of range"),
+            ("PSETEX k -1 v", "-ERR invalid expire time in 'psetex' command"),
+            ("PSETEX k 1", "-ERR wrong number of arguments for 'psetex' command"),
+            ("SETNX k", "-ERR wrong number of arguments for 'setnx' command"),
+            ("GETSET k", "-ERR wrong number of arguments for 'getset' command"),
+        ]);
+    }
+
+    #[test]
+    fn an_engine_without_expiry_is_named() {
+        let mut rig = Rig::new();
+        rig.map.identity.capabilities = KV_CAP_THREAD_SAFE;
+        let refusal = "-ERR engine 'map' cannot carry this out: it lacks EXPIRY";
+        rig.expect(&[
+            ("SET k v", "+OK"),
+            ("SET k v EX 1", refusal),
+            ("SET k v NX PX 1", refusal),
+            ("SETEX k 1 v", refusal),
+            ("PSETEX k 1 v", refusal),
+            ("GETEX k EX 1", refusal),
+            ("EXPIRE k 1", refusal),
+            ("PEXPIREAT k 33177117420000 NX", refusal),
+            ("GETEX k PERSIST", "$1 v"),
+            ("SET k w KEEPTTL", "+OK"),
+            ("GETSET k x", "$1 w"),
+            ("TTL k", ":-1"),
+            ("PEXPIRETIME k", ":-1"),
+            ("PERSIST k", ":0"),
+            // What is over already is removed, for which no expiry is needed.
+            ("EXPIRE k -1", ":1"),
+            ("EXISTS k", ":0"),
+            ("SET k v PXAT 1", "+OK"),
+            ("EXISTS k", ":0"),
+        ]);
+    }
+
+    #[test]
+    fn an_entry_is_gone_when_its_time_has_come() {
+        let mut rig = Rig::new();
+        rig.expect(&[("SET k v EX 10", "+OK"), ("SET stays v", "+OK"), ("TTL k", ":10")]);
+        rig.server.clock.shift_ms(9_000);
+        rig.expect(&[("TTL k", ":1"), ("EXISTS k stays", ":2")]);
+        rig.server.clock.shift_ms(1_500);
+        rig.expect(&[("GET k", "$-1"), ("TTL k", ":-2"), ("SET k v XX", "$-1"), ("DBSIZE", ":1")]);
+    }
+}

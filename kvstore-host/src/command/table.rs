@@ -128,3 +128,90 @@ pub(super) fn reset_calls() {
         spec.calls.store(0, Ordering::Relaxed);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{COMMANDS, find};
+    use crate::command::testing::{Rig, expect};
+    use crate::command::{Keys, Spec};
+    use crate::protocol::Requests;
+
+    #[test]
+    fn rows_stand_in_order_and_each_is_found_in_any_case() {
+        assert!(COMMANDS.is_sorted_by(|one, next| one.name < next.name));
+        for spec in COMMANDS {
+            for name in [spec.name.to_owned(), spec.name.to_uppercase()] {
+                assert!(std::ptr::eq(find(name.as_bytes()).unwrap(), spec), "{name}");
+            }
+        }
+        for name in ["", "g", "gett", "ge", "{", "`", "@", "[", "zzz", "\u{e9}", "\0", "get "] {
+            assert!(find(name.as_bytes()).is_none(), "{name:?}");
+        }
+    }
+
+    #[test]
+    fn what_a_row_says_holds_together() {
+        let all = COMMANDS.iter().flat_map(|spec| std::iter::once(spec).chain(spec.subcommands));
+        for Spec { name, arity, flags, keys, summary, .. } in all {
+            assert_eq!(*name, name.to_lowercase());
+            assert!(*arity != 0 && !summary.is_empty(), "{name}");
+            assert!(!(flags.contains(&"write") && flags.contains(&"readonly")), "{name}");
+            assert!(
+                *keys == Keys::NO_KEYS || arity.unsigned_abs() >= 2,
+                "{name}: its keys are among its arguments"
+            );
+        }
+    }
+
+    #[test]
+    fn keys_are_found_in_requests() {
+        let keys = |args: &[&str]| {
+            let mut requests = Requests::new();
+            requests.push(args.iter().map(|arg| arg.as_bytes()));
+            let request = requests.get(0, b"").unwrap();
+            let found = find(args[0].as_bytes()).unwrap().keys_of(request);
+            found.map(|key| String::from_utf8_lossy(key).into_owned()).collect::<Vec<_>>().join(",")
+        };
+        assert_eq!(keys(&["GET", "a"]), "a");
+        assert_eq!(keys(&["SET", "a", "b"]), "a");
+        assert_eq!(keys(&["DEL", "a", "b", "c"]), "a,b,c");
+        assert_eq!(keys(&["MSET", "a", "1", "b", "2"]), "a,b");
+        assert_eq!(keys(&["PING", "a"]), "");
+        assert_eq!(keys(&["SCAN", "0"]), "");
+        assert_eq!(keys(&["GET"]), "", "short of its arguments");
+    }
+
+    #[test]
+    fn unknown_commands_as_redis() {
+        let long = "b".repeat(200);
+        let quoted = |len| "b".repeat(len);
+        expect(&[
+            ("foo", "-ERR unknown command 'foo', with args beginning with:"),
+            ("FOO bar \"\" 'a b'", "-ERR unknown command 'FOO', with args beginning with: 'bar' '' 'a b'"),
+            ("foo \"a\\x00b\" c", "-ERR unknown command 'foo', with args beginning with: 'a' 'c'"),
+        ]);
+        let mut rig = Rig::new();
+        rig.expect(&[
+            (
+                &format!("foo a {long} c"),
+                &format!("-ERR unknown command 'foo', with args beginning with: 'a' '{}'", quoted(124)),
+            ),
+            (
+                &format!("{long} c"),
+                &format!("-ERR unknown command '{}', with args beginning with: 'c'", quoted(128)),
+            ),
+            (
+                &format!("CLIENT {long}"),
+                &format!("-ERR unknown subcommand '{}'. Try CLIENT HELP.", quoted(128)),
+            ),
+        ]);
+    }
+
+    #[test]
+    fn calls_are_counted() {
+        let spec = find(b"echo").unwrap();
+        let before = spec.calls();
+        spec.count_call();
+        assert!(spec.calls() > before);
+    }
+}

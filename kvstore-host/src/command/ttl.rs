@@ -66,3 +66,47 @@ fn ask<'a>(
         });
     }))
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::command::testing::{Rig, expect};
+
+    #[test]
+    fn as_redis() {
+        expect(&[
+            ("TTL none", ":-2"),
+            ("PTTL none", ":-2"),
+            ("EXPIRETIME none", ":-2"),
+            ("PEXPIRETIME none", ":-2"),
+            ("SET k v", "+OK"),
+            ("TTL k", ":-1"),
+            ("PTTL k", ":-1"),
+            ("EXPIRETIME k", ":-1"),
+            ("PEXPIRETIME k", ":-1"),
+            ("PEXPIREAT k 33177117420499", ":1"),
+            ("EXPIRETIME k", ":33177117420"),
+            ("PEXPIREAT k 33177117420500", ":1"),
+            ("EXPIRETIME k", ":33177117421"),
+            ("PEXPIRETIME k", ":33177117420500"),
+            ("PEXPIREAT k 9223372036854775807", ":1"),
+            ("PEXPIRETIME k", ":9223372036854775807"),
+            ("PERSIST k", ":1"),
+            ("PERSIST k", ":0"),
+            ("PERSIST none", ":0"),
+            ("TTL k", ":-1"),
+            ("TTL", "-ERR wrong number of arguments for 'ttl' command"),
+            ("PERSIST", "-ERR wrong number of arguments for 'persist' command"),
+        ]);
+    }
+
+    #[test]
+    fn what_is_left_is_told_to_the_millisecond() {
+        let mut rig = Rig::new();
+        rig.expect(&[("SET k v PX 100000", "+OK")]);
+        let left: i64 = rig.run("PTTL k").strip_prefix(':').unwrap().parse().unwrap();
+        assert!((90_000..=100_000).contains(&left));
+        rig.server.clock.shift_ms(50_000);
+        let later: i64 = rig.run("PTTL k").strip_prefix(':').unwrap().parse().unwrap();
+        assert!((40_000..=left - 50_000).contains(&later));
+    }
+}

@@ -7,7 +7,7 @@ mod elf;
 mod error;
 mod looks;
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;
 
 use std::fmt;
 use std::fs::{File, OpenOptions};

@@ -1,5 +1,8 @@
 //! Library: a loaded private copy: its functions, and what became of it after the unload.
 
+#[cfg(test)]
+mod tests;
+
 use std::ffi::{CStr, CString, c_void};
 use std::fmt;
 use std::mem::ManuallyDrop;

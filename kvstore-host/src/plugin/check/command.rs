@@ -37,10 +37,10 @@ pub struct ChildArgs {
 /// loaded; 1: it cannot, or the check could not be made.
 pub fn check_command(args: &CheckArgs) -> ExitCode {
     let (found, refused) = match run(args) {
-        Ok(report) => (Some(report), None),
+        Ok(report) => (Some(Box::new(report)), None),
         Err((report, text)) => (report, Some(text)),
     };
-    let printed = print(found.as_ref(), refused.is_none(), &mut io::stdout().lock());
+    let printed = print(found.as_deref(), refused.is_none(), &mut io::stdout().lock());
     if let Err(error) = printed {
         eprintln!("the report cannot be written: {error}");
         return ExitCode::FAILURE;
@@ -64,7 +64,7 @@ fn print(report: Option<&Report>, accepted: bool, out: &mut impl Write) -> io::R
 }
 
 /// The report; or why the engine is refused, with the report if there is one.
-fn run(args: &CheckArgs) -> Result<Report, (Option<Report>, String)> {
+fn run(args: &CheckArgs) -> Result<Report, (Option<Box<Report>>, String)> {
     let plain = |text: String| (None, text);
     let file = EngineFile::open(&args.path).map_err(|error| plain(error.to_string()))?;
     let dir = PrivateDir::create(args.copy_dir.as_deref()).map_err(|error| plain(error.to_string()))?;
@@ -81,7 +81,7 @@ fn run(args: &CheckArgs) -> Result<Report, (Option<Report>, String)> {
     check(&program, &file, &copy, depth, &limits).map_err(|error| {
         let text = error.to_string();
         match error.problem {
-            CheckProblem::Failed(report) => (Some(*report), text),
+            CheckProblem::Failed(report) => (Some(report), text),
             _ => (None, text),
         }
     })

@@ -106,7 +106,10 @@ impl fmt::Display for CheckProblem {
         match self {
             Self::Spawn(error) => write!(f, "it could not be checked: no child process: {error}"),
             Self::Scratch(error) => write!(f, "it could not be checked: no directory for the trial: {error}"),
-            Self::Unreadable(why) => write!(f, "the report of its check cannot be read: {why}"),
+            Self::Unreadable(why) => write!(
+                f,
+                "the report of its check cannot be read ({why}); does it write to file descriptors that are not its own?"
+            ),
             Self::Died { step, signal, last_words } => {
                 write!(f, "it crashed with {} in {step}", signal_name(*signal))?;
                 said(f, last_words)

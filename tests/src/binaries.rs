@@ -1,0 +1,105 @@
+//! Binaries: builds programs and engines of this workspace when a test first asks for them, and finds them.
+
+#![allow(clippy::expect_used, clippy::panic, reason = "a test's helper stops at the first surprise")]
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::{Mutex, PoisonError};
+
+/// The root of the repository.
+pub fn root() -> &'static Path {
+    Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
+}
+
+/// The directory in which cargo put the test that is running, with programs and libraries of the same profile.
+///
+/// # Panics
+/// The test was not started by cargo.
+pub fn target_dir() -> PathBuf {
+    let test = std::env::current_exe().expect("the test's own path");
+    // target/<profile>/deps/<test>
+    test.ancestors().nth(2).expect("the test lies in a target directory").to_owned()
+}
+
+/// The host.
+pub fn host() -> PathBuf {
+    build("kvstore-host");
+    target_dir().join("kvstore-host")
+}
+
+/// The client program.
+pub fn client() -> PathBuf {
+    build("kvstore-client");
+    target_dir().join("kvstore-client")
+}
+
+/// The memory engine.
+pub fn memory_engine() -> PathBuf {
+    build("kvstore-engine-memory");
+    target_dir().join("libkvstore.so")
+}
+
+/// The engine that completes late.
+pub fn delayed_engine() -> PathBuf {
+    build("kvstore-engine-delayed");
+    target_dir().join("libkvstore_delayed.so")
+}
+
+/// A library that is an example of this package, such as an animal of the zoo.
+pub fn example(name: &'static str) -> PathBuf {
+    build_target("tests", Some(name));
+    target_dir().join(format!("examples/lib{name}.so"))
+}
+
+/// The C example, built into this directory.
+pub fn c_example(dir: &Path) -> PathBuf {
+    let out = dir.join("libkvstore_c.so");
+    c_library(&root().join("kvstore-engine/c-example/engine.c"), &out, &[]);
+    out
+}
+
+/// Builds a shared library from a C file that may include `kvstore.h` and the C example's `engine.c`.
+///
+/// # Panics
+/// The compiler cannot be run, or refuses the file.
+pub fn c_library(source: &Path, out: &Path, flags: &[&str]) {
+    let mut compiler = Command::new("gcc");
+    compiler.args(["-std=gnu11", "-O1", "-fPIC", "-shared", "-fvisibility=hidden", "-pthread"]);
+    for include in ["plugin-abi/include", "kvstore-engine/c-example"] {
+        compiler.arg("-I").arg(root().join(include));
+    }
+    run(compiler.args(flags).arg("-o").arg(out).arg(source));
+}
+
+/// Has cargo build a package.
+fn build(package: &'static str) {
+    build_target(package, None);
+}
+
+/// Has cargo build a package or an example of it, once in this process, in the profile and target directory of the running test.
+fn build_target(package: &'static str, example: Option<&'static str>) {
+    static BUILT: Mutex<BTreeSet<(&str, Option<&str>)>> = Mutex::new(BTreeSet::new());
+    // Held while cargo runs: tests that run at the same time need the same binaries.
+    let mut built = BUILT.lock().unwrap_or_else(PoisonError::into_inner);
+    if !built.insert((package, example)) {
+        return;
+    }
+    let dir = target_dir();
+    let (profile, base) = (dir.file_name(), dir.parent());
+    let profile = match profile.and_then(|name| name.to_str()) {
+        Some("debug") | None => "dev",
+        Some(other) => other,
+    };
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let mut command = Command::new(cargo);
+    command.args(["build", "--quiet", "--profile", profile, "--package", package]);
+    command.args(example.iter().flat_map(|name| ["--example", name]));
+    command.arg("--target-dir").arg(base.unwrap_or(&dir)).current_dir(root());
+    run(&mut command);
+}
+
+fn run(command: &mut Command) {
+    let output = command.output().unwrap_or_else(|error| panic!("{command:?} cannot be run: {error}"));
+    assert!(output.status.success(), "{command:?}:\n{}", String::from_utf8_lossy(&output.stderr));
+}

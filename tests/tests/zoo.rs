@@ -1,0 +1,81 @@
+//! The zoo of broken engines, each driven through `kvstore-host check`: refused with a message of its own.
+
+#![allow(clippy::unwrap_used, reason = "a test stops at the first surprise")]
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::process::{Command, Output};
+
+use tests::{binaries, zoo};
+
+/// Runs a check with temporary files in `dir`, and short limits, so that what hangs does not do so for long.
+fn check(engine: &Path, dir: &Path) -> Output {
+    let copies = dir.join("copies");
+    std::fs::create_dir_all(&copies).unwrap();
+    let output = Command::new(binaries::host())
+        .arg("check")
+        .arg(engine)
+        .args(["--short", "--step-timeout-ms", "2000", "--memory-limit-mib", "128", "--copy-dir"])
+        .arg(&copies)
+        .output()
+        .unwrap();
+    // Also a child that was killed leaves nothing behind.
+    let left: Vec<_> = std::fs::read_dir(&copies).unwrap().flatten().map(|entry| entry.path()).collect();
+    assert!(left.is_empty(), "left behind: {left:?}");
+    output
+}
+
+#[test]
+fn each_is_refused_for_its_own_reason() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut seen = BTreeMap::new();
+    for animal in zoo::all() {
+        let path = animal.build(dir.path());
+        let output = check(&path, dir.path());
+        let text = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(1), "{}: {text}", animal.name);
+        let refusal = text.lines().find_map(|line| line.strip_prefix("refused: ")).unwrap_or_default();
+        assert!(refusal.starts_with(&path.display().to_string()), "{}: {text}", animal.name);
+        for expected in animal.expected {
+            assert!(refusal.contains(expected), "{}: {expected:?} is not in {refusal:?}", animal.name);
+        }
+        println!("{refusal}");
+        // The operator knows nothing of the private copy.
+        assert!(!refusal.contains("kvstore-host-"), "{}: {refusal}", animal.name);
+        let message = refusal.replace(&path.display().to_string(), "PATH");
+        if let Some(other) = seen.insert(message, animal.name) {
+            panic!("{} is refused with the words for {other}: {refusal}", animal.name);
+        }
+    }
+}
+
+#[test]
+fn good_engines_are_accepted() {
+    let dir = tempfile::tempdir().unwrap();
+    for engine in [binaries::c_example(dir.path()), binaries::memory_engine()] {
+        let output = check(&engine, dir.path());
+        let text = String::from_utf8_lossy(&output.stdout);
+        let errors = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(0), "{text}{errors}");
+        assert!(text.contains(" 0 failed"), "{text}");
+        assert!(text.contains("after dlclose   unmapped"), "{text}");
+    }
+}
+
+#[test]
+fn what_an_engine_prints_is_not_taken_for_the_report() {
+    let dir = tempfile::tempdir().unwrap();
+    let output = check(&zoo::accepted("chatty", dir.path()), dir.path());
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert_eq!(output.status.code(), Some(0), "{text}{}", String::from_utf8_lossy(&output.stderr));
+    assert!(text.contains("accepted: ") && !text.contains("hello"), "{text}");
+}
+
+#[test]
+fn an_engine_without_scratch_is_not_opened() {
+    let dir = tempfile::tempdir().unwrap();
+    let output = check(&zoo::accepted("no_scratch", dir.path()), dir.path());
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert_eq!(output.status.code(), Some(0), "{text}{}", String::from_utf8_lossy(&output.stderr));
+    assert!(text.contains("accepted: identity, file and loading checked; not opened"), "{text}");
+}

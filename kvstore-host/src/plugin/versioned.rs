@@ -313,3 +313,6 @@ pub(super) fn patch(value: &mut Vec<u8>, offset: usize, bytes: &[u8], new_len: u
     }
     true
 }
+
+#[cfg(test)]
+mod tests;

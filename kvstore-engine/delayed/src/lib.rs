@@ -3,7 +3,7 @@
 //!
 //! It is linearizable all the same: an operation takes effect at one moment between its submission and its completion. Options:
 //!
-//! * `delay_us=MIN..MAX`: how long a call or an operation takes, in microseconds; 0..300. `kv_stats` answers at once.
+//! * `delay_us=MIN..MAX`: how long a call or an operation takes, in microseconds; 0..300, in a trial 0..1. `kv_stats` answers at once.
 //! * `seed=N`: start of all random numbers; 1.
 //! * `error_rate=0.0..1.0`: share of calls and operations that fail; 0.
 //! * `error=NAME`: what they fail with; UNAVAILABLE. With one whose outcome is unknown (UNKNOWN, IO) half of them happen.

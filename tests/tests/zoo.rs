@@ -5,11 +5,17 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::{Command, Output};
+use std::time::{Duration, Instant};
 
 use tests::{binaries, zoo};
 
 /// Runs a check with temporary files in `dir`, and short limits, so that what hangs does not do so for long.
 fn check(engine: &Path, dir: &Path) -> Output {
+    check_with(engine, dir, &[])
+}
+
+/// The same with environment variables.
+fn check_with(engine: &Path, dir: &Path, variables: &[(&str, &Path)]) -> Output {
     let copies = dir.join("copies");
     std::fs::create_dir_all(&copies).unwrap();
     let output = Command::new(binaries::host())
@@ -17,6 +23,7 @@ fn check(engine: &Path, dir: &Path) -> Output {
         .arg(engine)
         .args(["--short", "--step-timeout-ms", "2000", "--memory-limit-mib", "128", "--copy-dir"])
         .arg(&copies)
+        .envs(variables.iter().copied())
         .output()
         .unwrap();
     // Also a child that was killed leaves nothing behind.
@@ -58,7 +65,7 @@ fn good_engines_are_accepted() {
         let errors = String::from_utf8_lossy(&output.stderr);
         assert_eq!(output.status.code(), Some(0), "{text}{errors}");
         assert!(text.contains(" 0 failed"), "{text}");
-        assert!(text.contains("after dlclose   unmapped"), "{text}");
+        assert!(text.contains("after dlclose   unmapped") && !text.contains("after all tests"), "{text}");
     }
 }
 
@@ -78,4 +85,48 @@ fn an_engine_without_scratch_is_not_opened() {
     let text = String::from_utf8_lossy(&output.stdout);
     assert_eq!(output.status.code(), Some(0), "{text}{}", String::from_utf8_lossy(&output.stderr));
     assert!(text.contains("accepted: identity, file and loading checked; not opened"), "{text}");
+}
+
+#[test]
+fn what_will_not_be_unmapped_is_warned_of() {
+    let dir = tempfile::tempdir().unwrap();
+    let output = check(&zoo::accepted("pinned", dir.path()), dir.path());
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert_eq!(output.status.code(), Some(0), "{text}{}", String::from_utf8_lossy(&output.stderr));
+    let warning = "once loaded it stays in memory: pinned(a thread-local destructor of it is registered on a living thread)";
+    assert!(text.contains(warning), "{text}");
+}
+
+#[test]
+fn what_crashes_a_thread_after_the_unload_is_warned_of() {
+    let dir = tempfile::tempdir().unwrap();
+    let output = check(&zoo::accepted("late_crash", dir.path()), dir.path());
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert_eq!(output.status.code(), Some(0), "{text}{}", String::from_utf8_lossy(&output.stderr));
+    let warning =
+        "it crashed with SIGSEGV (bad memory access) in the end of a thread that called it, after the unload";
+    assert!(text.contains("after dlclose   unmapped") && text.contains(warning), "{text}");
+}
+
+#[test]
+fn what_an_engine_forks_is_ended_with_the_check() {
+    let dir = tempfile::tempdir().unwrap();
+    let pids = dir.path().join("pids");
+    let engine = zoo::accepted("forks", dir.path());
+    let output = check_with(&engine, dir.path(), &[("ZOO_PID_FILE", &pids)]);
+    assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
+    // None are written where the check was faster than the forked process.
+    for pid in std::fs::read_to_string(pids).unwrap_or_default().lines() {
+        let patience = Instant::now() + Duration::from_secs(60);
+        while !has_ended(pid) {
+            assert!(Instant::now() < patience, "process {pid} still runs");
+            std::thread::yield_now();
+        }
+    }
+}
+
+/// Whether a process has ended; whoever adopted it may not have reaped it yet.
+fn has_ended(pid: &str) -> bool {
+    let Ok(stat) = std::fs::read_to_string(format!("/proc/{pid}/stat")) else { return true };
+    stat.rsplit(") ").next().is_some_and(|rest| rest.starts_with(['Z', 'X']))
 }

@@ -101,6 +101,17 @@ impl EngineFile {
         Ok(Self { path: path.to_owned(), digest: Digest::of(&bytes), bytes, mode, facts })
     }
 
+    /// What a private copy's bytes say of it. Its digest is known, and so not made again.
+    ///
+    /// # Errors
+    /// As for [`EngineFile::open`].
+    pub(super) fn inspect_copy(path: &Path) -> Result<(Identity, Pins), FileError> {
+        let fail = |problem| FileError { path: path.to_owned(), problem };
+        let (bytes, _) = read(path).map_err(fail)?;
+        let facts = elf::inspect(&bytes).map_err(fail)?;
+        Ok((facts.identity, facts.pins))
+    }
+
     /// Where the bytes came from.
     pub fn path(&self) -> &Path {
         &self.path

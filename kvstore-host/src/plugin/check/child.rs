@@ -24,9 +24,6 @@ use crate::server::Clock;
 /// Groups of the suite that a short run leaves out: they go over the same rules again, at random or from several threads.
 const LONG_GROUPS: [&str; 2] = ["model", "parallel"];
 
-/// How long threads that were joined may still be listed, in milliseconds: the kernel wakes who joins a little before.
-const THREAD_END_MS: u64 = 1_000;
-
 /// Where the child tells what it does. Lines that cannot be written are lost with the parent, and with it the child.
 pub(super) struct Tell(Mutex<File>);
 
@@ -55,15 +52,14 @@ pub fn run_child(request: &str) -> ExitCode {
     };
     crash::tell(report.as_fd());
     let tell = Tell(Mutex::new(report));
-    let file = match EngineFile::open(&request.copy) {
-        Ok(file) => file,
+    let (identity, pins) = match EngineFile::inspect_copy(&request.copy) {
+        Ok(facts) => facts,
         Err(error) => return give_up(error.to_string()),
     };
     tell.step("loading (dlopen runs its constructors)");
-    // SAFETY: this process is there to die of what the library does; the copy outlives it. After an unload only new
-    // calls are used.
-    let load = || unsafe { Library::load_path(&request.copy, file.pins().clone()) };
-    let library = match load() {
+    // SAFETY: this process is there to die of what the library does; the copy outlives it, and nothing is called after the
+    // unload.
+    let library = match unsafe { Library::load_path(&request.copy, pins) } {
         Ok(library) => library,
         Err(error) => {
             tell.line(&Line::NotLoaded(error.to_string()));
@@ -73,7 +69,7 @@ pub fn run_child(request: &str) -> ExitCode {
     let trial = Trial {
         tell: &tell,
         calls: library.calls(),
-        identity: file.identity(),
+        identity: &identity,
         scratch: Scratch::new(&request.scratch),
         step_timeout_ms: request.limits.step_timeout_ms,
     };
@@ -171,7 +167,6 @@ impl Trial<'_> {
     }
 
     fn run_tests(&self, depth: Depth) {
-        let patience_ms = PATIENCE_MS.min(self.step_timeout_ms / 2);
         let subject = Subject {
             calls: self.calls,
             identity: self.identity.clone(),
@@ -179,12 +174,15 @@ impl Trial<'_> {
             scratch_dir: &|| self.scratch.next(),
             parallel: &|closures| {
                 thread::scope(|scope| {
-                    for closure in closures {
-                        scope.spawn(closure);
+                    let threads: Vec<_> = closures.iter().map(|closure| scope.spawn(closure)).collect();
+                    // The end of the scope would not wait for the threads' destructors.
+                    for thread in threads {
+                        thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
                     }
                 });
             },
-            patience_ms,
+            // What never completes is ended by the parent's limit, which knows how busy the machine is.
+            patience_ms: PATIENCE_MS,
         };
         let wanted = |test: &&Test| depth == Depth::Full || !LONG_GROUPS.contains(&test.group);
         for test in conformance::tests().filter(wanted) {
@@ -195,9 +193,9 @@ impl Trial<'_> {
         }
     }
 
-    /// Whether no other threads run than before; tells which do.
+    /// Whether no other threads run than before; tells which do. The kernel wakes who joins a thread a little before it is gone.
     fn threads_ended(&self, before: &[String]) -> bool {
-        let deadline = Instant::now() + Duration::from_millis(THREAD_END_MS);
+        let deadline = Instant::now() + Duration::from_millis(self.step_timeout_ms / 2);
         loop {
             let left: Vec<_> = thread_ids().into_iter().filter(|id| !before.contains(id)).collect();
             if left.is_empty() {
@@ -207,7 +205,7 @@ impl Trial<'_> {
                 self.tell.line(&Line::ThreadsLeft(left.iter().map(|id| thread_name(id)).collect()));
                 return false;
             }
-            thread::yield_now();
+            thread::sleep(Duration::from_millis(1));
         }
     }
 }

@@ -19,17 +19,18 @@ pub(super) fn run(tell: &Tell, library: Library, identity: &Identity, scratch: &
     let calls = library.calls();
     let (let_go, held) = mpsc::channel::<()>();
     thread::scope(|scope| {
+        let mut worker = None;
         if identity.has(KV_CAP_SCRATCH) {
             tell.step("opening it again");
             let opened = scope.spawn(|| open(calls, identity, scratch)).join();
             let Ok(Some(instance)) = opened else { return };
             let (give_back, taken) = mpsc::channel();
-            scope.spawn(move || {
+            worker = Some(scope.spawn(move || {
                 work(&instance.session());
                 // The other end is there until the instance has come.
                 let _ = give_back.send(instance);
                 let _ = held.recv();
-            });
+            }));
             let Ok(instance) = taken.recv() else { return };
             if !matches!(scope.spawn(move || instance.close()).join(), Ok(Ok(()))) {
                 return;
@@ -39,6 +40,8 @@ pub(super) fn run(tell: &Tell, library: Library, identity: &Identity, scratch: &
         tell.line(&Line::Unloaded(library.unload().to_string()));
         tell.step("the end of a thread that called it, after the unload");
         drop(let_go);
+        // The end of the scope would not wait for the thread's destructors, which are the point.
+        let _ = worker.map(thread::ScopedJoinHandle::join);
     });
 }
 

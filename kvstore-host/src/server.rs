@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicI64, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use crate::command::Cursors;
@@ -177,40 +177,49 @@ pub struct ClientInfo {
     pub active_ms: i64,
 }
 
+/// One client's entry, which its worker writes without hindering the others.
+pub type ClientEntry = Arc<Mutex<ClientInfo>>;
+
 /// All clients by their number.
 #[derive(Debug, Default)]
 pub struct Clients {
-    all: Mutex<BTreeMap<u64, ClientInfo>>,
+    all: Mutex<BTreeMap<u64, ClientEntry>>,
     last_id: AtomicU64,
 }
 
-impl Clients {
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<u64, ClientInfo>> {
-        self.all.lock().unwrap_or_else(PoisonError::into_inner)
-    }
+/// Locks, also after a panic elsewhere: each of these locks guards plain facts.
+pub fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
 
+impl Clients {
     /// Takes a new client in and answers its number.
     pub fn add(&self, info: ClientInfo) -> u64 {
         let id = self.last_id.fetch_add(1, Ordering::Relaxed) + 1;
-        self.lock().insert(id, ClientInfo { id, ..info });
+        lock(&self.all).insert(id, Arc::new(Mutex::new(ClientInfo { id, ..info })));
         id
+    }
+
+    /// A client's entry.
+    pub fn entry(&self, id: u64) -> Option<ClientEntry> {
+        lock(&self.all).get(&id).cloned()
     }
 
     /// Notes what changed about a client.
     pub fn update(&self, id: u64, change: impl FnOnce(&mut ClientInfo)) {
-        if let Some(info) = self.lock().get_mut(&id) {
-            change(info);
+        if let Some(entry) = self.entry(id) {
+            change(&mut lock(&entry));
         }
     }
 
     /// Forgets a client.
     pub fn remove(&self, id: u64) {
-        self.lock().remove(&id);
+        lock(&self.all).remove(&id);
     }
 
     /// How many there are.
     pub fn len(&self) -> usize {
-        self.lock().len()
+        lock(&self.all).len()
     }
 
     /// Whether there is none.
@@ -220,12 +229,12 @@ impl Clients {
 
     /// All of them, by number.
     pub fn list(&self) -> Vec<ClientInfo> {
-        self.lock().values().cloned().collect()
+        lock(&self.all).values().map(|entry| lock(entry).clone()).collect()
     }
 
     /// One of them.
     pub fn get(&self, id: u64) -> Option<ClientInfo> {
-        self.lock().get(&id).cloned()
+        self.entry(id).map(|entry| lock(&entry).clone())
     }
 }
 

@@ -131,6 +131,11 @@ impl Pipeline {
                         let protocol = if session.protocol == protocol { protocol } else { session.protocol };
                         planned.push(Planned { spec, answer, protocol });
                     }
+                    Taken::Last(spec, answer) => {
+                        planned.push(Planned { spec, answer, protocol });
+                        taken += 1;
+                        break;
+                    }
                     Taken::Alone(alone) => {
                         stop = Some(alone);
                         break;
@@ -151,7 +156,7 @@ impl Pipeline {
         self.input = work.into_storage();
         match stop {
             None => Step::Idle,
-            Some(Alone::Held) => Step::Held,
+            Some(Alone::NotNow) => Step::Held,
             Some(alone) => {
                 self.next += 1;
                 self.alone(alone, session, server, live, &context, out)
@@ -177,7 +182,7 @@ impl Pipeline {
             value.write(&mut Encoder::new(out, session.protocol));
         };
         match alone {
-            Alone::Held => {}
+            Alone::NotNow => {}
             Alone::Keyspace(task, writes) => return Step::Keyspace { task, writes },
             Alone::Engine if !session.local => {
                 say(Error::new("NOPERM ENGINE commands are taken from this machine only: over loopback or the Unix socket").into());
@@ -196,7 +201,8 @@ impl Pipeline {
 
 /// A request that runs by itself.
 enum Alone {
-    Held,
+    /// After what was planned before it; or, if that is nothing, when writes are no longer held back.
+    NotNow,
     Keyspace(Box<dyn KeyspaceTask>, bool),
     Engine,
     Watch,
@@ -204,7 +210,11 @@ enum Alone {
 }
 
 enum Taken {
+    /// Planned or answered.
     Answer(Option<&'static Spec>, Answer),
+    /// Planned, and nothing else may go to the engine with it.
+    Last(Option<&'static Spec>, Answer),
+    /// Not planned.
     Alone(Alone),
 }
 
@@ -233,14 +243,30 @@ fn take<'a>(
     if let Err(error) = spec.check_arity(request) {
         return refuse(session, Some(spec), error);
     }
-    let alone = |alone| if plan.is_empty() { Taken::Alone(alone) } else { Taken::Alone(Alone::Held) };
+    let alone = |alone| {
+        if !plan.is_empty() {
+            return Taken::Alone(Alone::NotNow);
+        }
+        spec.count_call();
+        Taken::Alone(alone)
+    };
+    session.last_command = spec.name;
     if session.transaction.is_some() && !matches!(spec.name, "exec" | "discard" | "multi" | "quit" | "reset")
     {
         return queue(session, spec, request);
     }
     match spec.handler {
-        Handler::Data(_) if held && spec.writes() => Taken::Alone(Alone::Held),
+        Handler::Data(_) if held && spec.writes() => Taken::Alone(Alone::NotNow),
         Handler::Data(planner) => match plan_checked(plan, request, planner, context) {
+            // To others, a command on several keys happens at one moment, and fails as a whole.
+            Ok((ops, _)) if ops.len() > 1 && ops.start > 0 => {
+                plan.truncate(ops.start);
+                Taken::Alone(Alone::NotNow)
+            }
+            Ok((ops, reply)) if ops.len() > 1 => {
+                plan.set_atomic();
+                Taken::Last(Some(spec), Answer::Ops(ops, reply))
+            }
             Ok((ops, reply)) => {
                 plan.end_request();
                 Taken::Answer(Some(spec), Answer::Ops(ops, reply))
@@ -251,14 +277,14 @@ fn take<'a>(
             Ok(value) => ready(Some(spec), value),
             Err(error) => ready(Some(spec), error),
         },
-        Handler::Keyspace { writes: true, .. } if held => Taken::Alone(Alone::Held),
+        Handler::Keyspace { writes: true, .. } if held => Taken::Alone(Alone::NotNow),
         Handler::Keyspace { parse, writes } => match parse(request) {
             Ok(task) => alone(Alone::Keyspace(task, writes)),
             Err(error) => ready(Some(spec), error),
         },
         Handler::Engine => alone(Alone::Engine),
         Handler::Transaction => match spec.name {
-            "exec" if held => Taken::Alone(Alone::Held),
+            "exec" if held => Taken::Alone(Alone::NotNow),
             "exec" => alone(Alone::Exec),
             "watch" => alone(Alone::Watch),
             "unwatch" => {

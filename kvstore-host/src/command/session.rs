@@ -35,6 +35,8 @@ pub struct Session {
     pub transaction: Option<Transaction>,
     /// What it watches.
     pub watched: Vec<Watched>,
+    /// Name of its last command.
+    pub last_command: &'static str,
     /// To be closed when its replies are written.
     pub closing: bool,
 }

@@ -20,7 +20,7 @@ pub(super) type Options = Vec<(String, String)>;
 
 /// What a thread of a job has done.
 pub(super) enum Done {
-    Checked(Result<Candidate, String>),
+    Checked(Result<Box<Candidate>, String>),
     Opened(Result<Arc<Live>, String>),
     Copied(Result<Copied, CopyError>),
     Retired(Retired),
@@ -34,7 +34,7 @@ pub(super) struct Job {
     pub(super) deadline: Option<Instant>,
     pub(super) since: Instant,
     options: Option<Options>,
-    candidate: Option<Candidate>,
+    candidate: Option<Box<Candidate>>,
     live: Option<Arc<Live>>,
     old: Option<Arc<Live>>,
     held_since: Option<Instant>,
@@ -282,7 +282,7 @@ impl Control {
     fn check(&self) {
         let Some(job) = &self.job else { return };
         let (nursery, source) = (Arc::clone(&self.nursery), job.source.clone());
-        self.on_thread("check", move || Done::Checked(nursery.prepare(&source, Vec::new())));
+        self.on_thread("check", move || Done::Checked(nursery.prepare(&source, Vec::new()).map(Box::new)));
     }
 
     fn open(&mut self) {
@@ -292,7 +292,7 @@ impl Control {
         candidate.options = given.or_else(|| self.history.options.get(name).cloned()).unwrap_or_default();
         let (nursery, server) = (Arc::clone(&self.nursery), Arc::clone(&self.shared.server));
         let generation = self.shared.published.generation() + 1;
-        self.on_thread("open", move || Done::Opened(nursery.open(candidate, generation, &server)));
+        self.on_thread("open", move || Done::Opened(nursery.open(*candidate, generation, &server)));
     }
 
     fn copy(&self) {

@@ -8,6 +8,7 @@ use crate::command::Session;
 use crate::command::pipeline::{Pending, Pipeline};
 use crate::plugin::Storage;
 use crate::protocol::{Encoder, Limits, Parsed, Parser, ProtocolError, Reply};
+use crate::server::{ClientEntry, lock};
 
 /// Replies that may wait for a client before it is served no further, in bytes.
 const OUTPUT_LEN_MAX: usize = 1 << 20;
@@ -62,6 +63,7 @@ pub(super) struct Connection {
     pub(super) active: Instant,
     /// Since when replies wait that the client does not take.
     pub(super) stalled: Option<Instant>,
+    entry: ClientEntry,
     input: Vec<u8>,
     parser: Parser,
     pub(super) output: Vec<u8>,
@@ -71,7 +73,7 @@ pub(super) struct Connection {
 }
 
 impl Connection {
-    pub(super) fn new(socket: Socket, session: Session, now: Instant) -> Self {
+    pub(super) fn new(socket: Socket, session: Session, entry: ClientEntry, now: Instant) -> Self {
         Self {
             socket,
             session,
@@ -80,6 +82,7 @@ impl Connection {
             readable: true,
             active: now,
             stalled: None,
+            entry,
             input: Vec::new(),
             parser: Parser::new(),
             output: Vec::new(),
@@ -205,6 +208,18 @@ impl Connection {
     /// Reads nothing more: the server stops.
     pub(super) fn end_input(&mut self) {
         self.ended.get_or_insert(End::Client);
+    }
+
+    /// Tells what `CLIENT LIST` tells of it.
+    pub(super) fn note(&self, now_ms: i64) {
+        let queued = self.session.transaction.as_ref().map(|transaction| transaction.queue.len());
+        let mut entry = lock(&self.entry);
+        entry.active_ms = now_ms;
+        entry.multi = queued.map_or(-1, |queued| i64::try_from(queued).unwrap_or(i64::MAX));
+        entry.watch = self.session.watched.len();
+        if entry.cmd != self.session.last_command {
+            self.session.last_command.clone_into(&mut entry.cmd);
+        }
     }
 
     fn broken(&self) -> bool {

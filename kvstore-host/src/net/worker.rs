@@ -225,8 +225,9 @@ impl Worker {
             ..ClientInfo::default()
         };
         let id = server.clients.add(info);
+        let Some(entry) = server.clients.entry(id) else { return };
         let session = Session { id, local, ..Session::default() };
-        self.connections.insert(Connection::new(socket, session, self.now));
+        self.connections.insert(Connection::new(socket, session, entry, self.now));
         self.drive(place);
     }
 
@@ -274,6 +275,9 @@ impl Worker {
             if connection.session.closing {
                 break;
             }
+        }
+        if read > 0 {
+            connection.note(shared.server.clock.now_ms());
         }
         let written = connection.write(self.now);
         add(&shared.server.stats.output_bytes, written as u64);

@@ -31,6 +31,10 @@ enum Driver {
 }
 
 /// What came of handing work over.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "made once per batch and taken apart at once: a box would only cost time"
+)]
 pub enum Execution {
     /// It is done.
     Done(Work, Outcomes),
@@ -91,7 +95,7 @@ impl Live {
         candidate: Candidate,
         generation: u64,
         server: &Arc<Server>,
-    ) -> Result<Self, (CallError, Library)> {
+    ) -> Result<Self, Box<(CallError, Library)>> {
         let Candidate { library, file, check, options } = candidate;
         let identity = file.identity().clone();
         let services = Box::new(Services::new(&identity.name, Arc::clone(server)));
@@ -99,7 +103,7 @@ impl Live {
         let calls = library.calls();
         let instance = match Instance::open(calls, identity.clone(), services, &open, None) {
             Ok(instance) => instance,
-            Err(error) => return Err((error, library)),
+            Err(error) => return Err(Box::new((error, library))),
         };
         let symbols = calls.optional_symbols();
         let has = |symbol| symbols.contains(&symbol);

@@ -26,9 +26,10 @@ impl Store {
     /// Carries a round out as an engine would.
     fn round(&mut self, ops: &[KvOp], atomic: bool) -> Outcomes {
         let mut outcomes = Outcomes::unknown(ops.len());
-        // SAFETY (here and below): the operations point into the emulation, which is alive.
+        // SAFETY: the operations point into the emulation, which is alive.
         let key = |op: &KvOp| unsafe { op.key.as_slice() }.to_vec();
-        let version = |store: &Self, op: &KvOp| store.entries.get(&key(op)).map_or(0, |(_, version)| *version);
+        let version =
+            |store: &Self, op: &KvOp| store.entries.get(&key(op)).map_or(0, |(_, version)| *version);
         let conflict = |store: &Self, op: &KvOp| {
             op.flags & KV_OP_EXPECT != 0 && version(store, op) != op.expected_version
         };

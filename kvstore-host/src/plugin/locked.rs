@@ -178,6 +178,7 @@ fn step(
     // Versions are the host's here, and were compared already.
     let plain = KvOp { flags: op.flags & KV_OP_NO_VALUE, ..*op };
     let version = stripes.version(place);
+    let mut changes = op.kind != KV_OP_GET;
     let result = match op.kind {
         KV_OP_GET => session.get(&plain, |entry| {
             // SAFETY: the engine lends the value for this call.
@@ -188,9 +189,13 @@ fn step(
         }),
         KV_OP_SET => session.set(&plain).map(|(status, _)| status),
         KV_OP_DELETE => session.delete(&plain),
-        _ => update(session, work, index, op),
+        _ => update(session, work, index, op).map(|changed| {
+            changes = changed;
+            Status::OK
+        }),
     };
-    if op.kind != KV_OP_GET && !matches!(result, Ok(Status::NOT_FOUND)) {
+    // A call that failed may have changed something all the same.
+    if changes && !matches!(result, Ok(Status::NOT_FOUND)) {
         stripes.changed(place);
     }
     match result {
@@ -206,27 +211,29 @@ fn step(
     }
 }
 
-fn update(session: &Session<'_>, work: &mut Work, index: usize, op: &KvOp) -> Result<Status, CallError> {
+/// Lets an update decide, and does what it decided. Answers whether that changes anything.
+fn update(session: &Session<'_>, work: &mut Work, index: usize, op: &KvOp) -> Result<bool, CallError> {
     let shown = read(session, op)?;
     let lent = shown.as_ref().map(|kept| {
         let Kept { value, expiry_ms, type_, flags } = kept;
         Entry { value, expiry_ms: *expiry_ms, type_: *type_, flags: *flags, ..Entry::default() }
     });
-    let Some(slot) = work.update(index) else { return Ok(Status::OK) };
+    let Some(slot) = work.update(index) else { return Ok(false) };
     let plain = KvOp { flags: 0, update: None, ..*op };
     let kept = match slot.decide(lent.as_ref()) {
-        Decision::Keep => return Ok(Status::OK),
+        Decision::Keep => return Ok(false),
         Decision::Remove => {
-            return session.delete(&KvOp { kind: KV_OP_DELETE, ..plain }).map(|_| Status::OK);
+            let status = session.delete(&KvOp { kind: KV_OP_DELETE, ..plain })?;
+            return Ok(status != Status::NOT_FOUND);
         }
         Decision::Replace(Entry { value, expiry_ms, type_, flags, .. }) => {
             let value = KvBytes::new(value);
             let op = KvOp { kind: KV_OP_SET, value, expiry_ms, type_, entry_flags: flags, ..plain };
-            return session.set(&op).map(|(status, _)| status);
+            return session.set(&op).map(|_| true);
         }
         Decision::SetExpiry(expiry_ms) => match shown {
             Some(kept) => Kept { expiry_ms, ..kept },
-            None => return Ok(Status::OK),
+            None => return Ok(false),
         },
         Decision::Patch { offset, bytes, new_len, type_, flags } => {
             let mut kept = match &shown {
@@ -234,10 +241,10 @@ fn update(session: &Session<'_>, work: &mut Work, index: usize, op: &KvOp) -> Re
                 None => Kept { value: Vec::new(), expiry_ms: 0, type_, flags },
             };
             if !patch(&mut kept.value, offset, bytes, new_len) {
-                return Ok(Status::OK);
+                return Ok(false);
             }
             kept
         }
     };
-    store(session, plain, &kept)
+    store(session, plain, &kept).map(|_| true)
 }

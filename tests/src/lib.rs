@@ -1,5 +1,9 @@
 //! Tests: what the tests that cross the rooms have in common.
 
 pub mod binaries;
+pub mod engines;
+pub mod host;
 pub mod linear;
+pub mod show;
+pub mod wait;
 pub mod zoo;

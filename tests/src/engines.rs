@@ -1,0 +1,60 @@
+//! Engines: those on which the end-to-end tests run, each by its library, and a macro that runs a test on all of them.
+
+use std::path::{Path, PathBuf};
+
+use crate::binaries;
+
+/// An engine of this repository.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Engine {
+    /// Does everything at once, in memory.
+    Memory,
+    /// A page of C: no threads, no expiry, no versions.
+    CExample,
+    /// Completes late and out of order, from its own thread; has no updates.
+    Delayed,
+}
+
+impl Engine {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Memory, Self::CExample, Self::Delayed];
+
+    /// Its library; one that has to be built by hand is built in `dir`.
+    pub fn library(self, dir: &Path) -> PathBuf {
+        match self {
+            Self::Memory => binaries::memory_engine(),
+            Self::CExample => binaries::c_example(dir),
+            Self::Delayed => binaries::delayed_engine(),
+        }
+    }
+
+    /// What it calls itself.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Memory => "memory",
+            Self::CExample => "c-example",
+            Self::Delayed => "delayed",
+        }
+    }
+
+    /// Whether its entries can expire.
+    pub fn expires(self) -> bool {
+        self != Self::CExample
+    }
+}
+
+/// Makes a test on each engine of functions that take an [`Engine`](crate::engines::Engine).
+#[macro_export]
+macro_rules! on_each_engine {
+    ($($test:ident),* $(,)?) => {
+        mod memory {
+            $(#[test] fn $test() { super::$test($crate::engines::Engine::Memory) })*
+        }
+        mod c_example {
+            $(#[test] fn $test() { super::$test($crate::engines::Engine::CExample) })*
+        }
+        mod delayed {
+            $(#[test] fn $test() { super::$test($crate::engines::Engine::Delayed) })*
+        }
+    };
+}

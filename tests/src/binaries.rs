@@ -40,6 +40,16 @@ pub fn memory_engine() -> PathBuf {
     target_dir().join("libkvstore.so")
 }
 
+/// Another build of the memory engine: without optimization if this test runs with it, with it if not.
+pub fn memory_engine_other_build() -> PathBuf {
+    let (own, other) = if profile() == "dev" { ("debug", "release") } else { ("release", "debug") };
+    let profile = if other == "debug" { "dev" } else { other };
+    build_target("kvstore-engine-memory", None, profile);
+    let base = target_dir();
+    assert!(base.ends_with(own), "{} is no directory of a profile that is known here", base.display());
+    base.with_file_name(other).join("libkvstore.so")
+}
+
 /// The engine that completes late.
 pub fn delayed_engine() -> PathBuf {
     build("kvstore-engine-delayed");
@@ -48,7 +58,7 @@ pub fn delayed_engine() -> PathBuf {
 
 /// A library that is an example of this package, such as an animal of the zoo.
 pub fn example(name: &'static str) -> PathBuf {
-    build_target("tests", Some(name));
+    build_target("tests", Some(name), &profile());
     target_dir().join(format!("examples/lib{name}.so"))
 }
 
@@ -74,23 +84,27 @@ pub fn c_library(source: &Path, out: &Path, flags: &[&str]) {
 
 /// Has cargo build a package.
 fn build(package: &'static str) {
-    build_target(package, None);
+    build_target(package, None, &profile());
 }
 
-/// Has cargo build a package or an example of it, once in this process, in the profile and target directory of the running test.
-fn build_target(package: &'static str, example: Option<&'static str>) {
-    static BUILT: Mutex<BTreeSet<(&str, Option<&str>)>> = Mutex::new(BTreeSet::new());
+/// The profile of the running test.
+fn profile() -> String {
+    match target_dir().file_name().and_then(|name| name.to_str()) {
+        Some("debug") | None => "dev".to_owned(),
+        Some(other) => other.to_owned(),
+    }
+}
+
+/// Has cargo build a package or an example of it, once in this process, in the target directory of the running test.
+fn build_target(package: &'static str, example: Option<&'static str>, profile: &str) {
+    static BUILT: Mutex<BTreeSet<(&str, Option<&str>, String)>> = Mutex::new(BTreeSet::new());
     // Held while cargo runs: tests that run at the same time need the same binaries.
     let mut built = BUILT.lock().unwrap_or_else(PoisonError::into_inner);
-    if !built.insert((package, example)) {
+    if !built.insert((package, example, profile.to_owned())) {
         return;
     }
     let dir = target_dir();
-    let (profile, base) = (dir.file_name(), dir.parent());
-    let profile = match profile.and_then(|name| name.to_str()) {
-        Some("debug") | None => "dev",
-        Some(other) => other,
-    };
+    let base = dir.parent();
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut command = Command::new(cargo);
     command.args(["build", "--quiet", "--profile", profile, "--package", package]);

@@ -298,7 +298,7 @@ fn binary(client: &mut Client) {
     assert_eq!(client.get(b"").unwrap().as_deref(), Some(&b""[..]));
     assert_eq!(client.count().unwrap(), 3);
     let found: BTreeSet<Vec<u8>> = client.scan(Default::default()).map(Result::unwrap).collect();
-    assert!(found.contains(&all) && found.contains(&b""[..].to_vec()));
+    assert!(found.contains(&all) && found.contains(&b""[..]));
     assert_eq!(client.delete(&[&all, b""]).unwrap(), 2);
 }
 

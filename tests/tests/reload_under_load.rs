@@ -1,0 +1,259 @@
+//! Reload under load: fifty changes of engine while eight clients read and write, of which none may notice any.
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test stops at the first surprise")]
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Condvar, Mutex};
+use std::time::{Duration, Instant};
+
+use kvstore_client::{Client, Error, Pipeline, Protocol, Value};
+use rand::rngs::StdRng;
+use rand::{RngExt, SeedableRng};
+use tests::binaries;
+use tests::engines::Engine;
+use tests::host::{Host, fields};
+use tests::linear::{self, Op, Outcome, Recorder};
+use tests::show::show;
+
+const RELOADS: usize = 50;
+const CLIENTS: u32 = 8;
+/// Few, so that clients meet on them all the time.
+const KEYS: u32 = 12;
+/// Entries beside those.
+const ENTRIES: usize = 5_000;
+/// Between two requests of a client, as long as replies come in time. The check of an engine runs at idle priority: clients that
+/// take the whole machine would keep it waiting.
+const PERIOD: Duration = Duration::from_millis(5);
+/// Requests that go out together where a client sends pipelines.
+const PIPELINE: usize = 16;
+
+/// Wakes all clients when the reloads are over, or one of the threads has failed.
+#[derive(Default)]
+struct Stop {
+    stopped: Mutex<bool>,
+    changed: Condvar,
+    failed: AtomicBool,
+}
+
+impl Stop {
+    fn stop(&self) {
+        *self.stopped.lock().unwrap() = true;
+        self.changed.notify_all();
+    }
+
+    /// Waits until `due`; whether to go on.
+    fn pace(&self, due: Instant) -> bool {
+        let left = due.saturating_duration_since(Instant::now());
+        let stopped = self.stopped.lock().unwrap();
+        !*self.changed.wait_timeout_while(stopped, left, |stopped| !*stopped).unwrap().0
+    }
+}
+
+/// Stops the others when its thread panics.
+struct Guard<'a>(&'a Stop);
+
+impl Drop for Guard<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.0.failed.store(true, Ordering::Relaxed);
+            self.0.stop();
+        }
+    }
+}
+
+#[test]
+fn fifty_reloads_are_not_noticed() {
+    let seed: u64 =
+        std::env::var("KV_SEED").ok().and_then(|text| text.parse().ok()).unwrap_or_else(rand::random);
+    println!("KV_SEED={seed} repeats the clients' choices");
+    let host = Host::start(Engine::Memory);
+    let engines = [
+        ("memory", binaries::memory_engine_other_build()),
+        ("c-example", Engine::CExample.library(host.dir())),
+        ("delayed", Engine::Delayed.library(host.dir())),
+        ("memory", Engine::Memory.library(host.dir())),
+    ];
+    fill(&mut host.client());
+    let recorder = Recorder::new();
+    let stop = Stop::default();
+    std::thread::scope(|scope| {
+        for number in 0..CLIENTS {
+            let (client, recording) = (client(&host, number), recorder.client());
+            let rng = StdRng::seed_from_u64(seed.wrapping_add(u64::from(number)));
+            let stop = &stop;
+            scope.spawn(move || {
+                let _guard = Guard(stop);
+                Load { client, recording, rng, number, written: 0 }.run(stop);
+            });
+        }
+        let _guard = Guard(&stop);
+        reload_often(&host, &engines, &stop);
+        stop.stop();
+    });
+    read_all(&host, recorder.client());
+    let mut client = host.client();
+    let filler = kvstore_client::ScanFilter { pattern: Some(b"filler:*".to_vec()), ..Default::default() };
+    assert_eq!(client.scan(filler).map(Result::unwrap).collect::<BTreeSet<_>>().len(), ENTRIES);
+    let history = recorder.finish().unwrap();
+    println!("{} operations", history.len());
+    assert_eq!(history.open_len(), 0, "each request has its reply");
+    // The clients were not idle while engines changed: each of them had some requests for each reload.
+    assert!(history.len() > RELOADS * CLIENTS as usize * 4, "{} operations", history.len());
+    let verdict = linear::check(&history);
+    assert!(verdict.is_ok(), "{verdict}");
+}
+
+/// Entries that only lie there, so that copying takes a while in which clients have much to ask for.
+fn fill(client: &mut Client) {
+    let mut pipeline = Pipeline::new();
+    for number in 0..ENTRIES {
+        pipeline.add(&["SET", &format!("filler:{number}"), &"x".repeat(100)]);
+    }
+    assert!(client.run(&pipeline).unwrap().iter().all(Result::is_ok));
+}
+
+fn client(host: &Host, number: u32) -> Client {
+    let address = if number.is_multiple_of(2) { host.tcp() } else { host.unix() };
+    host.client_over(address, if number.is_multiple_of(3) { Protocol::Resp2 } else { Protocol::Resp3 })
+}
+
+fn reload_often(host: &Host, engines: &[(&str, PathBuf)], stop: &Stop) {
+    let mut admin = host.client();
+    for (round, (name, path)) in (1..=RELOADS).zip(engines.iter().cycle()) {
+        if stop.failed.load(Ordering::Relaxed) {
+            return;
+        }
+        let words = [&b"ENGINE"[..], b"RELOAD", path.as_os_str().as_encoded_bytes()];
+        let reply = admin.call(&words).unwrap_or_else(|error| panic!("reload {round}: {error}"));
+        let reply = fields(reply);
+        println!(
+            "{round}: {name} in {} ms, writes held for {} ms",
+            reply["took_ms"], reply["writes_held_ms"]
+        );
+        assert_eq!(reply["engine"], *name);
+        assert_eq!(reply["generation"], (round + 1).to_string());
+        assert!(reply["previous_library"].starts_with("unmapped"), "reload {round}: {reply:?}");
+    }
+    let info = fields(admin.call(&["ENGINE", "INFO"]).unwrap());
+    assert_eq!((&*info["reloads"], &*info["reloads_refused"]), (&*RELOADS.to_string(), "0"));
+    let list = admin.call(&["ENGINE", "LIST"]).unwrap().into_elements().unwrap();
+    assert_eq!(list.len(), RELOADS + 1);
+    for generation in list.into_iter().take(RELOADS).map(fields) {
+        assert!(generation["state"].starts_with("unmapped"), "{generation:?}");
+    }
+}
+
+/// What is there in the end is part of the history too: a write that was lost shows.
+fn read_all(host: &Host, mut recording: linear::Client) {
+    let mut client = host.client();
+    for key in (0..KEYS).map(key).chain(PAIR.map(|key| key.as_bytes().to_vec())) {
+        let token = recording.invoke(key.clone(), Op::Get);
+        recording.complete(token, Outcome::Value(client.get(&key).unwrap()));
+    }
+}
+
+/// Two keys that are written together only.
+const PAIR: [&str; 2] = ["pair:one", "pair:other"];
+
+fn key(number: u32) -> Vec<u8> {
+    format!("key:{number}").into_bytes()
+}
+
+/// One client.
+struct Load {
+    client: Client,
+    recording: linear::Client,
+    rng: StdRng,
+    number: u32,
+    written: u64,
+}
+
+impl Load {
+    fn run(&mut self, stop: &Stop) {
+        let mut due = Instant::now();
+        while stop.pace(due) {
+            due = Instant::now() + PERIOD;
+            match self.number {
+                0 => self.transaction(),
+                1 | 2 => {
+                    self.requests(PIPELINE);
+                    due += PERIOD * 8;
+                }
+                _ => self.requests(1),
+            }
+        }
+    }
+
+    /// A value that nobody else writes, and that is a number.
+    fn value(&mut self) -> Vec<u8> {
+        self.written += 1;
+        (u64::from(self.number + 1) * 1_000_000_000 + self.written * 1_000).to_string().into_bytes()
+    }
+
+    fn choose(&mut self) -> (Op, &'static [&'static str]) {
+        match self.rng.random_range(0..12) {
+            0..4 => (Op::Get, &["GET"]),
+            4..6 => (Op::Set(self.value()), &["SET"]),
+            6..8 => (Op::Incr(1), &["INCR"]),
+            8 => (Op::Del, &["DEL"]),
+            9 => (Op::SetNx(self.value()), &["SET", "NX"]),
+            10 => (Op::SetNx(self.value()), &["SETNX"]),
+            _ => (Op::GetDel, &["GETDEL"]),
+        }
+    }
+
+    /// Requests that go out together.
+    fn requests(&mut self, count: usize) {
+        let mut pipeline = Pipeline::new();
+        let mut chosen = Vec::new();
+        for _ in 0..count {
+            let key = key(self.rng.random_range(0..KEYS));
+            let (op, words) = self.choose();
+            let mut request: Vec<&[u8]> = vec![words[0].as_bytes(), &key];
+            if let Op::Set(value) | Op::SetNx(value) = &op {
+                request.push(value);
+            }
+            request.extend(words.iter().skip(1).map(|word| word.as_bytes()));
+            pipeline.add(&request);
+            chosen.push((key, op));
+        }
+        let tokens: Vec<_> =
+            chosen.iter().map(|(key, op)| self.recording.invoke(key.clone(), op.clone())).collect();
+        let replies = self.client.run(&pipeline).unwrap();
+        for ((token, (key, op)), reply) in tokens.into_iter().zip(&chosen).zip(replies) {
+            let outcome = outcome(op, reply);
+            let outcome = outcome.unwrap_or_else(|reply| panic!("{op:?} of {}: {reply}", key.escape_ascii()));
+            self.recording.complete(token, outcome);
+        }
+    }
+
+    /// Both keys of the pair, together.
+    fn transaction(&mut self) {
+        let parts: Vec<_> = PAIR.iter().map(|key| (key.as_bytes().to_vec(), Op::Incr(1))).collect();
+        let mut pipeline = Pipeline::new();
+        pipeline.add(&["MULTI"]).add(&["INCR", PAIR[0]]).add(&["INCR", PAIR[1]]).add(&["EXEC"]);
+        let token = self.recording.invoke_multi(parts);
+        let exec = self.client.run(&pipeline).unwrap().pop().unwrap();
+        let sums = exec.unwrap_or_else(|error| panic!("EXEC: {error}")).into_elements().unwrap();
+        let sums = sums.iter().map(|sum| Outcome::Int(sum.as_integer().unwrap())).collect();
+        self.recording.complete(token, Outcome::Multi(sums));
+    }
+}
+
+/// What a reply says, or what is wrong with it: no error at all is expected.
+fn outcome(op: &Op, reply: Result<Value, Error>) -> Result<Outcome, String> {
+    let reply = reply.map_err(|error| error.to_string())?;
+    let unexpected = Err(show(&reply));
+    match (op, reply) {
+        (Op::Get | Op::GetDel, Value::Nil) => Ok(Outcome::Value(None)),
+        (Op::Get | Op::GetDel, Value::Bulk(value)) => Ok(Outcome::Value(Some(value))),
+        (Op::Set(_), Value::Simple(_)) => Ok(Outcome::Done),
+        (Op::SetNx(_), Value::Simple(_)) => Ok(Outcome::Flag(true)),
+        (Op::SetNx(_), Value::Nil) => Ok(Outcome::Flag(false)),
+        (Op::SetNx(_) | Op::Del, Value::Integer(number @ 0..=1)) => Ok(Outcome::Flag(number == 1)),
+        (Op::Incr(_), Value::Integer(sum)) => Ok(Outcome::Int(sum)),
+        _ => unexpected,
+    }
+}

@@ -26,7 +26,7 @@ struct kv_engine {
 
 const kv_identity kv_abi = {
     .magic = KV_ABI_MAGIC, .abi_major = KV_ABI_MAJOR, .abi_minor = KV_ABI_MINOR, .struct_size = sizeof(kv_identity),
-    .capabilities = KV_CAP_SCRATCH, .name = "c-example", .version = "0.1.0",
+    .capabilities = KV_CAP_SCRATCH | KV_CAP_TYPES, .name = "c-example", .version = "0.1.0",
 };
 
 static kv_status fail(kv_error *error, kv_status status, const char *text) {
@@ -38,7 +38,7 @@ static kv_status fail(kv_error *error, kv_status status, const char *text) {
 }
 
 static kv_status check(const kv_op *op, uint32_t known_flags, kv_error *error) {
-    if (op->flags & ~known_flags) return fail(error, KV_STATUS_INVALID, "unknown flag");
+    if (op->flags & ~(known_flags | KV_OP_HINTS)) return fail(error, KV_STATUS_INVALID, "unknown flag");
     if (op->space != 0) return fail(error, KV_STATUS_UNSUPPORTED, "there is only keyspace 0");
     if (op->kind == KV_OP_SET && op->expiry_ms != 0) return fail(error, KV_STATUS_UNSUPPORTED, "entries do not expire here");
     return KV_STATUS_OK;

@@ -21,8 +21,10 @@ pub struct Identity {
     pub batch_len_max: u64,
     /// What the layout of the state is called; empty where nobody else can take it over.
     pub state_format: String,
-    /// Version of that layout.
+    /// Version of that layout that the engine writes.
     pub state_version: u32,
+    /// Oldest version of that layout that the engine takes.
+    pub state_version_min: u32,
 }
 
 /// Why a library is not taken: the field that differs, what was found and what is accepted.
@@ -45,7 +47,7 @@ impl fmt::Display for Refusal {
 impl std::error::Error for Refusal {}
 
 /// Names of the capability bits, in their order, as people read them.
-pub const CAPABILITY_NAMES: [(u64, &str); 8] = [
+pub const CAPABILITY_NAMES: [(u64, &str); 13] = [
     (KV_CAP_THREAD_SAFE, "THREAD_SAFE"),
     (KV_CAP_BLOCKING, "BLOCKING"),
     (KV_CAP_EXPIRY, "EXPIRY"),
@@ -54,6 +56,11 @@ pub const CAPABILITY_NAMES: [(u64, &str); 8] = [
     (KV_CAP_DURABLE, "DURABLE"),
     (KV_CAP_ATOMIC, "ATOMIC"),
     (KV_CAP_SCRATCH, "SCRATCH"),
+    (KV_CAP_TYPES, "TYPES"),
+    (KV_CAP_ADOPT, "ADOPT"),
+    (KV_CAP_REOPEN, "REOPEN"),
+    (KV_CAP_FREEZE, "FREEZE"),
+    (KV_CAP_EVENTS, "EVENTS"),
 ];
 
 impl Identity {
@@ -81,8 +88,8 @@ impl Identity {
             );
         }
         let size = u32::from_ne_bytes(at.take("struct_size")?);
-        if (size as usize) < size_of::<KvIdentity>() || size as usize > bytes.len() {
-            let accepted = format!("{} to {} (the size of the symbol)", size_of::<KvIdentity>(), bytes.len());
+        if size < KV_IDENTITY_SIZE_MIN || size as usize > bytes.len() {
+            let accepted = format!("{KV_IDENTITY_SIZE_MIN} to {} (the size of the symbol)", bytes.len());
             return refuse("struct_size", size, accepted);
         }
         let state_version = u32::from_ne_bytes(at.take("state_version")?);
@@ -101,6 +108,14 @@ impl Identity {
         }
         let version = string("version", &at.take::<32>("version")?)?;
         let state_format = string("state_format", &at.take::<32>("state_format")?)?;
+        let state_version_min = u32::from_ne_bytes(at.take("state_version_min")?);
+        if state_version_min > state_version {
+            return refuse(
+                "state_version_min",
+                state_version_min,
+                format!("0 to {state_version} (state_version)"),
+            );
+        }
         Ok(Self {
             name,
             version,
@@ -110,6 +125,7 @@ impl Identity {
             batch_len_max,
             state_format,
             state_version,
+            state_version_min,
         })
     }
 
@@ -194,6 +210,8 @@ mod tests {
             name: identity_text("sample"),
             version: identity_text("1.2.3"),
             state_format: identity_text(""),
+            state_version_min: 7,
+            reserved: 0,
         };
         change(&mut identity);
         // SAFETY: a repr(C) struct without padding (asserted by its size), read as bytes.
@@ -215,7 +233,8 @@ mod tests {
         assert_eq!(field(bytes(|i| i.magic[0] = b'X')), "magic");
         assert_eq!(field(bytes(|i| i.abi_major += 1)), "abi_major");
         assert_eq!(field(bytes(|i| i.abi_minor += 1)), "abi_minor");
-        assert_eq!(field(bytes(|i| i.struct_size = 151)), "struct_size");
+        assert_eq!(field(bytes(|i| i.struct_size = 159)), "struct_size");
+        assert_eq!(field(bytes(|i| i.state_version_min = 8)), "state_version_min");
         assert_eq!(field(bytes(|i| i.struct_size = 4000)), "struct_size");
         assert_eq!(field(bytes(|i| i.capabilities |= 1 << 60)), "capabilities");
         assert_eq!(field(bytes(|i| i.name = [0; 32])), "name");

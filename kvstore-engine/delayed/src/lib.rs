@@ -22,10 +22,10 @@ use std::sync::Arc;
 
 use plugin_abi::Status;
 use plugin_abi::raw::{
-    KV_CAP_ATOMIC, KV_CAP_BLOCKING, KV_CAP_EXPIRY, KV_CAP_SCRATCH, KV_CAP_THREAD_SAFE, KV_CAP_VERSIONS,
-    KV_LOG_ERROR, KV_STAT_COUNTER, KV_STAT_GAUGE,
+    KV_CAP_ATOMIC, KV_CAP_BLOCKING, KV_CAP_EXPIRY, KV_CAP_SCRATCH, KV_CAP_THREAD_SAFE, KV_CAP_TYPES,
+    KV_CAP_VERSIONS, KV_LOG_ERROR, KV_STAT_COUNTER, KV_STAT_GAUGE,
 };
-use plugin_abi::sdk::{Batch, BatchId, Cursor, Engine, Entry, Error, Found, Host, Op, OpenArgs};
+use plugin_abi::sdk::{Batch, BatchId, Cursor, Engine, Entry, Error, Found, Host, Op, OpenArgs, VERSION_END};
 
 use options::Options;
 use queue::{Queue, Request, promise};
@@ -33,8 +33,13 @@ use store::{Done, OwnedOp};
 use thread::Thread;
 use worker::{Core, Worker, check};
 
-pub(crate) const CAPABILITIES: u64 =
-    KV_CAP_THREAD_SAFE | KV_CAP_BLOCKING | KV_CAP_EXPIRY | KV_CAP_VERSIONS | KV_CAP_ATOMIC | KV_CAP_SCRATCH;
+pub(crate) const CAPABILITIES: u64 = KV_CAP_THREAD_SAFE
+    | KV_CAP_BLOCKING
+    | KV_CAP_EXPIRY
+    | KV_CAP_VERSIONS
+    | KV_CAP_ATOMIC
+    | KV_CAP_SCRATCH
+    | KV_CAP_TYPES;
 
 /// A cursor is a key with one byte before it, and has to fit.
 pub(crate) const KEY_LEN_MAX: u64 = 65_536;
@@ -48,7 +53,7 @@ pub struct Delayed {
     thread: Thread,
 }
 
-plugin_abi::export_engine!(Delayed { submit, cancel, scan, count, stats, clear });
+plugin_abi::export_engine!(Delayed { submit, cancel, scan, count, stats, clear, sync, sequence });
 
 impl Delayed {
     /// Has the thread do something, and waits for it.
@@ -169,6 +174,18 @@ impl Engine for Delayed {
     fn count(&self, space: u32) -> Result<u64, Error> {
         Self::only_space_0(space)?;
         self.call(|core| core.faulty(|core| Ok(core.store.len() as u64)))
+    }
+
+    /// What was answered UNKNOWN has taken effect by then, or never will: the thread carries out what it is asked in order.
+    fn sync(&self) -> Result<(), Error> {
+        self.call(|core| core.faulty(|_| Ok(())))
+    }
+
+    fn sequence(&self, last: u64) -> Result<u64, Error> {
+        if last >= VERSION_END {
+            return Err(Error::new(Status::INVALID, "the version is not below 2^56"));
+        }
+        self.call(move |core| Ok(core.store.raise_version(last)))
     }
 
     fn stats(&self, tell: &mut dyn FnMut(&str, u32, i64)) -> Result<(), Error> {

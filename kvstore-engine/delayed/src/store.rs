@@ -92,6 +92,12 @@ impl Store {
         self.expired_total
     }
 
+    /// Raises the sequence of versions, and answers the highest number given or imported so far.
+    pub(crate) fn raise_version(&mut self, last: u64) -> u64 {
+        self.last_version = self.last_version.max(last);
+        self.last_version
+    }
+
     /// Removes everything.
     pub(crate) fn clear(&mut self) {
         self.entries.clear();

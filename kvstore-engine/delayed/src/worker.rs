@@ -15,9 +15,6 @@ use crate::queue::{Queue, Request};
 use crate::store::{Done, OwnedOp, Store};
 use crate::{CAPABILITIES, KEY_LEN_MAX};
 
-/// The highest version that may be imported: leaves a sequence that nobody can use up.
-const VERSION_IMPORT_MAX: u64 = 1 << 62;
-
 /// Something that is to happen.
 enum Event {
     /// An operation takes effect.
@@ -74,9 +71,6 @@ impl Core {
 /// INVALID, UNSUPPORTED, TOO_LARGE.
 pub(crate) fn check(op: &Op<'_>) -> Result<(), Error> {
     op.check(CAPABILITIES)?;
-    if op.import_version().is_some_and(|version| version > VERSION_IMPORT_MAX) {
-        return Err(Error::new(Status::INVALID, "the version to import is beyond 2^62"));
-    }
     if op.kind() == KV_OP_UPDATE {
         return Err(Error::new(Status::UNSUPPORTED, "this engine has no updates"));
     }

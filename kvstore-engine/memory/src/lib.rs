@@ -18,8 +18,8 @@ mod write;
 
 use plugin_abi::Status;
 use plugin_abi::raw::{
-    KV_CAP_ATOMIC, KV_CAP_EXPIRY, KV_CAP_SCRATCH, KV_CAP_THREAD_SAFE, KV_CAP_VERSIONS, KV_OP_GET,
-    KV_STAT_COUNTER, KV_STAT_GAUGE,
+    KV_CAP_ATOMIC, KV_CAP_EXPIRY, KV_CAP_SCRATCH, KV_CAP_THREAD_SAFE, KV_CAP_TYPES, KV_CAP_VERSIONS,
+    KV_OP_GET, KV_STAT_COUNTER, KV_STAT_GAUGE,
 };
 use plugin_abi::sdk::{Batch, BatchId, Cursor, Engine, Entry, Error, Found, Host, Op, OpenArgs, Outcome};
 
@@ -42,7 +42,7 @@ pub struct Memory {
     table: Table,
 }
 
-plugin_abi::export_engine!(Memory { update, submit, cancel, scan, count, stats, clear, sync });
+plugin_abi::export_engine!(Memory { update, submit, cancel, scan, count, stats, clear, sync, sequence });
 
 impl Memory {
     fn find(&self, op: &Op<'_>, now_ms: i64) -> Result<Option<Held<'_>>, Error> {
@@ -101,7 +101,7 @@ impl Engine for Memory {
     const NAME: &'static str = "memory";
     const VERSION: &'static str = env!("CARGO_PKG_VERSION");
     const CAPABILITIES: u64 =
-        KV_CAP_THREAD_SAFE | KV_CAP_EXPIRY | KV_CAP_VERSIONS | KV_CAP_ATOMIC | KV_CAP_SCRATCH;
+        KV_CAP_THREAD_SAFE | KV_CAP_EXPIRY | KV_CAP_VERSIONS | KV_CAP_ATOMIC | KV_CAP_SCRATCH | KV_CAP_TYPES;
 
     fn open(args: OpenArgs<'_>) -> Result<Self, Error> {
         args.check_options(&["shards"])?;
@@ -169,6 +169,11 @@ impl Engine for Memory {
     fn count(&self, space: u32) -> Result<u64, Error> {
         Self::only_space_0(space)?;
         Ok((0..self.table.shards()).map(|shard| self.table.read(shard).len() as u64).sum())
+    }
+
+    fn sequence(&self, last: u64) -> Result<u64, Error> {
+        self.table.import_version(last)?;
+        Ok(self.table.last_version())
     }
 
     fn stats(&self, tell: &mut dyn FnMut(&str, u32, i64)) -> Result<(), Error> {

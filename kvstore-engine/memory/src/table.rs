@@ -5,15 +5,12 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use plugin_abi::Status;
-use plugin_abi::sdk::{Entry, Error, Host};
+use plugin_abi::sdk::{Entry, Error, Host, VERSION_END};
 
 use crate::shard::{Live, Shard};
 
 /// Most shards that a table can have: a cursor has two bytes for the shard.
 pub(crate) const SHARDS_MAX: usize = 4096;
-
-/// The highest version that may be imported: leaves a sequence that nobody can use up.
-const VERSION_IMPORT_MAX: u64 = 1 << 62;
 
 /// After each batch this many shards are looked at for expired entries, in turn,
 const SWEEP_SHARDS: usize = 2;
@@ -92,13 +89,18 @@ impl Table {
         self.last_version.fetch_add(1, Ordering::Relaxed) + 1
     }
 
+    /// The highest version given or imported so far.
+    pub(crate) fn last_version(&self) -> u64 {
+        self.last_version.load(Ordering::Relaxed)
+    }
+
     /// Raises the sequence to an imported version.
     ///
     /// # Errors
     /// INVALID for a version that would use the sequence up.
     pub(crate) fn import_version(&self, version: u64) -> Result<u64, Error> {
-        if version > VERSION_IMPORT_MAX {
-            return Err(Error::new(Status::INVALID, "the version to import is beyond 2^62"));
+        if version >= VERSION_END {
+            return Err(Error::new(Status::INVALID, "the version is not below 2^56"));
         }
         self.last_version.fetch_max(version, Ordering::Relaxed);
         Ok(version)

@@ -118,7 +118,7 @@ impl Reply {
     /// # Safety
     /// The bytes of the result are lent.
     pub(crate) unsafe fn from_raw(raw: &KvResult) -> Self {
-        let KvEntry { value, expiry_ms, version, type_, flags, .. } = raw.entry;
+        let KvResult { value, expiry_ms, version, type_, entry_flags: flags, .. } = *raw;
         // SAFETY: the caller's promise.
         let (value, text) = unsafe { (value.as_slice().to_vec(), raw.message.as_slice()) };
         let text = String::from_utf8_lossy(text).into_owned();

@@ -1,5 +1,6 @@
 //! Store: one open engine with the host's side of it.
 
+use core::sync::atomic::{AtomicU64, Ordering};
 use std::sync::Arc;
 
 use plugin_abi::Identity;
@@ -9,6 +10,9 @@ use plugin_abi::raw::*;
 use crate::host::{Completions, Services};
 use crate::op::{UpdateCtx, to_raw};
 use crate::{Reply, TestHost, TestOp};
+
+/// The number of the newest batch.
+static LAST_ID: AtomicU64 = AtomicU64::new(0);
 
 /// An open engine; closed when it is dropped.
 #[derive(Debug)]
@@ -68,12 +72,7 @@ impl Store {
             ops.iter().map(|op| op.change.clone().map(UpdateCtx::new)).collect();
         let raw_ops: Vec<KvOp> =
             ops.iter().zip(&contexts).map(|(op, ctx)| to_raw(op, ctx.as_deref())).collect();
-        let nothing = KvResult {
-            status: i32::MAX,
-            flags: 0,
-            entry: plugin_abi::sdk::Entry::default().to_raw(),
-            message: KvBytes::EMPTY,
-        };
+        let nothing = KvResult { status: i32::MAX, ..KvResult::EMPTY };
         let mut results = vec![nothing; ops.len()];
         let completions = Box::new(Completions::new(ops.len()));
         let mut batch = Box::new(KvBatch {
@@ -85,6 +84,7 @@ impl Store {
             op_stride: size_of::<KvOp>() as u32,
             result_stride: size_of::<KvResult>() as u32,
             reserved: 0,
+            id: LAST_ID.fetch_add(1, Ordering::Relaxed) + 1,
             now_ms: self.host.now_ms(),
             deadline_ns,
             engine_data: [0; 2],
@@ -127,10 +127,8 @@ impl Store {
         let mut reply = Reply::of(plugin_abi::Status::OK);
         let result = match op.kind {
             KV_OP_GET => session.get(&raw, |entry| {
-                let status = KV_STATUS_OK;
-                let result = KvResult { status, flags: 0, entry: *entry, message: KvBytes::EMPTY };
                 // SAFETY: the engine lends the entry for this call.
-                reply = unsafe { Reply::from_raw(&result) };
+                reply = unsafe { Reply::from_raw(&KvResult::found(entry)) };
             }),
             KV_OP_SET => session.set(&raw).map(|(status, version)| {
                 reply.version = version;
@@ -216,9 +214,8 @@ impl Ticket {
     }
 
     /// Asks the engine, the one to which the batch was submitted, to give up what has not begun.
-    pub fn cancel(&mut self, store: &Store) {
-        // SAFETY: submitted to this instance, says the caller, and its memory is still this batch's.
-        unsafe { store.instance().session().cancel(&raw mut *self.batch) }
+    pub fn cancel(&self, store: &Store) {
+        store.instance().cancel(self.batch.id);
     }
 }
 

@@ -70,7 +70,11 @@ impl Control {
         let stats = &self.shared.server.stats;
         let count = |counter: &std::sync::atomic::AtomicU64| integer(counter.load(Ordering::Relaxed));
         let words = |words: Vec<&str>| Value::Array(words.into_iter().map(Value::text).collect());
-        let options = live.options.iter().map(|(key, value)| Value::text(format!("{key}={value}"))).collect();
+        let shown = |(key, value): &(String, String)| match key.ends_with("_secret") {
+            true => Value::text(format!("{key}=(hidden)")),
+            false => Value::text(format!("{key}={value}")),
+        };
+        let options = live.options.iter().map(shown).collect();
         let mut pairs = vec![
             pair("generation", integer(live.generation)),
             pair("engine", Value::text(&identity.name)),

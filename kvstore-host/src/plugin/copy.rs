@@ -154,6 +154,12 @@ pub fn copy(from: &Live, to: &Live, mut progress: impl FnMut(Copied)) -> Result<
             break;
         }
     }
+    if versions {
+        // Numbers that the old engine gave to what was deleted since must not come again.
+        let last = source.session().sequence(0).map_err(CopyError::Read)?;
+        let target = to.instance().ok_or_else(|| CopyError::CannotLeave { engine: "closed".to_owned() })?;
+        target.session().sequence(last).map_err(CopyError::Write)?;
+    }
     if expiring > 0 && !expires {
         return Err(CopyError::Expiry { entries: expiring, engine: to.identity().name.clone() });
     }

@@ -1,6 +1,7 @@
 //! Flight: a batch that an engine has, from `kv_submit` to its last completion. The only place where an engine writes into the host's memory.
 
 use std::cell::UnsafeCell;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use plugin_abi::Status;
@@ -77,19 +78,8 @@ struct Progress {
     away: bool,
 }
 
-const NO_RESULT: KvResult = KvResult {
-    status: KV_STATUS_UNKNOWN,
-    flags: 0,
-    entry: KvEntry {
-        key: KvBytes::EMPTY,
-        value: KvBytes::EMPTY,
-        expiry_ms: 0,
-        version: 0,
-        type_: 0,
-        flags: 0,
-    },
-    message: KvBytes::EMPTY,
-};
+/// Number of the newest batch: none comes twice.
+static LAST_ID: AtomicU64 = AtomicU64::new(0);
 
 /// Submits; answers the landed flight if the engine completed all of it at once.
 pub(super) fn submit(
@@ -101,7 +91,7 @@ pub(super) fn submit(
     ticket: u64,
 ) -> Option<Landed> {
     let count = cargo.ops().len();
-    let results: Box<[UnsafeCell<KvResult>]> = (0..count).map(|_| UnsafeCell::new(NO_RESULT)).collect();
+    let results: Box<[UnsafeCell<KvResult>]> = (0..count).map(|_| UnsafeCell::new(KvResult::EMPTY)).collect();
     let batch = KvBatch {
         struct_size: size_of::<KvBatch>() as u32,
         flags: if atomic { KV_BATCH_ATOMIC } else { 0 },
@@ -111,6 +101,7 @@ pub(super) fn submit(
         op_stride: size_of::<KvOp>() as u32,
         result_stride: size_of::<KvResult>() as u32,
         reserved: 0,
+        id: LAST_ID.fetch_add(1, Ordering::Relaxed) + 1,
         now_ms,
         deadline_ns: 0,
         engine_data: [0; 2],
@@ -163,9 +154,9 @@ pub(super) fn complete(batch: *mut KvBatch, first: u32, count: u32) {
             }
         }
         // SAFETY: in bounds, and the engine has filled in this result and lends what it points to for this call.
-        let result = unsafe { &*(*batch).result(op as u32) };
+        let (request, result) = unsafe { (&*(*batch).op(op as u32), &*(*batch).result(op as u32)) };
         // SAFETY: as above.
-        unsafe { progress.outcomes.set_result(op, result) };
+        unsafe { progress.outcomes.set_result(op, request, result) };
         progress.pinned |= result.flags & KV_RESULT_PINNED != 0;
         progress.left -= 1;
     }

@@ -67,6 +67,9 @@ impl Nursery {
         let copy = self.copies.copy(&file, number).map_err(|error| error.to_string())?;
         let report = check(&self.program, &file, &copy, Depth::Short, &Limits::SHORT)
             .map_err(|error| error.to_string())?;
+        for warning in &report.warnings {
+            log::warn!("{source}: {warning}");
+        }
         // SAFETY: its bytes have just passed the check; what comes from it is used by `Live`, which lets go before the unload.
         let library = unsafe { Library::load(copy) }.map_err(|error| format!("{source}: {error}"))?;
         Ok(Candidate { library, file, check: report.summary(), options })

@@ -182,9 +182,8 @@ fn step(
     let result = match op.kind {
         KV_OP_GET => session.get(&plain, |entry| {
             // SAFETY: the engine lends the value for this call.
-            let value = (!entry.value.data.is_null()).then(|| unsafe { entry.value.as_slice() });
             let no_value = op.flags & KV_OP_NO_VALUE != 0;
-            let value = if no_value { None } else { Some(value.unwrap_or_default()) };
+            let value = (!no_value).then(|| unsafe { entry.value.as_slice() });
             outcomes.set_entry(index, value, entry.value.len, entry.expiry_ms, version);
         }),
         KV_OP_SET => session.set(&plain).map(|(status, _)| status),

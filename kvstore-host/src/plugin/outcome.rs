@@ -1,7 +1,7 @@
 //! Outcome: what came of work, copied out of the engine.
 
 use plugin_abi::Status;
-use plugin_abi::raw::KvResult;
+use plugin_abi::raw::{KV_OP_DELETE, KV_OP_GET, KV_OP_NO_VALUE, KvOp, KvResult};
 
 use crate::protocol::Value;
 
@@ -29,7 +29,16 @@ pub struct Outcome {
 impl Outcome {
     /// An outcome of a status only.
     pub fn of(status: Status, message: String) -> Self {
-        Self { status, value_len: 0, expiry_ms: 0, version: 0, reply: None, message, deferred: false, value_start: None }
+        Self {
+            status,
+            value_len: 0,
+            expiry_ms: 0,
+            version: 0,
+            reply: None,
+            message,
+            deferred: false,
+            value_start: None,
+        }
     }
 }
 
@@ -106,15 +115,22 @@ impl Outcomes {
     ///
     /// # Safety
     /// The bytes of the result are valid during this call.
-    pub(super) unsafe fn set_result(&mut self, op: usize, result: &KvResult) {
+    pub(super) unsafe fn set_result(&mut self, op: usize, request: &KvOp, result: &KvResult) {
         let status = Status(result.status);
-        // SAFETY: valid, says the caller.
-        let (value, message) = unsafe { (result.entry.value.as_slice(), result.message.as_slice()) };
-        if status == Status::OK {
-            let value = (!result.entry.value.data.is_null()).then_some(value);
-            self.set_entry(op, value, result.entry.value.len, result.entry.expiry_ms, result.entry.version);
-        } else {
-            self.set_status(op, status, &String::from_utf8_lossy(message));
+        // Only a failure has a text. SAFETY: valid, says the caller.
+        let message = if status.0 < 0 { unsafe { result.message.as_slice() } } else { &[] };
+        if status != Status::OK {
+            return self.set_status(op, status, &String::from_utf8_lossy(message));
+        }
+        match request.kind {
+            KV_OP_GET => {
+                let no_value = request.flags & KV_OP_NO_VALUE != 0;
+                // SAFETY: valid, says the caller.
+                let value = (!no_value).then(|| unsafe { result.value.as_slice() });
+                self.set_entry(op, value, result.value.len, result.expiry_ms, result.version);
+            }
+            KV_OP_DELETE => self.set_status(op, status, ""),
+            _ => self.set_entry(op, None, 0, result.expiry_ms, result.version),
         }
     }
 

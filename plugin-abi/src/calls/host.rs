@@ -52,7 +52,7 @@ impl HostTable {
         let services = Box::into_raw(Box::new(services));
         let table = KvHost {
             struct_size: size_of::<KvHost>() as u32,
-            reserved: 0,
+            abi_minor: KV_ABI_MINOR,
             ctx: services.cast(),
             log,
             now_ms,

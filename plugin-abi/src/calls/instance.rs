@@ -62,14 +62,16 @@ impl Instance {
         options: &OpenOptions,
         state: Option<&State<'_>>,
     ) -> Result<Self, CallError> {
-        let pairs: Vec<KvOption> = options
-            .options
+        // A NUL follows each text, which is not counted.
+        let with_nul = |text: &str| format!("{text}\0");
+        let texts: Vec<(String, String)> =
+            options.options.iter().map(|(key, value)| (with_nul(key), with_nul(value))).collect();
+        let without_nul = |text: &str| KvBytes { data: text.as_ptr(), len: text.len() - 1 };
+        let pairs: Vec<KvOption> = texts
             .iter()
-            .map(|(key, value)| KvOption {
-                key: KvBytes::new(key.as_bytes()),
-                value: KvBytes::new(value.as_bytes()),
-            })
+            .map(|(key, value)| KvOption { key: without_nul(key), value: without_nul(value) })
             .collect();
+        let scratch_dir = options.scratch_dir.as_deref().map(with_nul);
         let host = HostTable::new(services);
         let args = KvOpenArgs {
             struct_size: size_of::<KvOpenArgs>() as u32,
@@ -77,12 +79,10 @@ impl Instance {
             host: host.table(),
             options: pairs.as_ptr(),
             option_count: pairs.len() as u32,
-            reserved: 0,
-            scratch_dir: options
-                .scratch_dir
-                .as_deref()
-                .map_or(KvBytes::EMPTY, |dir| KvBytes::new(dir.as_bytes())),
+            option_stride: size_of::<KvOption>() as u32,
+            scratch_dir: scratch_dir.as_deref().map_or(KvBytes::EMPTY, without_nul),
             state: state.map_or(ptr::null(), |state| &raw const state.state),
+            deadline_ns: 0,
         };
         let mut engine = ptr::null_mut();
         // SAFETY: the table promises a function of this type; all pointers live through the call.
@@ -113,6 +113,7 @@ impl Instance {
 
     /// What `kv_open` answers to these flags, whatever they are. An instance that it opened is closed again.
     pub(crate) fn probe_open_flags(&self, flags: u32, scratch_dir: &str) -> Status {
+        let scratch_dir = format!("{scratch_dir}\0");
         let args = KvOpenArgs {
             struct_size: size_of::<KvOpenArgs>() as u32,
             flags,
@@ -120,9 +121,10 @@ impl Instance {
             host: unsafe { (*self.host).table() },
             options: ptr::null(),
             option_count: 0,
-            reserved: 0,
-            scratch_dir: KvBytes::new(scratch_dir.as_bytes()),
+            option_stride: size_of::<KvOption>() as u32,
+            scratch_dir: KvBytes { data: scratch_dir.as_ptr(), len: scratch_dir.len() - 1 },
             state: ptr::null(),
+            deadline_ns: 0,
         };
         let mut engine = ptr::null_mut();
         // SAFETY: the table promises functions of these types; all pointers live through the calls, and NULL is allowed.
@@ -132,6 +134,15 @@ impl Instance {
             unsafe { (self.calls.close)(engine, ptr::null_mut()) };
         }
         Status(status)
+    }
+
+    /// Asks that what has not begun of the batch of this number be given up; nothing where the engine cannot, or there is no such batch any more. Takes no
+    /// lock: it may come beside any other call.
+    pub fn cancel(&self, batch_id: u64) {
+        if let Some(call) = self.calls.cancel {
+            // SAFETY: open instance, right type.
+            unsafe { call(self.engine, batch_id) }
+        }
     }
 
     /// Begins a row of calls. Waits for the other session to end where the engine is not thread-safe.
@@ -224,17 +235,6 @@ impl Session<'_> {
         with_error(|error| unsafe { call(self.instance.engine, batch, error) }).map(|_| ())
     }
 
-    /// Asks that what has not begun of a batch be given up; nothing where the engine cannot.
-    ///
-    /// # Safety
-    /// `batch` was submitted to this instance, and its memory has not been used for another batch since.
-    pub unsafe fn cancel(&self, batch: *mut KvBatch) {
-        if let Some(call) = self.instance.calls.cancel {
-            // SAFETY: open instance, right type; the batch is as the caller promises.
-            unsafe { call(self.instance.engine, batch) }
-        }
-    }
-
     /// Ends the pins of a completed batch.
     ///
     /// # Safety
@@ -270,9 +270,11 @@ impl Session<'_> {
         let done = with_error(|error| unsafe {
             call(self.instance.engine, space, flags, count, &raw mut place, sink, ctx, error)
         });
+        // After a failure the cursor counts as not moved, whatever the engine wrote.
+        done?;
         cursor.clear();
         cursor.extend_from_slice(&buffer[..(place.len as usize).min(buffer.len())]);
-        done.map(|_| ())
+        Ok(())
     }
 
     /// Counts the entries of a space.
@@ -326,6 +328,18 @@ impl Session<'_> {
         with_error(|error| unsafe { call(self.instance.engine, error) }).map(|_| ())
     }
 
+    /// Raises the sequence of versions to at least `last`, and answers the highest number given or imported so far.
+    ///
+    /// # Errors
+    /// UNSUPPORTED where the engine has no `kv_sequence`; else a failure, with the engine's text.
+    pub fn sequence(&self, last: u64) -> Result<u64, CallError> {
+        let Some(call) = self.instance.calls.sequence else { return missing("kv_sequence") };
+        let mut last = last;
+        // SAFETY: open instance, right type; all pointers live through the call.
+        with_error(|error| unsafe { call(self.instance.engine, &raw mut last, error) })?;
+        Ok(last)
+    }
+
     /// Prepares a handoff of this kind (`KV_HANDOFF_*`).
     ///
     /// # Errors
@@ -336,7 +350,7 @@ impl Session<'_> {
         with_error(|error| unsafe { (handoff.prepare)(self.instance.engine, kind, error) }).map(|_| ())
     }
 
-    /// Describes the state, after a prepare for `KV_HANDOFF_ADOPT`, so that another build can be opened with it.
+    /// Describes the state, after a prepare for `KV_HANDOFF_ADOPT` or `KV_HANDOFF_REOPEN`, so that another build can be opened with it.
     ///
     /// # Errors
     /// UNSUPPORTED where the engine has no handoff; else why it cannot.
@@ -344,10 +358,12 @@ impl Session<'_> {
         let Some(handoff) = self.instance.calls.handoff else { return missing("kv_handoff_give") };
         let mut state = KvState {
             struct_size: size_of::<KvState>() as u32,
+            kind: 0,
             format_version: 0,
+            flags: 0,
             regions: ptr::null(),
             region_count: 0,
-            reserved: 0,
+            region_stride: 0,
             root: KvBytes::EMPTY,
         };
         // SAFETY: open instance, right type; state and error live through the call.
@@ -365,7 +381,7 @@ impl Session<'_> {
         with_error(|error| unsafe { (handoff.abort)(self.instance.engine, error) }).map(|_| ())
     }
 
-    /// Gives the state away for good, after a prepare.
+    /// The handoff has happened: called for the giver first, then for the taker.
     pub fn handoff_commit(&self) {
         if let Some(handoff) = self.instance.calls.handoff {
             // SAFETY: open instance, right type.

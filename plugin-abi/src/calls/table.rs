@@ -22,6 +22,7 @@ pub struct Calls {
     pub(super) stats: Option<KvStatsFn>,
     pub(super) clear: Option<KvClearFn>,
     pub(super) sync: Option<KvSyncFn>,
+    pub(super) sequence: Option<KvSequenceFn>,
     pub(super) handoff: Option<Handoff>,
 }
 
@@ -109,6 +110,7 @@ impl Calls {
             stats: optional!("kv_stats"),
             clear: optional!("kv_clear"),
             sync: optional!("kv_sync"),
+            sequence: optional!("kv_sequence"),
             handoff: match handoff {
                 (Some(prepare), Some(give), Some(commit), Some(abort)) => {
                     Some(Handoff { prepare, give, commit, abort })
@@ -131,6 +133,7 @@ impl Calls {
             "kv_stats" => self.stats.is_some(),
             "kv_clear" => self.clear.is_some(),
             "kv_sync" => self.sync.is_some(),
+            "kv_sequence" => self.sequence.is_some(),
             _ => handoff,
         };
         OPTIONAL_SYMBOLS.into_iter().filter(|name| has(name)).collect()

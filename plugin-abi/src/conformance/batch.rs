@@ -240,8 +240,7 @@ fn cancel_completes_everything(t: &Trial<'_>) -> Check {
     for _ in 0..10 {
         let requests = (0..20).map(|i| Request::set(&key(i), b"v")).collect();
         let flight = t.submit(requests, Plan::default())??;
-        // SAFETY: submitted to this instance, and kept until it is closed.
-        unsafe { t.instance.session().cancel(flight.batch()) };
+        t.instance.cancel(flight.id());
         given_up(t, &t.wait(flight)?, Status::CANCELLED)?;
         for i in 0..20 {
             t.remove(&key(i))?;
@@ -253,9 +252,9 @@ fn cancel_completes_everything(t: &Trial<'_>) -> Check {
 fn cancel_too_late_does_nothing(t: &Trial<'_>) -> Check {
     t.needs_symbol("kv_cancel")?;
     let flight = t.submit(vec![Request::set(b"k", b"v")], Plan::default())??;
+    let id = flight.id();
     t.wait(flight)?.swap_remove(0).is(Status::OK, "SET")?;
-    // SAFETY: submitted to this instance, and kept until it is closed.
-    unsafe { t.instance.session().cancel(flight.batch()) };
+    t.instance.cancel(id);
     t.finds(b"k", Some(b"v"))
 }
 

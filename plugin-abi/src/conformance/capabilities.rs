@@ -54,6 +54,7 @@ fn symbol_meaning(name: &str) -> &'static str {
         "kv_stats" => "tells figures of its own",
         "kv_clear" => "removes all entries at one moment",
         "kv_sync" => "makes durable on demand",
+        "kv_sequence" => "tells and raises the sequence of versions",
         "kv_handoff_prepare" => "prepares to hand its state over",
         "kv_handoff_give" => "gives its state to another build",
         "kv_handoff_commit" => "lets go of its state",

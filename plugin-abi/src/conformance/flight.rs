@@ -1,6 +1,7 @@
 //! Flight: a batch with all the memory that it needs, at addresses that do not change.
 
 use core::ptr;
+use core::sync::atomic::{AtomicU64, Ordering};
 
 use super::request::{Answer, Request};
 use crate::raw::*;
@@ -24,6 +25,9 @@ pub(super) struct Plan {
     /// Words between the end of an operation or result and the next one, as a later version of the contract would have.
     pub(super) gap: usize,
 }
+
+/// The number of the newest batch of this process, so that none comes twice in an instance.
+static LAST_ID: AtomicU64 = AtomicU64::new(0);
 
 /// What a place holds that the engine is not to read.
 const GARBAGE: u64 = 0xA5A5_A5A5_A5A5_A5A5;
@@ -49,6 +53,7 @@ impl Flight {
             op_stride: (op_words * 8) as u32,
             result_stride: (result_words * 8) as u32,
             reserved: 0,
+            id: LAST_ID.fetch_add(1, Ordering::Relaxed) + 1,
             now_ms,
             deadline_ns: plan.deadline_ns,
             engine_data: [0; 2],
@@ -74,6 +79,12 @@ impl FlightPtr {
     pub(super) fn batch(self) -> *mut KvBatch {
         // SAFETY: a flight that is alive; only an address is computed.
         unsafe { &raw mut (*self.0).batch }
+    }
+
+    /// The batch's number.
+    pub(super) fn id(self) -> u64 {
+        // SAFETY: a flight that is alive; the number does not change.
+        unsafe { (*self.0).batch.id }
     }
 
     pub(super) fn requests<'a>(self) -> &'a [Request] {

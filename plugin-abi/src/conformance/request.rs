@@ -289,13 +289,19 @@ impl Answer {
         // SAFETY: the caller's promise.
         let message = String::from_utf8_lossy(unsafe { result.message.as_slice() }).into_owned();
         let status = Status(result.status);
-        let mut entry = result.entry;
         if status != Status::OK {
             return Self::of_status(status, message);
         }
-        if kind != KV_OP_GET {
-            (entry.key, entry.value) = (KvBytes::EMPTY, KvBytes::EMPTY);
-        }
+        // Only what is said to be set is looked at.
+        let (stored, found) = (kind != KV_OP_DELETE, kind == KV_OP_GET);
+        let entry = KvEntry {
+            key: KvBytes::EMPTY,
+            value: if found { result.value } else { KvBytes::EMPTY },
+            expiry_ms: if stored { result.expiry_ms } else { 0 },
+            version: if stored { result.version } else { 0 },
+            type_: if found { result.type_ } else { 0 },
+            flags: if found { result.entry_flags } else { 0 },
+        };
         // SAFETY: the caller's promise.
         Self { status, message, lent: 1, ..unsafe { Self::of_entry(&entry) } }
     }

@@ -9,12 +9,14 @@ pub type KvChar = u8;
 pub const KV_ABI_MAGIC: [u8; 8] = *b"KVSTORE\0";
 /// Must be equal on both sides. 0: the contract may still change with any version, so the minor must be equal too.
 pub const KV_ABI_MAJOR: u32 = 0;
-/// Grows with every addition.
-pub const KV_ABI_MINOR: u32 = 1;
+/// Grows with every addition. From major 1 on a host takes engines whose minor is at most its own, and uses towards each only the kinds, flags, actions and
+/// fields of the engine's minor.
+pub const KV_ABI_MINOR: u32 = 2;
 
 /// Calls may come from several threads at once. Else the host holds one lock over every call, through the lent value too.
 pub const KV_CAP_THREAD_SAFE: u64 = 1_u64 << 0;
-/// Calls other than kv_submit may wait for a disk or another machine: they are made from a pool, never from an event loop.
+/// Calls other than kv_submit, kv_cancel and kv_release, which never wait, may wait for a disk or another machine: they are made from a pool, never from
+/// an event loop.
 pub const KV_CAP_BLOCKING: u64 = 1_u64 << 1;
 /// Entries can expire.
 pub const KV_CAP_EXPIRY: u64 = 1_u64 << 2;
@@ -28,6 +30,17 @@ pub const KV_CAP_DURABLE: u64 = 1_u64 << 5;
 pub const KV_CAP_ATOMIC: u64 = 1_u64 << 6;
 /// kv_open takes KV_OPEN_SCRATCH.
 pub const KV_CAP_SCRATCH: u64 = 1_u64 << 7;
+/// Type and flags of an entry are stored.
+pub const KV_CAP_TYPES: u64 = 1_u64 << 8;
+/// The state can be given to another build and taken from one, by KV_HANDOFF_ADOPT. Requires the four kv_handoff_* functions.
+pub const KV_CAP_ADOPT: u64 = 1_u64 << 9;
+/// Files or segments can be let go of and opened by another build, by KV_HANDOFF_REOPEN. Requires the four kv_handoff_* functions.
+pub const KV_CAP_REOPEN: u64 = 1_u64 << 10;
+/// Writers outside of this host can be held off, by KV_HANDOFF_FREEZE. Requires the four kv_handoff_* functions.
+pub const KV_CAP_FREEZE: u64 = 1_u64 << 11;
+/// Every entry that is removed without the host asking, or changed from outside, is told by an event before any call can show it; what was changed
+/// from outside, before kv_handoff_prepare for FREEZE returns. Without this bit events are a courtesy, and may be lost.
+pub const KV_CAP_EVENTS: u64 = 1_u64 << 12;
 
 /// The type of the data symbol `kv_abi`. Texts end with a NUL and are filled up with NULs. It holds no addresses, so its
 /// bytes in the file are its value.
@@ -42,7 +55,8 @@ pub struct KvIdentity {
     pub abi_minor: u32,
     /// sizeof(kv_identity) at the time of the build.
     pub struct_size: u32,
-    /// Version of the state format; 0: the state cannot be adopted or reopened by anybody.
+    /// Version of the state format that this engine writes; 0: the state cannot be adopted or reopened by anybody. Any change that another build
+    /// of the same version could misread (layout, hash, seed, the meaning of a field) is a new version.
     pub state_version: u32,
     /// KV_CAP_* together.
     pub capabilities: u64,
@@ -56,8 +70,16 @@ pub struct KvIdentity {
     pub name: [KvChar; 32],
     /// Version of the engine: `1.2.3`.
     pub version: [KvChar; 32],
-    /// What the layout of the state is called; same name and version: one can take over from the other.
+    /// What the layout of the state is called. One engine can take over from another of the same name whose state has a version from
+    /// `state_version_min` to `state_version`.
     pub state_format: [KvChar; 32],
+    /// Oldest version of the state format that kv_open takes.
+    pub state_version_min: u32,
+    /// 0.
+    pub reserved: u32,
 }
 
-const _: () = assert!(size_of::<KvIdentity>() == 152);
+/// The least `struct_size` that a host takes: the size at ABI 0.2. What a shorter identity lacks of a longer one reads as 0.
+pub const KV_IDENTITY_SIZE_MIN: u32 = 160;
+
+const _: () = assert!(size_of::<KvIdentity>() == 160);

@@ -15,15 +15,20 @@ pub const KV_OP_DELETE: u32 = 3;
 /// Let `update` decide on the entry, atomically. Only for engines that export kv_update.
 pub const KV_OP_UPDATE: u32 = 4;
 
-/// GET: the value itself is not wanted, only its length and what else the entry has.
+/// GET only: the value itself is not wanted, only its length and what else the entry has.
 pub const KV_OP_NO_VALUE: u32 = 1_u32 << 0;
 /// Any kind: go on only if the entry's version is `expected_version` (0: only if there is no entry), else CONFLICT.
-/// A GET with this flag is how an atomic batch watches a key that it does not write. Only for engines with
-/// KV_CAP_VERSIONS.
+/// In an atomic batch it is compared with the entry as it was before the batch; a GET with this flag is how a batch watches a key that it does not
+/// write. Needs KV_CAP_VERSIONS.
 pub const KV_OP_EXPECT: u32 = 1_u32 << 1;
-/// SET: store `version` as the entry's version and continue the store's sequence above it. Sent while entries are
-/// copied from another engine. Only for engines with KV_CAP_VERSIONS.
+/// SET only: what is stored gets `version` (1 to 2^56 - 1), over whatever is there, and the store's sequence is raised to at least that, never
+/// lowered. Sent while entries are copied from another engine. Needs KV_CAP_VERSIONS.
 pub const KV_OP_IMPORT: u32 = 1_u32 << 2;
+
+/// Flags from here up are hints: an engine does not refuse those that it does not know.
+pub const KV_OP_HINTS: u32 = 0xff00_0000;
+/// A hint: this access is not the client's wish for the entry (TTL, a copy, a look from outside), and says nothing about its use.
+pub const KV_OP_NO_TOUCH: u32 = 1_u32 << 24;
 
 /// What an update may do with the entry that it was shown.
 pub const KV_DECISION_KEEP: u32 = 0;
@@ -34,11 +39,12 @@ pub const KV_DECISION_REMOVE: u32 = 2;
 /// Only the expiry changes, to `expiry_ms`. The entry exists.
 pub const KV_DECISION_SET_EXPIRY: u32 = 3;
 /// The value becomes `new_len` bytes long (what is cut off is gone, what is added is zero), then `value` is written at
-/// `offset`; offset + value.len <= new_len. Expiry, type and flags stay; an entry that was absent starts empty, without
+/// `offset`; offset <= new_len and value.len <= new_len - offset. Expiry, type and flags stay; an entry that was absent starts empty, without
 /// expiry, with `type_` and `flags` from here.
 pub const KV_DECISION_PATCH: u32 = 4;
 
-/// What `update` answers. The engine sets `struct_size` and clears the rest, which is KEEP.
+/// What `update` answers. Before each call the engine sets `struct_size` and clears the rest, which is KEEP. An action that breaks its rules or that the
+/// engine does not know is INVALID, and nothing changes.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, StableAbi)]
 pub struct KvDecision {
@@ -53,7 +59,7 @@ pub struct KvDecision {
     /// REPLACE, SET_EXPIRY: milliseconds since 1970 UTC, 0 is never.
     pub expiry_ms: i64,
     /// REPLACE: the new value. PATCH: the bytes to write. They stay valid until `update` is called again for the same
-    /// operation, or the operation is completed.
+    /// operation, or the operation is completed, and never point into `current` or anything else that the engine lends.
     pub value: KvBytes,
     /// PATCH: where to write, in bytes.
     pub offset: u64,
@@ -62,20 +68,27 @@ pub struct KvDecision {
 }
 
 /// Decides on one entry: a pure function of `current` (NULL: there is none) and of what `ctx` holds. The engine may call
-/// it again when it has to start over, from any one thread at a time, and only the last call counts. It may be called
-/// under the engine's locks: it never calls the engine, never blocks, never unwinds, keeps no pointer of `current`.
-/// `current` is never an expired entry.
+/// it again when it has to start over, from any one thread at a time, and only the last call counts; what it writes behind `ctx` is shared with no other
+/// operation. It may be called under the engine's locks: it never calls the engine, never blocks, never unwinds, keeps no pointer of `current`.
+/// `current` is never an expired entry, and always has its value. What is stored may exceed `value_len_max`: then the engine answers TOO_LARGE.
 pub type KvUpdateFn =
     unsafe extern "C" fn(ctx: *mut c_void, current: *const KvEntry, decision: *mut KvDecision);
 
 /// One operation. Its memory is the host's; it does not move or change until the operation is completed. In an array the
 /// stride is told, so that later versions can append fields.
+///
+/// `kind`, `flags`, `space` and `key` are always set. Of the other fields only those are set, and may be looked at, that go with the kind and the flags.
+///
+/// Flags by kind: GET takes NO_VALUE and EXPECT; SET takes EXPECT and IMPORT; DELETE and UPDATE take EXPECT. Any other flag, an unknown
+/// kind, an UPDATE without its function: INVALID. What needs a capability that the engine lacks, or a space that it does not have: UNSUPPORTED, or INVALID
+/// where the engine does not know it. In a batch this fails that operation, not the batch. The host has compared key and value with the limits of the
+/// identity before.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, StableAbi)]
 pub struct KvOp {
     /// One of KV_OP_GET, SET, DELETE, UPDATE.
     pub kind: u32,
-    /// KV_OP_NO_VALUE, EXPECT, IMPORT. A flag that the engine does not know is INVALID.
+    /// KV_OP_NO_VALUE, EXPECT, IMPORT.
     pub flags: u32,
     /// Which keyspace. 0 for now; an engine answers UNSUPPORTED to any that it does not have.
     pub space: u32,
@@ -89,47 +102,59 @@ pub struct KvOp {
     pub key: KvBytes,
     /// SET: the value.
     pub value: KvBytes,
-    /// SET: when it expires, in milliseconds since 1970 UTC; 0 is never. Other than 0 only for KV_CAP_EXPIRY.
+    /// SET: when it expires, in milliseconds since 1970 UTC; 0 is never. A time that has passed is no error: the entry is not seen. Other than 0
+    /// needs KV_CAP_EXPIRY; below 0 is INVALID.
     pub expiry_ms: i64,
     /// With KV_OP_EXPECT: the version that the entry must have, 0 for no entry.
     pub expected_version: u64,
     /// With KV_OP_IMPORT: the version to store.
     pub version: u64,
-    /// UPDATE: the function, else NULL.
+    /// UPDATE: the function.
     pub update:
         Option<unsafe extern "C" fn(ctx: *mut c_void, current: *const KvEntry, decision: *mut KvDecision)>,
     /// UPDATE: handed to the function.
     pub update_ctx: *mut c_void,
 }
 
-/// The lent bytes of this result stay valid until kv_release of the batch, not only during the completion call.
+/// The lent bytes of this result stay valid and unchanged until kv_release of the batch, not only during the completion call, whatever is written
+/// meanwhile. Other calls, of the same thread too, come in between: a pin is no lock that one of them could wait for.
 pub const KV_RESULT_PINNED: u32 = 1_u32 << 0;
 
-/// What came of one operation. The array is the host's; the engine fills an element before it completes it.
+/// What came of one operation. The array is the host's and holds anything before; the engine fills an element before it completes it, and the host looks at
+/// nothing but what is said to be set for this kind and status. A cache line long.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, StableAbi)]
 pub struct KvResult {
-    /// OK, NOT_FOUND, CONFLICT, ABORTED or a failure.
+    /// OK, NOT_FOUND, CONFLICT, ABORTED or a failure. Always set.
     pub status: kv_status,
-    /// KV_RESULT_PINNED.
+    /// KV_RESULT_PINNED. Always set; 0 where it finds nothing to say.
     pub flags: u32,
-    /// GET, OK: the entry. SET and UPDATE, OK: `version` and `expiry_ms` of what is stored now (version 0: nothing is, or
-    /// the engine keeps none); the bytes are not set.
-    pub entry: KvEntry,
-    /// A failure's text, UTF-8; may be empty. Lent like the entry.
+    /// GET, OK: the value, or only its length after KV_OP_NO_VALUE.
+    pub value: KvBytes,
+    /// GET, SET, UPDATE, OK: when the entry expires; 0 is never, or nothing is stored.
+    pub expiry_ms: i64,
+    /// GET, SET, UPDATE, OK: the entry's version; 0: nothing is stored, or the engine keeps none.
+    pub version: u64,
+    /// GET, OK: the entry's type.
+    pub type_: u32,
+    /// GET, OK: the entry's flags.
+    pub entry_flags: u32,
+    /// A failure's text, as for kv_error; not looked at otherwise. Lent like the entry.
     pub message: KvBytes,
 }
 
 /// All operations or none: if one cannot be carried out, none has an effect, it says why, and the others say ABORTED
 /// (a GET that merely finds nothing, a DELETE of nothing and an update that keeps are carried out). To every other client the batch
-/// happens at one moment, and its own reads see its earlier writes. Only for engines with KV_CAP_ATOMIC.
+/// happens at one moment, and its own reads see its earlier writes. Without KV_CAP_ATOMIC kv_submit refuses it with UNSUPPORTED.
 pub const KV_BATCH_ATOMIC: u32 = 1_u32 << 0;
 
 /// An array of operations for kv_submit. The struct, the operations, their keys and values, and the results are the
-/// host's. None of them moves or changes until the last operation is completed; from that moment on the engine touches
-/// none of them (before kv_release, where it pinned).
+/// host's. None of them moves or changes until the last operation is completed; from the call of `complete` for that one on the engine touches none of
+/// them, but that in kv_release, which may come before that call returns, it may read `engine_data`.
 ///
-/// Without KV_BATCH_ATOMIC, operations on the same key take effect in the order of the array; others in any order.
+/// Without KV_BATCH_ATOMIC, operations on the same key take effect in the order of the array; others in any order. One that fails holds nothing up; one of unknown
+/// outcome stands outside of the order. There is no order between two batches, or a batch and a call, until the first is completed; but a read sees every
+/// write that was completed before it was submitted.
 #[repr(C)]
 #[derive(Debug, StableAbi)]
 pub struct KvBatch {
@@ -141,7 +166,7 @@ pub struct KvBatch {
     pub ops: *const KvOp,
     /// Their results, one for one.
     pub results: *mut KvResult,
-    /// How many there are, at most `batch_len_max` of the engine's identity.
+    /// How many there are: at least 1, at most `batch_len_max` of the engine's identity.
     pub count: u32,
     /// Bytes from one operation to the next.
     pub op_stride: u32,
@@ -149,6 +174,8 @@ pub struct KvBatch {
     pub result_stride: u32,
     /// 0.
     pub reserved: u32,
+    /// The batch's number, for kv_cancel: not 0, and never used twice in an instance.
+    pub id: u64,
     /// The time for expiry in this batch, in milliseconds since 1970 UTC: saves the engine a look at the clock.
     pub now_ms: i64,
     /// When the host will have lost interest, on the clock `monotonic_ns`; 0 is never.
@@ -157,6 +184,34 @@ pub struct KvBatch {
     pub engine_data: [usize; 2],
     /// The host's own. Not to be touched.
     pub host_data: *mut c_void,
+}
+
+impl KvResult {
+    /// Nothing.
+    pub const EMPTY: Self = Self {
+        status: super::KV_STATUS_UNKNOWN,
+        flags: 0,
+        value: KvBytes::EMPTY,
+        expiry_ms: 0,
+        version: 0,
+        type_: 0,
+        entry_flags: 0,
+        message: KvBytes::EMPTY,
+    };
+
+    /// The answer to a GET that found this entry; valid as long as the entry's bytes.
+    pub const fn found(entry: &KvEntry) -> Self {
+        let KvEntry { value, expiry_ms, version, type_, flags, .. } = *entry;
+        Self {
+            status: super::KV_STATUS_OK,
+            value,
+            expiry_ms,
+            version,
+            type_,
+            entry_flags: flags,
+            ..Self::EMPTY
+        }
+    }
 }
 
 impl KvBatch {
@@ -182,4 +237,4 @@ impl KvBatch {
 }
 
 const _: () = assert!(size_of::<KvOp>() == 96);
-const _: () = assert!(size_of::<KvResult>() == 80);
+const _: () = assert!(size_of::<KvResult>() == 64);

@@ -1,6 +1,10 @@
 //! Status codes: zero is success, positive is an ordinary answer, negative is a failure.
 
-/// What every call returns. A failure has had no effect, unless its description says "outcome unknown".
+/// What every call returns. A failure has had no effect, unless its description says "outcome unknown"; what a call was to fill in counts only after OK.
+///
+/// With each function stand the statuses that mean something special there. Beside them any call may return INVALID, UNSUPPORTED, FULL, UNAVAILABLE, RETRY, UNKNOWN, IO,
+/// CORRUPT, DENIED, PANIC and POISONED; ABORTED, TIMEOUT and CANCELLED come in batches (TIMEOUT also from kv_open). A host reads an unknown negative
+/// status as UNKNOWN, and an unknown positive one as INVALID.
 #[allow(non_camel_case_types, reason = "the name that C sees")]
 pub type kv_status = i32;
 
@@ -29,9 +33,11 @@ pub const KV_STATUS_RETRY: i32 = -6;
 pub const KV_STATUS_TIMEOUT: i32 = -7;
 /// Withdrawn by kv_cancel or by kv_close before it began. No effect.
 pub const KV_STATUS_CANCELLED: i32 = -8;
-/// Outcome unknown: the operation may or may not have taken effect, now or a little later.
+/// Outcome unknown (of a write; a read has no effect): the effect comes at most once. An engine does not send an operation a second time unless it knows that the
+/// first sending had no effect and can have none later; a condition that then fails is UNKNOWN, not CONFLICT. A host never repeats it. The operation may or may not have taken effect, or may do so a little later: until kv_sync, kv_handoff_prepare or kv_close has
+/// returned.
 pub const KV_STATUS_UNKNOWN: i32 = -9;
-/// A read or write of a file or socket failed. Outcome unknown.
+/// A read or write of a file or socket failed. Of a call that writes: outcome unknown; an engine that knows that nothing was written says UNAVAILABLE.
 pub const KV_STATUS_IO: i32 = -10;
 /// Stored data fails its check. No effect.
 pub const KV_STATUS_CORRUPT: i32 = -11;
@@ -43,5 +49,5 @@ pub const KV_STATUS_READ_ONLY: i32 = -13;
 pub const KV_STATUS_DENIED: i32 = -14;
 /// The engine panicked in this call; it answers KV_STATUS_POISONED from now on. Outcome unknown.
 pub const KV_STATUS_PANIC: i32 = -15;
-/// The engine panicked earlier and does nothing any more but close. No effect.
+/// The engine panicked earlier and does nothing any more but hand its state over, where it can, and close. No effect.
 pub const KV_STATUS_POISONED: i32 = -16;

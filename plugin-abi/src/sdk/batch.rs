@@ -1,20 +1,12 @@
 //! Batch: the operations of one `kv_submit`, each completed exactly once whatever the engine does.
 
-use core::slice;
-
 use super::{Entry, Error, Host, Op};
 use crate::Status;
 use crate::raw::*;
 
 /// Names a batch for [`Engine::cancel`](super::Engine::cancel).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct BatchId(usize);
-
-impl BatchId {
-    pub(super) fn of(batch: *const KvBatch) -> Self {
-        Self(batch.addr())
-    }
-}
+pub struct BatchId(pub(super) u64);
 
 /// What came of one operation.
 #[derive(Clone, Copy, Debug)]
@@ -41,6 +33,7 @@ pub enum Outcome<'a> {
 #[derive(Debug)]
 pub struct Batch {
     raw: *mut KvBatch,
+    id: BatchId,
     host: Host,
     count: u32,
     left: u32,
@@ -59,9 +52,9 @@ impl Batch {
     /// The batch is as kv_submit promises, and is taken over once.
     pub(super) unsafe fn new(raw: *mut KvBatch, host: Host) -> Self {
         // SAFETY: valid, says the caller.
-        let count = unsafe { (*raw).count };
+        let (count, id) = unsafe { ((*raw).count, BatchId((*raw).id)) };
         let more = if count > 64 { vec![0; (count as usize - 1) / 64] } else { Vec::new() };
-        Self { raw, host, count, left: count, done: 0, done_more: more }
+        Self { raw, id, host, count, left: count, done: 0, done_more: more }
     }
 
     fn raw(&self) -> &KvBatch {
@@ -72,7 +65,7 @@ impl Batch {
 
     /// The batch's name.
     pub fn id(&self) -> BatchId {
-        BatchId::of(self.raw)
+        self.id
     }
 
     /// How many operations it has.
@@ -189,7 +182,9 @@ fn fill(result: &mut KvResult, outcome: Outcome<'_>) {
     };
     result.status = status.0;
     result.flags = 0;
-    result.entry = entry.to_raw();
+    result.value = KvBytes::new(entry.value);
+    (result.expiry_ms, result.version) = (entry.expiry_ms, entry.version);
+    (result.type_, result.entry_flags) = (entry.type_, entry.flags);
     result.message = message;
 }
 
@@ -204,12 +199,13 @@ pub(super) unsafe fn options<'a>(args: &'a KvOpenArgs) -> Result<Vec<(&'a str, &
     if args.option_count == 0 {
         return Ok(Vec::new());
     }
-    // SAFETY: an array of this many options, lent for the call.
-    let options = unsafe { slice::from_raw_parts(args.options, args.option_count as usize) };
+    let stride = args.option_stride as usize;
+    // SAFETY: an array of this many options at this stride, lent for the call.
+    let option = |index: u32| unsafe { &*args.options.byte_add(index as usize * stride) };
     let invalid = |_| Error::new(Status::INVALID, "an option is no UTF-8 text");
-    options
-        .iter()
-        .map(|option| {
+    (0..args.option_count)
+        .map(|index| {
+            let option = option(index);
             // SAFETY: lent for the call.
             let (key, value): (&'a [u8], &'a [u8]) =
                 unsafe { (option.key.as_slice(), option.value.as_slice()) };

@@ -112,6 +112,9 @@ pub unsafe fn open<E: Engine>(
         }
         // SAFETY: valid until the instance is closed, by the contract.
         let host = unsafe { Host::new(args.host) };
+        if !args.state.is_null() && E::CAPABILITIES & (KV_CAP_ADOPT | KV_CAP_REOPEN) == 0 {
+            return Err(Error::new(Status::INVALID, "this engine takes no state over"));
+        }
         // SAFETY: lent for the call, by the contract.
         let (options, scratch, state) =
             unsafe { (options(args)?, args.scratch_dir.as_slice(), args.state.as_ref()) };
@@ -238,9 +241,9 @@ pub unsafe fn submit<E: Engine>(engine: *mut KvEngine, batch: *mut KvBatch, erro
 
 /// # Safety
 /// As kv_cancel in the contract.
-pub unsafe fn cancel<E: Engine>(engine: *mut KvEngine, batch: *mut KvBatch) {
+pub unsafe fn cancel<E: Engine>(engine: *mut KvEngine, batch_id: u64) {
     let run = |it: &Instance<E>| {
-        it.engine.cancel(BatchId::of(batch));
+        it.engine.cancel(BatchId(batch_id));
         Ok(Status::OK)
     };
     // SAFETY: by the contract.
@@ -300,7 +303,7 @@ pub unsafe fn stats<E: Engine>(
 ) -> i32 {
     let mut tell = |name: &str, kind: u32, number: i64| {
         let name = KvBytes::new(name.as_bytes());
-        let stat = KvStat { name, kind, reserved: 0, number, text: KvBytes::EMPTY };
+        let stat = KvStat { name, kind, space: KV_SPACE_ALL, number, text: KvBytes::EMPTY };
         // SAFETY: sink and context fit together, by the contract; the figure lives through the call.
         unsafe { sink(ctx, &raw const stat) }
     };
@@ -320,6 +323,13 @@ pub unsafe fn clear<E: Engine>(engine: *mut KvEngine, space: u32, error: *mut Kv
 pub unsafe fn sync<E: Engine>(engine: *mut KvEngine, error: *mut KvError) -> i32 {
     // SAFETY: by the contract.
     unsafe { call::<E>(engine, error, |it| it.engine.sync().map(|()| Status::OK)) }
+}
+
+/// # Safety
+/// As kv_sequence in the contract.
+pub unsafe fn sequence<E: Engine>(engine: *mut KvEngine, last: *mut u64, error: *mut KvError) -> i32 {
+    // SAFETY: by the contract.
+    unsafe { call::<E>(engine, error, |it| Ok(store(last, it.engine.sequence(*last)?))) }
 }
 
 /// # Safety
@@ -343,6 +353,7 @@ pub unsafe fn handoff_give<E: Engine>(
         state.format_version = E::STATE_VERSION;
         state.regions = regions.as_ptr();
         state.region_count = regions.len() as u32;
+        state.region_stride = size_of::<KvRegion>() as u32;
         state.root = KvBytes::new(root);
         Ok(Status::OK)
     };

@@ -126,8 +126,10 @@ pub trait Engine: Sized + Send + Sync + 'static {
     const BATCH_LEN_MAX: u64 = 0;
     /// What the layout of the state is called; empty: nobody else can take it over.
     const STATE_FORMAT: &'static str = "";
-    /// Version of that layout.
+    /// Version of that layout that this engine writes.
     const STATE_VERSION: u32 = 0;
+    /// Oldest version of that layout that this engine takes.
+    const STATE_VERSION_MIN: u32 = Self::STATE_VERSION;
 
     /// Opens an instance.
     ///
@@ -229,6 +231,15 @@ pub trait Engine: Sized + Send + Sync + 'static {
     /// # Errors
     /// A failure.
     fn sync(&self) -> Result<(), Error> {
+        Err(Status::UNSUPPORTED.into())
+    }
+
+    /// Raises the sequence of versions to at least `last`, and answers the highest number given or imported so far.
+    ///
+    /// # Errors
+    /// INVALID beyond 2^56.
+    fn sequence(&self, last: u64) -> Result<u64, Error> {
+        let _ = last;
         Err(Status::UNSUPPORTED.into())
     }
 

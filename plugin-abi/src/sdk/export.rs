@@ -27,6 +27,8 @@ macro_rules! export_engine {
                 name: $crate::identity::identity_text(<E as $crate::sdk::Engine>::NAME),
                 version: $crate::identity::identity_text(<E as $crate::sdk::Engine>::VERSION),
                 state_format: $crate::identity::identity_text(<E as $crate::sdk::Engine>::STATE_FORMAT),
+                state_version_min: <E as $crate::sdk::Engine>::STATE_VERSION_MIN,
+                reserved: 0,
             }
         };
 
@@ -59,7 +61,7 @@ macro_rules! export_engine {
     (@optional $engine:ty, cancel) => {
         $crate::export_engine!(@fn $engine, kv_cancel, cancel(
             engine: *mut $crate::raw::KvEngine,
-            batch: *mut $crate::raw::KvBatch,
+            batch_id: u64,
         ));
     };
     (@optional $engine:ty, scan) => {
@@ -86,6 +88,9 @@ macro_rules! export_engine {
     };
     (@optional $engine:ty, sync) => {
         $crate::export_engine!(@call $engine, kv_sync, sync() -> i32);
+    };
+    (@optional $engine:ty, sequence) => {
+        $crate::export_engine!(@call $engine, kv_sequence, sequence(last: *mut u64) -> i32);
     };
     (@optional $engine:ty, handoff) => {
         $crate::export_engine!(@call $engine, kv_handoff_prepare, handoff_prepare(kind: u32) -> i32);

@@ -59,7 +59,7 @@ impl Host {
     /// Adds to a counter or sets a gauge (`KV_STAT_*`) among the host's metrics.
     pub fn metric(&self, name: &str, kind: u32, number: i64) {
         let name = KvBytes::new(name.as_bytes());
-        let stat = KvStat { name, kind, reserved: 0, number, text: KvBytes::EMPTY };
+        let stat = KvStat { name, kind, space: KV_SPACE_ALL, number, text: KvBytes::EMPTY };
         let host = self.table();
         // SAFETY: the host's function with the host's context; the figure lives through the call.
         unsafe { (host.metric)(host.ctx, &raw const stat) }

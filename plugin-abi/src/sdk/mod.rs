@@ -14,4 +14,4 @@ mod op;
 pub use batch::{Batch, BatchId, Outcome};
 pub use engine::{Cursor, Engine, Error, Found, OpenArgs, Region};
 pub use host::Host;
-pub use op::{Decision, Entry, Op};
+pub use op::{Decision, Entry, Op, VERSION_END};

@@ -79,6 +79,9 @@ pub enum Decision<'a> {
     },
 }
 
+/// Versions are below this.
+pub const VERSION_END: u64 = 1 << 56;
+
 /// One operation, lent.
 #[derive(Clone, Copy, Debug)]
 pub struct Op<'a>(&'a KvOp);
@@ -104,11 +107,22 @@ impl<'a> Op<'a> {
         if !(KV_OP_GET..=KV_OP_UPDATE).contains(&kind) {
             return refuse(Status::INVALID, "unknown kind of operation");
         }
-        if flags & !(KV_OP_NO_VALUE | KV_OP_EXPECT | KV_OP_IMPORT) != 0 {
-            return refuse(Status::INVALID, "unknown flag of an operation");
+        let known = match kind {
+            KV_OP_GET => KV_OP_NO_VALUE | KV_OP_EXPECT,
+            KV_OP_SET => KV_OP_EXPECT | KV_OP_IMPORT,
+            _ => KV_OP_EXPECT,
+        };
+        if flags & !(known | KV_OP_HINTS) != 0 {
+            return refuse(
+                Status::INVALID,
+                "a flag that is unknown, or does not go with this kind of operation",
+            );
         }
-        if flags & KV_OP_IMPORT != 0 && (kind != KV_OP_SET || self.0.version == 0) {
-            return refuse(Status::INVALID, "only a SET imports a version, and never 0");
+        if flags & KV_OP_IMPORT != 0 && !(1..VERSION_END).contains(&self.0.version) {
+            return refuse(Status::INVALID, "the version to import is 0, or not below 2^56");
+        }
+        if kind == KV_OP_SET && self.0.expiry_ms < 0 {
+            return refuse(Status::INVALID, "the expiry is below 0");
         }
         if kind == KV_OP_UPDATE && self.0.update.is_none() {
             return refuse(Status::INVALID, "an update without its function");

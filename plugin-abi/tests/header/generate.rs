@@ -46,9 +46,9 @@ const IDENTITY: &str = "// What this library is. Required.\nextern KV_EXPORT con
 pub(crate) fn header() -> String {
     let home = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut config = cbindgen::Config::from_file(home.join("cbindgen.toml")).unwrap();
-    let preamble = config.header.take().unwrap();
+    let (preamble, helpers) = (config.header.take().unwrap(), config.trailer.take().unwrap());
     let sections: String = SECTIONS.iter().map(|name| section(&config, name)).collect();
-    format!("{}\n{OPENING}{}{CLOSING}", preamble.trim(), reflow(&sections))
+    format!("{}\n{OPENING}{}\n\n{}\n{CLOSING}", preamble.trim(), reflow(&sections).trim_end(), helpers.trim())
 }
 
 /// The path of a file of the contract.

@@ -41,27 +41,31 @@ structs! { out:
     KvEntry as "kv_entry" { key, value, expiry_ms, version, type_, flags }
     KvError as "kv_error" { text, capacity, len }
     KvCursor as "kv_cursor" { bytes, len, capacity }
-    KvStat as "kv_stat" { name, kind, reserved, number, text }
+    KvStat as "kv_stat" { name, kind, space, number, text }
     KvRegion as "kv_region" { role, fd, base, len }
-    KvState as "kv_state" { struct_size, format_version, regions, region_count, reserved, root }
+    KvState as "kv_state" {
+        struct_size, kind, format_version, flags, regions, region_count, region_stride, root
+    }
     KvEvent as "kv_event" { struct_size, kind, space, reserved, key, version }
-    KvHost as "kv_host" { struct_size, reserved, ctx, log, now_ms, monotonic_ns, complete, event, metric }
+    KvHost as "kv_host" { struct_size, abi_minor, ctx, log, now_ms, monotonic_ns, complete, event, metric }
     KvOption as "kv_option" { key, value }
     KvOpenArgs as "kv_open_args" {
-        struct_size, flags, host, options, option_count, reserved, scratch_dir, state
+        struct_size, flags, host, options, option_count, option_stride, scratch_dir, state, deadline_ns
     }
     KvIdentity as "kv_identity" {
         magic, abi_major, abi_minor, struct_size, state_version, capabilities, key_len_max, value_len_max,
-        batch_len_max, name, version, state_format
+        batch_len_max, name, version, state_format, state_version_min, reserved
     }
     KvDecision as "kv_decision" { struct_size, action, type_, flags, expiry_ms, value, offset, new_len }
     KvOp as "kv_op" {
         kind, flags, space, type_, entry_flags, reserved, key, value, expiry_ms, expected_version, version,
         update, update_ctx
     }
-    KvResult as "kv_result" { status, flags, entry, message }
+    KvResult as "kv_result" {
+        status, flags, value, expiry_ms, version, type_, entry_flags, message
+    }
     KvBatch as "kv_batch" {
-        struct_size, flags, ops, results, count, op_stride, result_stride, reserved, now_ms, deadline_ns,
+        struct_size, flags, ops, results, count, op_stride, result_stride, reserved, id, now_ms, deadline_ns,
         engine_data, host_data
     }
 }
@@ -69,11 +73,13 @@ structs! { out:
 constants! {
     KV_ABI_MAJOR KV_ABI_MINOR
     KV_CAP_THREAD_SAFE KV_CAP_BLOCKING KV_CAP_EXPIRY KV_CAP_VERSIONS KV_CAP_EXTERNAL_WRITERS KV_CAP_DURABLE
-    KV_CAP_ATOMIC KV_CAP_SCRATCH
+    KV_CAP_ATOMIC KV_CAP_SCRATCH KV_CAP_TYPES KV_CAP_ADOPT KV_CAP_REOPEN KV_CAP_FREEZE KV_CAP_EVENTS
+    KV_IDENTITY_SIZE_MIN KV_SPACE_ALL KV_STATE_SUSPECT KV_OP_HINTS KV_OP_NO_TOUCH
     KV_CURSOR_LEN_MAX KV_STAT_COUNTER KV_STAT_GAUGE KV_STAT_TEXT
     KV_HANDOFF_ADOPT KV_HANDOFF_REOPEN KV_HANDOFF_FREEZE
     KV_LOG_ERROR KV_LOG_WARN KV_LOG_INFO KV_LOG_DEBUG
     KV_EVENT_EXPIRED KV_EVENT_EVICTED KV_EVENT_CHANGED KV_EVENT_CLEARED
+    KV_EVENT_REMOVED KV_EVENT_LOST
     KV_OPEN_SCRATCH
     KV_OP_GET KV_OP_SET KV_OP_DELETE KV_OP_UPDATE KV_OP_NO_VALUE KV_OP_EXPECT KV_OP_IMPORT
     KV_DECISION_KEEP KV_DECISION_REPLACE KV_DECISION_REMOVE KV_DECISION_SET_EXPIRY KV_DECISION_PATCH

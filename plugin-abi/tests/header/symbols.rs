@@ -27,6 +27,7 @@ agree! {
     kv_stats: KvStatsFn,
     kv_clear: KvClearFn,
     kv_sync: KvSyncFn,
+    kv_sequence: KvSequenceFn,
     kv_handoff_prepare: KvHandoffPrepareFn,
     kv_handoff_give: KvHandoffGiveFn,
     kv_handoff_commit: KvHandoffCommitFn,

@@ -56,7 +56,7 @@ pub struct Stats {
     pub expired: AtomicU64,
     /// Entries that were evicted, as engines tell.
     pub evicted: AtomicU64,
-    /// Batches handed to an engine: each is one crossing of the plugin boundary.
+    /// Batches handed to an engine: each is one crossing of the plugin boundary. To an engine without `kv_submit` each operation is one.
     pub batches: AtomicU64,
     /// Operations in those batches.
     pub operations: AtomicU64,

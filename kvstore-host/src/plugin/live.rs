@@ -190,7 +190,8 @@ impl Live {
         }
         match &self.driver {
             Driver::Locked(stripes) => {
-                self.count_batch(work.ops().len());
+                // Without kv_submit each operation crosses by itself.
+                self.count_calls(work.ops().len(), work.ops().len());
                 let outcomes = locked::run(instance, stripes, &mut work);
                 Execution::Done(work, outcomes)
             }
@@ -240,7 +241,7 @@ impl Live {
         home: Arc<dyn Home>,
         ticket: u64,
     ) -> Execution {
-        self.count_batch(cargo.len());
+        self.count_calls(1, cargo.len());
         let now_ms = self.server.clock.now_ms();
         let landed = flight::submit(&instance.session(), cargo, atomic, now_ms, Arc::clone(&home), ticket);
         match landed {
@@ -249,8 +250,8 @@ impl Live {
         }
     }
 
-    fn count_batch(&self, ops: usize) {
-        crate::server::add(&self.server.stats.batches, 1);
+    fn count_calls(&self, batches: usize, ops: usize) {
+        crate::server::add(&self.server.stats.batches, batches as u64);
         crate::server::add(&self.server.stats.operations, ops as u64);
     }
 

@@ -603,10 +603,6 @@ typedef struct kv_result {
     // A failure's text, as for kv_error; not looked at otherwise. Lent like the entry.
     kv_bytes message;
 } kv_result;
-// Nothing.
-#define kv_result_EMPTY (kv_result){ .status = super_KV_STATUS_UNKNOWN, .flags = 0,
-                         .value = kv_bytes_EMPTY, .expiry_ms = 0, .version = 0, .type = 0,
-                         .entry_flags = 0, .message = kv_bytes_EMPTY }
 
 // An array of operations for kv_submit. The struct, the operations, their keys and values, and the
 // results are the host's. None of them moves or changes until the last operation is completed; from

@@ -10,6 +10,7 @@ mod identity;
 mod op;
 mod status;
 mod symbols;
+mod values;
 
 pub use entry::*;
 pub use handoff::*;

@@ -186,34 +186,6 @@ pub struct KvBatch {
     pub host_data: *mut c_void,
 }
 
-impl KvResult {
-    /// Nothing.
-    pub const EMPTY: Self = Self {
-        status: super::KV_STATUS_UNKNOWN,
-        flags: 0,
-        value: KvBytes::EMPTY,
-        expiry_ms: 0,
-        version: 0,
-        type_: 0,
-        entry_flags: 0,
-        message: KvBytes::EMPTY,
-    };
-
-    /// The answer to a GET that found this entry; valid as long as the entry's bytes.
-    pub const fn found(entry: &KvEntry) -> Self {
-        let KvEntry { value, expiry_ms, version, type_, flags, .. } = *entry;
-        Self {
-            status: super::KV_STATUS_OK,
-            value,
-            expiry_ms,
-            version,
-            type_,
-            entry_flags: flags,
-            ..Self::EMPTY
-        }
-    }
-}
-
 impl KvBatch {
     /// The `index`-th operation.
     ///

@@ -4,8 +4,7 @@
 //! types beside them are what the host resolves at run time. A test holds the two together.
 
 use super::{
-    KvBatch, KvBytes, KvCursor, KvEntryFn, KvError, KvIdentity, KvOp, KvOpenArgs, KvStatFn, KvState,
-    kv_status,
+    KvBatch, KvCursor, KvEntryFn, KvError, KvIdentity, KvOp, KvOpenArgs, KvStatFn, KvState, kv_status,
 };
 
 /// One open instance of an engine: whatever the engine makes of it.
@@ -269,25 +268,3 @@ pub const OPTIONAL_SYMBOLS: [&str; 14] = [
     "kv_handoff_commit",
     "kv_handoff_abort",
 ];
-
-impl KvBytes {
-    /// No bytes.
-    pub const EMPTY: Self = Self { data: core::ptr::null(), len: 0 };
-
-    /// These bytes, for as long as they live; keeping that promise is the caller's part.
-    pub const fn new(bytes: &[u8]) -> Self {
-        Self { data: bytes.as_ptr(), len: bytes.len() }
-    }
-
-    /// The bytes.
-    ///
-    /// # Safety
-    /// `data` points to `len` initialized bytes that neither change nor go away during `'a`, or is NULL.
-    pub const unsafe fn as_slice<'a>(self) -> &'a [u8] {
-        if self.data.is_null() || self.len == 0 {
-            return &[];
-        }
-        // SAFETY: the caller's promise, and not NULL.
-        unsafe { core::slice::from_raw_parts(self.data, self.len) }
-    }
-}

@@ -1,0 +1,45 @@
+//! Values: constants and conversions of the contract's types for Rust. Not part of the header.
+
+use super::{KV_STATUS_OK, KV_STATUS_UNKNOWN, KvBytes, KvEntry, KvResult};
+
+impl KvBytes {
+    /// No bytes.
+    pub const EMPTY: Self = Self { data: core::ptr::null(), len: 0 };
+
+    /// These bytes, for as long as they live; keeping that promise is the caller's part.
+    pub const fn new(bytes: &[u8]) -> Self {
+        Self { data: bytes.as_ptr(), len: bytes.len() }
+    }
+
+    /// The bytes.
+    ///
+    /// # Safety
+    /// `data` points to `len` initialized bytes that neither change nor go away during `'a`, or is NULL.
+    pub const unsafe fn as_slice<'a>(self) -> &'a [u8] {
+        if self.data.is_null() || self.len == 0 {
+            return &[];
+        }
+        // SAFETY: the caller's promise, and not NULL.
+        unsafe { core::slice::from_raw_parts(self.data, self.len) }
+    }
+}
+
+impl KvResult {
+    /// Nothing.
+    pub const EMPTY: Self = Self {
+        status: KV_STATUS_UNKNOWN,
+        flags: 0,
+        value: KvBytes::EMPTY,
+        expiry_ms: 0,
+        version: 0,
+        type_: 0,
+        entry_flags: 0,
+        message: KvBytes::EMPTY,
+    };
+
+    /// The answer to a GET that found this entry; valid as long as the entry's bytes.
+    pub const fn found(entry: &KvEntry) -> Self {
+        let KvEntry { value, expiry_ms, version, type_, flags, .. } = *entry;
+        Self { status: KV_STATUS_OK, value, expiry_ms, version, type_, entry_flags: flags, ..Self::EMPTY }
+    }
+}

@@ -189,8 +189,9 @@ impl Control {
                 && self.workers.iter().all(|(_, thread)| thread.is_finished())
                 && (self.job.is_none() || since.elapsed() > STOP_TIMEOUT)
             {
-                let quiet = self.job.is_none()
-                    && self.shared.published.all_passed(self.shared.published.generation());
+                // Beyond the live generation: then no batch of it is under way either.
+                let published = &self.shared.published;
+                let quiet = self.job.is_none() && published.all_passed(published.generation() + 1);
                 for (_, thread) in self.workers.drain(..) {
                     if thread.join().is_err() {
                         log::error!("a worker panicked");

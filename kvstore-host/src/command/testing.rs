@@ -58,6 +58,7 @@ impl Rig {
             batch_len_max: u64::MAX,
             state_format: String::new(),
             state_version: 0,
+            state_version_min: 0,
         };
         let map = Map {
             generation: 1,

@@ -5,8 +5,9 @@ use std::io;
 use std::net::SocketAddr;
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
-use mio::net::{TcpListener, UnixListener, UnixStream};
+use mio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use mio::{Interest, Registry, Token};
 
 use super::socket::Socket;
@@ -91,6 +92,7 @@ impl Listener {
                 let (stream, peer) = listener.accept()?;
                 // Replies are written whole, so waiting for more only adds delay. Fails only when the client has hung up.
                 let _ = stream.set_nodelay(true);
+                keep_alive(&stream);
                 let local = stream.local_addr().map_or_else(|_| String::new(), |local| local.to_string());
                 Ok(Socket::Tcp { stream, peer, local })
             }
@@ -100,6 +102,18 @@ impl Listener {
             }
         }
     }
+}
+
+/// After how long without a sign of life a client is asked for one, in seconds; as Redis does.
+const KEEP_ALIVE_S: u64 = 300;
+
+/// Finds out about clients whose machine is gone. Without it only more memory is held for longer, so a failure is not told.
+fn keep_alive(stream: &TcpStream) {
+    use rustix::net::sockopt::{set_socket_keepalive, set_tcp_keepcnt, set_tcp_keepidle, set_tcp_keepintvl};
+    let _ = set_socket_keepalive(stream, true);
+    let _ = set_tcp_keepidle(stream, Duration::from_secs(KEEP_ALIVE_S));
+    let _ = set_tcp_keepintvl(stream, Duration::from_secs(KEEP_ALIVE_S / 3));
+    let _ = set_tcp_keepcnt(stream, 3);
 }
 
 impl std::fmt::Display for Listener {

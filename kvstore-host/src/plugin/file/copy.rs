@@ -77,7 +77,8 @@ impl PrivateDir {
     pub fn create(base: Option<&Path>) -> Result<Arc<Self>, CopyError> {
         let base = base.map_or_else(std::env::temp_dir, Path::to_owned);
         check_base(&base)?;
-        let name = format!("kvstore-host-{}-{:012x}", std::process::id(), random() >> 16);
+        sweep(&base);
+        let name = format!("{NAME}{}-{:012x}", std::process::id(), random() >> 16);
         let path = base.join(name);
         DirBuilder::new()
             .mode(0o700)
@@ -135,6 +136,30 @@ impl Drop for PrivateDir {
     fn drop(&mut self) {
         if let Err(error) = std::fs::remove_dir(&self.path) {
             log::warn!("{}: the directory of private copies is left behind: {error}", self.path.display());
+        }
+    }
+}
+
+/// How the directories' names begin; the process's number follows.
+const NAME: &str = "kvstore-host-";
+
+/// Removes what hosts have left behind that were killed: directories of ours whose process is gone.
+fn sweep(base: &Path) {
+    for entry in std::fs::read_dir(base).into_iter().flatten().flatten() {
+        let name = entry.file_name();
+        let process = name.to_str().and_then(|name| name.strip_prefix(NAME)?.split_once('-'));
+        let Some(process) = process.and_then(|(process, _)| process.parse::<u32>().ok()) else { continue };
+        let ours = std::fs::symlink_metadata(entry.path())
+            .is_ok_and(|found| found.is_dir() && found.uid() == our_uid());
+        if ours && !Path::new(&format!("/proc/{process}")).exists() {
+            match std::fs::remove_dir_all(entry.path()) {
+                Ok(()) => {
+                    log::debug!("{}: left behind by a host that is gone; removed", entry.path().display())
+                }
+                Err(error) => {
+                    log::warn!("{}: left behind, and cannot be removed: {error}", entry.path().display())
+                }
+            }
         }
     }
 }

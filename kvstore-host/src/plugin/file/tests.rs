@@ -192,3 +192,18 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn what_a_killed_host_left_behind_is_removed() {
+    let base = tempfile::tempdir().unwrap();
+    // No process has a number this high.
+    let gone = base.path().join("kvstore-host-4294967295-aa");
+    let alive = base.path().join(format!("kvstore-host-{}-bb", std::process::id()));
+    let other = base.path().join("kvstore-host-notes");
+    for dir in [&gone, &alive, &other] {
+        std::fs::create_dir(dir).unwrap();
+        std::fs::write(dir.join("1-x.so"), "").unwrap();
+    }
+    let dir = PrivateDir::create(Some(base.path())).unwrap();
+    assert!(!gone.exists() && alive.exists() && other.exists() && dir.path().exists());
+}

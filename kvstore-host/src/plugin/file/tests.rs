@@ -161,7 +161,7 @@ fn good_bytes() -> &'static [u8] {
     static BYTES: std::sync::OnceLock<Vec<u8>> = std::sync::OnceLock::new();
     BYTES.get_or_init(|| {
         let dir = tempfile::tempdir().unwrap();
-        fs::read(engine(dir.path(), "void kv_cancel(kv_engine *a, kv_batch *b) {}", &[])).unwrap()
+        fs::read(engine(dir.path(), "void kv_cancel(kv_engine *a, uint64_t b) {}", &[])).unwrap()
     })
 }
 

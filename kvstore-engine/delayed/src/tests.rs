@@ -65,7 +65,7 @@ fn different_keys_take_effect_out_of_order_and_one_key_never() {
 #[test]
 fn completions_come_from_another_thread_after_the_submission() {
     let store = open(&[NEVER]);
-    let mut ticket = store.submit(0, 0, sets(3));
+    let ticket = store.submit(0, 0, sets(3));
     // Only an engine that keeps the batch can still cancel it.
     ticket.cancel(&store);
     assert!(all(&ticket.wait(), Status::CANCELLED));
@@ -97,7 +97,7 @@ fn closing_completes_what_is_left() {
 fn a_cancel_that_comes_too_late_does_nothing() {
     let store = open(&[("delay_us", "0")]);
     for _ in 0..100 {
-        let mut ticket = store.submit(0, 0, sets(4));
+        let ticket = store.submit(0, 0, sets(4));
         ticket.cancel(&store);
         let replies = ticket.wait();
         let stays = replies.iter().filter(|reply| reply.status == Status::OK).count();

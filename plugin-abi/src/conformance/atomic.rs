@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use super::batch::refused_as_a_whole;
 use super::flight::Plan;
 use super::parallel::{THREADS, side_by_side};
-use super::request::{Answer, Move, Request};
+use super::request::{Answer, Move, Request, UNKNOWN_FLAG};
 use super::trial::Trial;
 use super::{Check, Stop, ensure, suite};
 use crate::Status;
@@ -153,7 +153,7 @@ fn updates_abort_too(t: &Trial<'_>) -> Check {
 
 fn bad_operation_aborts_all(t: &Trial<'_>) -> Check {
     t.needs(KV_CAP_ATOMIC)?;
-    let bad = || Request::set(b"bad", b"v").with_flags(1 << 30);
+    let bad = || Request::set(b"bad", b"v").with_flags(UNKNOWN_FLAG);
     match t.submit(vec![Request::set(b"a", b"v"), bad(), Request::set(b"b", b"v")], ATOMIC)? {
         Ok(flight) => {
             let answers = t.wait(flight)?;

@@ -2,7 +2,7 @@
 
 use core::ptr;
 
-use super::request::{Request, shorten};
+use super::request::{Request, UNKNOWN_FLAG, shorten};
 use super::trial::Trial;
 use super::{Check, Stop, ensure, suite};
 use crate::Status;
@@ -30,9 +30,6 @@ suite! { "basics":
     both other_keyspace_is_refused: "A keyspace that the engine does not have is UNSUPPORTED.";
     once null_pointers_are_welcome: "The pointers for the error and for the version may be NULL.";
 }
-
-/// A flag that no version of the contract has used.
-const UNKNOWN_FLAG: u32 = 1 << 30;
 
 fn instances_are_independent(t: &Trial<'_>) -> Check {
     let other = t.another()?;

@@ -1,7 +1,7 @@
 //! Batch: every operation of a batch is completed once, with the right result, in the right order.
 
 use super::flight::Plan;
-use super::request::{Move, Request};
+use super::request::{Move, Request, UNKNOWN_FLAG};
 use super::trial::Trial;
 use super::{Check, Stop, ensure, suite};
 use crate::Status;
@@ -142,14 +142,14 @@ fn strides_are_followed(t: &Trial<'_>) -> Check {
 }
 
 fn unknown_batch_flag_is_refused(t: &Trial<'_>) -> Check {
-    let plan = Plan { flags: 1 << 30, ..Plan::default() };
+    let plan = Plan { flags: UNKNOWN_FLAG, ..Plan::default() };
     refused_as_a_whole(t, vec![Request::set(b"k", b"v")], plan, &[Status::INVALID])?;
     t.finds(b"k", None)
 }
 
 fn one_bad_operation_fails_alone(t: &Trial<'_>) -> Check {
     let bad = [
-        (Request::set(b"bad", b"v").with_flags(1 << 30), Status::INVALID),
+        (Request::set(b"bad", b"v").with_flags(UNKNOWN_FLAG), Status::INVALID),
         (Request::set(b"bad", b"v").in_space(4_000_000_000), Status::UNSUPPORTED),
         (Request { kind: 77, ..Request::get(b"bad") }, Status::INVALID),
     ];

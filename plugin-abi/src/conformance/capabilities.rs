@@ -73,6 +73,11 @@ fn bit_meaning(bit: u64) -> &'static str {
         KV_CAP_DURABLE => "what is acknowledged survives",
         KV_CAP_ATOMIC => "batches of all or nothing",
         KV_CAP_SCRATCH => "can be tried without touching its resources",
+        KV_CAP_TYPES => "stores type and flags of an entry",
+        KV_CAP_ADOPT => "its state can be taken over where it lies in memory",
+        KV_CAP_REOPEN => "its files can be let go of and opened by another build",
+        KV_CAP_FREEZE => "writers outside of this host can be held off",
+        KV_CAP_EVENTS => "tells every change that the host did not ask for",
         _ => "",
     }
 }

@@ -188,7 +188,7 @@ impl HostServices for Services {
     }
 
     fn event(&self, event: Event<'_>) {
-        if !(KV_EVENT_EXPIRED..=KV_EVENT_CLEARED).contains(&event.kind) {
+        if !(KV_EVENT_EXPIRED..=KV_EVENT_LOST).contains(&event.kind) {
             self.0.fault(format!("kv_host.event was called with the kind {}", event.kind));
         }
     }

@@ -8,6 +8,9 @@ use super::{Check, Stop, ensure};
 use crate::Status;
 use crate::raw::*;
 
+/// A flag that no version of the contract has used, and that is not a hint.
+pub(super) const UNKNOWN_FLAG: u32 = 1 << 20;
+
 /// One operation.
 #[derive(Clone)]
 pub(super) struct Request {

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::request::{Request, shorten};
+use super::request::{Request, UNKNOWN_FLAG, shorten};
 use super::trial::{STEPS_MAX, Trial};
 use super::{Check, Stop, ensure, suite};
 use crate::Status;
@@ -222,7 +222,7 @@ fn scan_of_other_keyspace_is_refused(t: &Trial<'_>) -> Check {
 
 fn unknown_scan_flag_is_refused(t: &Trial<'_>) -> Check {
     t.needs_symbol("kv_scan")?;
-    let scanned = t.instance.session().scan(0, 1 << 30, 10, &mut Vec::new(), |_| {});
+    let scanned = t.instance.session().scan(0, UNKNOWN_FLAG, 10, &mut Vec::new(), |_| {});
     refused(scanned, "kv_scan with an unknown flag", Status::INVALID)
 }
 

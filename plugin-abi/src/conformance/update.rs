@@ -1,6 +1,6 @@
 //! Update: the engine carries out what the update's function decides.
 
-use super::request::{Move, Request, shorten};
+use super::request::{Move, Request, UNKNOWN_FLAG, shorten};
 use super::trial::Trial;
 use super::{Check, Stop, ensure, suite};
 use crate::Status;
@@ -193,7 +193,7 @@ fn bad_requests_are_refused(t: &Trial<'_>) -> Check {
     t.needs_symbol("kv_update")?;
     t.store(b"k", b"v")?;
     let request = || Request::decided(b"k", Move::replace(b"new"));
-    t.ask(&request().with_flags(1 << 30))?.is(Status::INVALID, "UPDATE with an unknown flag")?;
+    t.ask(&request().with_flags(UNKNOWN_FLAG))?.is(Status::INVALID, "UPDATE with an unknown flag")?;
     t.ask(&request().in_space(4_000_000_000))?.is(Status::UNSUPPORTED, "UPDATE in another keyspace")?;
     t.finds(b"k", Some(b"v"))
 }

@@ -2,7 +2,7 @@
 
 use core::ffi::c_void;
 use std::panic::{self, AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use super::batch::options;
@@ -15,6 +15,8 @@ struct Instance<E> {
     engine: E,
     host: Host,
     poisoned: AtomicBool,
+    // Which kind of handoff is prepared: what a given state is marked with.
+    prepared: AtomicU32,
 }
 
 /// The newest panic, `file:line: message`. Not thread-local: a thread-local with a destructor would pin the library.
@@ -42,8 +44,11 @@ unsafe fn report(error: *mut KvError, what: &Error) -> i32 {
         while !what.text.is_char_boundary(len) {
             len -= 1;
         }
-        // SAFETY: the buffer has room for `capacity` bytes, and `len` is at most that.
-        unsafe { core::ptr::copy_nonoverlapping(what.text.as_ptr(), error.text, len) };
+        // Where there is no room there may be no buffer either.
+        if len > 0 {
+            // SAFETY: the buffer has room for `capacity` bytes, and `len` is at most that.
+            unsafe { core::ptr::copy_nonoverlapping(what.text.as_ptr(), error.text, len) };
+        }
         error.len = len as u32;
     }
     what.status.0
@@ -127,7 +132,7 @@ pub unsafe fn open<E: Engine>(
             )
         };
         let engine = E::open(OpenArgs { host, options, scratch_dir, state })?;
-        Ok(Box::new(Instance { engine, host, poisoned: AtomicBool::new(false) }))
+        Ok(Box::new(Instance { engine, host, poisoned: AtomicBool::new(false), prepared: AtomicU32::new(0) }))
     }));
     match opened.unwrap_or_else(|_| Err(Error::new(Status::PANIC, take_panic()))) {
         Ok(instance) => {
@@ -335,8 +340,22 @@ pub unsafe fn sequence<E: Engine>(engine: *mut KvEngine, last: *mut u64, error: 
 /// # Safety
 /// As kv_handoff_prepare in the contract.
 pub unsafe fn handoff_prepare<E: Engine>(engine: *mut KvEngine, kind: u32, error: *mut KvError) -> i32 {
+    let run = |it: &Instance<E>| {
+        let bit = match kind {
+            KV_HANDOFF_ADOPT => KV_CAP_ADOPT,
+            KV_HANDOFF_REOPEN => KV_CAP_REOPEN,
+            KV_HANDOFF_FREEZE => KV_CAP_FREEZE,
+            _ => 0,
+        };
+        if E::CAPABILITIES & bit == 0 {
+            return Err(Error::new(Status::UNSUPPORTED, format!("there is no handoff of the kind {kind}")));
+        }
+        it.engine.handoff_prepare(kind)?;
+        it.prepared.store(kind, Ordering::Release);
+        Ok(Status::OK)
+    };
     // SAFETY: by the contract.
-    unsafe { call::<E>(engine, error, |it| it.engine.handoff_prepare(kind).map(|()| Status::OK)) }
+    unsafe { call::<E>(engine, error, run) }
 }
 
 /// # Safety
@@ -350,6 +369,7 @@ pub unsafe fn handoff_give<E: Engine>(
         let (regions, root) = it.engine.handoff_give()?;
         // SAFETY: a place for the answer, by the contract.
         let state = unsafe { &mut *state };
+        state.kind = it.prepared.load(Ordering::Acquire);
         state.format_version = E::STATE_VERSION;
         state.regions = regions.as_ptr();
         state.region_count = regions.len() as u32;

@@ -100,7 +100,7 @@ impl<'a> Op<'a> {
     ///
     /// # Errors
     /// INVALID: an unknown kind or flag, a flag that does not go with the kind, an update without its function, version 0 to
-    /// import. UNSUPPORTED: a keyspace other than 0, versions or an expiry where the engine has none.
+    /// import. UNSUPPORTED: a keyspace other than 0; versions, an expiry, a type or flags where the engine stores none.
     pub fn check(&self, capabilities: u64) -> Result<(), Error> {
         let refuse = |status, text: &'static str| Err(Error::new(status, text));
         let KvOp { kind, flags, space, .. } = *self.0;
@@ -135,6 +135,10 @@ impl<'a> Op<'a> {
         }
         if kind == KV_OP_SET && self.0.expiry_ms != 0 && capabilities & KV_CAP_EXPIRY == 0 {
             return refuse(Status::UNSUPPORTED, "entries of the engine do not expire");
+        }
+        let typed = kind == KV_OP_SET && (self.0.type_ != 0 || self.0.entry_flags != 0);
+        if typed && capabilities & KV_CAP_TYPES == 0 {
+            return refuse(Status::UNSUPPORTED, "the engine stores no type and flags");
         }
         Ok(())
     }

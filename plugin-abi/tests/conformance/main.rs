@@ -49,6 +49,7 @@ fn address(name: &CStr) -> *const c_void {
         b"kv_stats" => kv_stats as *const c_void,
         b"kv_clear" => kv_clear as *const c_void,
         b"kv_sync" => kv_sync as *const c_void,
+        b"kv_sequence" => kv_sequence as *const c_void,
         b"kv_handoff_prepare" => kv_handoff_prepare as *const c_void,
         b"kv_handoff_give" => kv_handoff_give as *const c_void,
         b"kv_handoff_commit" => kv_handoff_commit as *const c_void,
@@ -179,6 +180,7 @@ fn an_engine_with_the_required_symbols_alone_passes() {
         c"kv_stats",
         c"kv_clear",
         c"kv_sync",
+        c"kv_sequence",
         c"kv_handoff_prepare",
     ];
     let skipped = passes(&Change { without: !KV_CAP_SCRATCH, hidden: &optional, ..NO_CHANGE });
@@ -213,7 +215,7 @@ fn capabilities_are_listed() {
     assert_eq!(present(CapabilityKind::Bit, "EXPIRY"), Some(true));
     assert_eq!(present(CapabilityKind::Bit, "ATOMIC"), Some(false));
     assert!(table.iter().all(|line| !line.meaning.is_empty()));
-    assert_eq!(table.len(), 13 + 8);
+    assert_eq!(table.len(), 14 + 13);
 }
 
 #[test]

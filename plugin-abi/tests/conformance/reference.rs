@@ -31,7 +31,18 @@ struct Shared {
     arrived: Condvar,
 }
 
-plugin_abi::export_engine!(Reference { update, submit, cancel, scan, count, stats, clear, sync, handoff });
+plugin_abi::export_engine!(Reference {
+    update,
+    submit,
+    cancel,
+    scan,
+    count,
+    stats,
+    clear,
+    sync,
+    sequence,
+    handoff
+});
 
 impl Shared {
     fn now_ms(&self) -> i64 {
@@ -48,7 +59,7 @@ impl Shared {
     }
 
     fn space(&self, space: u32) -> Result<(), Error> {
-        if space == 0 { Ok(()) } else { Err(Status::UNSUPPORTED.into()) }
+        if space == 0 { Ok(()) } else { Err(Error::new(Status::UNSUPPORTED, "there is only keyspace 0")) }
     }
 
     fn run(&self, mut batch: Batch) {
@@ -120,8 +131,14 @@ impl Shared {
 impl Engine for Reference {
     const NAME: &'static str = "reference";
     const VERSION: &'static str = "1.0.0";
-    const CAPABILITIES: u64 =
-        KV_CAP_THREAD_SAFE | KV_CAP_EXPIRY | KV_CAP_VERSIONS | KV_CAP_ATOMIC | KV_CAP_SCRATCH;
+    const CAPABILITIES: u64 = KV_CAP_THREAD_SAFE
+        | KV_CAP_EXPIRY
+        | KV_CAP_VERSIONS
+        | KV_CAP_ATOMIC
+        | KV_CAP_SCRATCH
+        | KV_CAP_TYPES
+        | KV_CAP_ADOPT
+        | KV_CAP_FREEZE;
     const KEY_LEN_MAX: u64 = KEY_LEN_MAX;
     const VALUE_LEN_MAX: u64 = VALUE_LEN_MAX;
     const BATCH_LEN_MAX: u64 = 2000;
@@ -286,14 +303,19 @@ impl Engine for Reference {
         Ok(())
     }
 
+    fn sequence(&self, last: u64) -> Result<u64, Error> {
+        self.shared.store().raise(last)
+    }
+
     fn handoff_prepare(&self, kind: u32) -> Result<(), Error> {
+        let store = self.shared.store();
         match kind {
-            KV_HANDOFF_ADOPT => {
-                self.given.get_or_init(|| self.shared.store().encode());
+            KV_HANDOFF_ADOPT if store.capabilities & KV_CAP_ADOPT != 0 => {
+                self.given.get_or_init(|| store.encode());
                 Ok(())
             }
-            KV_HANDOFF_FREEZE => Ok(()),
-            _ => Err(Status::UNSUPPORTED.into()),
+            KV_HANDOFF_FREEZE if store.capabilities & KV_CAP_FREEZE != 0 => Ok(()),
+            _ => Err(Error::new(Status::UNSUPPORTED, "no handoff of this kind")),
         }
     }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use plugin_abi::Status;
 use plugin_abi::raw::*;
-use plugin_abi::sdk::{Decision, Entry, Error, Op};
+use plugin_abi::sdk::{Decision, Entry, Error, Op, VERSION_END};
 
 pub(crate) const KEY_LEN_MAX: u64 = 64 << 10;
 pub(crate) const VALUE_LEN_MAX: u64 = 2 << 20;
@@ -64,6 +64,15 @@ impl Store {
     fn next_version(&mut self) -> u64 {
         self.sequence += 1;
         self.sequence
+    }
+
+    /// Raises the sequence to this number, and answers the highest one.
+    pub(crate) fn raise(&mut self, last: u64) -> Result<u64, Error> {
+        if last >= VERSION_END {
+            return Err(Error::new(Status::INVALID, "the version is not below 2^56"));
+        }
+        self.sequence = self.sequence.max(last);
+        Ok(self.sequence)
     }
 
     fn check(&self, op: &Op<'_>) -> Result<(), Error> {

@@ -378,15 +378,15 @@ impl Worker {
         else {
             return;
         };
-        // The generation that it was submitted to is still open: this worker has a batch of it under way.
-        let Some(live) = shared.published.find(generation) else {
-            log::error!(
-                "worker {}: a batch came back from generation {generation}, which is gone",
-                self.index
-            );
-            return;
+        let execution = match shared.published.find(generation) {
+            Some(live) => live.resume(landed, Arc::clone(&self.home), place as u64),
+            // It was so late that the generation was given up, and another one has come since.
+            None => {
+                let (work, outcomes) = landed.abandon();
+                Execution::Done(work, outcomes)
+            }
         };
-        if let Execution::Done(work, outcomes) = live.resume(landed, Arc::clone(&self.home), place as u64) {
+        if let Execution::Done(work, outcomes) = execution {
             self.pool_done(place, PoolDone::Work(work, outcomes));
         }
     }

@@ -47,6 +47,25 @@ pub struct Landed {
     pub(super) pinned: Option<Arc<Flight>>,
 }
 
+impl Landed {
+    /// Ends work whose engine is gone: what came back counts, and what was still to be done has an unknown outcome.
+    pub fn abandon(self) -> (Work, Outcomes) {
+        match self.cargo {
+            Cargo::Direct(work) => finish(work, self.outcomes),
+            Cargo::Emulated(emulation) => emulation.abandon(),
+        }
+    }
+}
+
+/// Ends work: adds what its updates decided to the outcomes.
+pub(super) fn finish(mut work: Work, mut outcomes: Outcomes) -> (Work, Outcomes) {
+    let replies: Vec<_> = work.take_replies().collect();
+    for (op, reply) in replies {
+        outcomes.set_reply(op, reply);
+    }
+    (work, outcomes)
+}
+
 /// Whom a flight is for.
 pub trait Home: Send + Sync {
     /// Takes a flight that ended after `submit` had returned. Called from any thread, also under the engine's locks: hands it on, no more.

@@ -177,7 +177,7 @@ impl Live {
     }
 
     /// Hands work over. What is not done at once comes to `home` with the ticket, and goes on with [`Live::resume`].
-    pub fn execute(&self, mut work: Work, home: Arc<dyn Home>, ticket: u64) -> Execution {
+    pub fn execute(&self, work: Work, home: Arc<dyn Home>, ticket: u64) -> Execution {
         let Some(instance) = self.instance() else {
             let outcomes = flight::all_failed(&work, Status::UNAVAILABLE, "the engine is closed");
             return Execution::Done(work, outcomes);
@@ -192,7 +192,7 @@ impl Live {
             Driver::Locked(stripes) => {
                 // Without kv_submit each operation crosses by itself.
                 self.count_calls(work.ops().len(), work.ops().len());
-                let outcomes = locked::run(instance, stripes, &mut work);
+                let (work, outcomes) = locked::run(instance, stripes, work);
                 Execution::Done(work, outcomes)
             }
             Driver::Versioned if work.has_updates() => {
@@ -207,18 +207,17 @@ impl Live {
 
     /// Goes on with work whose flight has landed.
     pub fn resume(&self, landed: Landed, home: Arc<dyn Home>, ticket: u64) -> Execution {
+        let Some(instance) = self.instance() else {
+            let (work, outcomes) = landed.abandon();
+            return Execution::Done(work, outcomes);
+        };
         let Landed { cargo, outcomes, pinned } = landed;
-        let Some(instance) = self.instance() else { return Execution::Later };
         if let Some(flight) = pinned {
             flight.release(&instance.session());
         }
         match cargo {
-            Cargo::Direct(mut work) => {
-                let mut outcomes = outcomes;
-                let replies: Vec<_> = work.take_replies().collect();
-                for (op, reply) in replies {
-                    outcomes.set_reply(op, reply);
-                }
+            Cargo::Direct(work) => {
+                let (work, outcomes) = flight::finish(work, outcomes);
                 Execution::Done(work, outcomes)
             }
             Cargo::Emulated(mut emulation) => match emulation.advance(&outcomes) {

@@ -8,6 +8,7 @@ use plugin_abi::calls::{CallError, Instance, Session};
 use plugin_abi::raw::*;
 use plugin_abi::sdk::{Decision, Entry};
 
+use super::flight;
 use super::outcome::Outcomes;
 use super::versioned::patch;
 use super::work::Work;
@@ -62,26 +63,23 @@ impl Stripes {
 }
 
 /// Carries work out, one operation after the other; atomic work under the locks of all its keys. May block.
-pub(super) fn run(instance: &Instance, stripes: &Stripes, work: &mut Work) -> Outcomes {
+pub(super) fn run(instance: &Instance, stripes: &Stripes, mut work: Work) -> (Work, Outcomes) {
     let session = instance.session();
-    let mut outcomes = Outcomes::of_work(work);
+    let mut outcomes = Outcomes::of_work(&work);
     let ops = work.ops().to_vec();
     // SAFETY: the operations point into the work, which stays as it is.
     let places: Vec<usize> = ops.iter().map(|op| stripes.of(unsafe { op.key.as_slice() })).collect();
     if !work.atomic() {
         for (index, (op, place)) in ops.iter().zip(&places).enumerate() {
             let _lock = stripes.lock(vec![*place]);
-            step(&session, stripes, work, index, op, *place, &mut outcomes);
+            step(&session, stripes, &mut work, index, op, *place, &mut outcomes);
         }
     } else {
         let _locks = stripes.lock(places.clone());
-        atomically(&session, stripes, work, &ops, &places, &mut outcomes);
+        atomically(&session, stripes, &mut work, &ops, &places, &mut outcomes);
     }
-    let replies: Vec<_> = work.take_replies().collect();
-    for (op, reply) in replies {
-        outcomes.set_reply(op, reply);
-    }
-    outcomes
+    drop(session);
+    flight::finish(work, outcomes)
 }
 
 /// All or nothing: checks first, then does, and undoes what it did when an operation fails.
@@ -181,8 +179,8 @@ fn step(
     let mut changes = op.kind != KV_OP_GET;
     let result = match op.kind {
         KV_OP_GET => session.get(&plain, |entry| {
-            // SAFETY: the engine lends the value for this call.
             let no_value = op.flags & KV_OP_NO_VALUE != 0;
+            // SAFETY: the engine lends the value for this call.
             let value = (!no_value).then(|| unsafe { entry.value.as_slice() });
             outcomes.set_entry(index, value, entry.value.len, entry.expiry_ms, version);
         }),

@@ -7,6 +7,7 @@ use plugin_abi::Status;
 use plugin_abi::raw::*;
 use plugin_abi::sdk::{Decision, Entry};
 
+use super::flight;
 use super::outcome::Outcomes;
 use super::work::{Work, operation};
 
@@ -97,12 +98,14 @@ impl Emulation {
     }
 
     /// Ends; only after [`Next::Done`].
-    pub(super) fn finish(mut self) -> (Work, Outcomes) {
-        let replies: Vec<_> = self.work.take_replies().collect();
-        for (op, reply) in replies {
-            self.outcomes.set_reply(op, reply);
-        }
-        (self.work, self.outcomes)
+    pub(super) fn finish(self) -> (Work, Outcomes) {
+        flight::finish(self.work, self.outcomes)
+    }
+
+    /// Ends early: what is not settled has an unknown outcome.
+    pub(super) fn abandon(mut self: Box<Self>) -> (Work, Outcomes) {
+        self.fail_unsettled(Status::UNKNOWN, "the engine is gone");
+        self.finish()
     }
 
     /// Takes the outcomes of a round and makes the next.

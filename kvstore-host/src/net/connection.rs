@@ -159,6 +159,11 @@ impl Connection {
         found
     }
 
+    /// Bytes of a request that the client did not end.
+    pub(super) fn unfinished_len(&self) -> usize {
+        if self.session.closing { 0 } else { self.input.len() }
+    }
+
     fn output_len(&self) -> usize {
         self.output.len() - self.written
     }

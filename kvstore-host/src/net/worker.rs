@@ -417,8 +417,13 @@ impl Worker {
         }
         let (peer, id) = (connection.socket.peer(), connection.session.id);
         match end {
-            End::Client => log::debug!("client {id} {peer} closed"),
-            End::Protocol(error) => log::warn!("client {id} {peer} closed: Protocol error: {error}"),
+            End::Client => match connection.unfinished_len() {
+                0 => log::debug!("client {id} {peer} closed"),
+                bytes => log::info!(
+                    "client {id} {peer} closed: it hung up in the middle of a request, {bytes} bytes of which had come"
+                ),
+            },
+            End::Protocol(error) => log::warn!("client {id} {peer} closed: {error}"),
             End::Io(error) => log::info!("client {id} {peer} closed: {error}"),
             End::Stalled(text) => log::warn!("client {id} {peer} closed: {text}"),
         }

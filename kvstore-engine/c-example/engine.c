@@ -30,7 +30,7 @@ const kv_identity kv_abi = {
 };
 
 static kv_status fail(kv_error *error, kv_status status, const char *text) {
-    if (error == NULL) return status; // nobody wants to know
+    if (error == NULL || error->capacity == 0) return status; // nobody wants to know
     size_t len = strlen(text);
     error->len = len < error->capacity ? (uint32_t)len : error->capacity;
     memcpy(error->text, text, error->len);
@@ -86,6 +86,7 @@ static void lend(const node *one, kv_entry_fn sink, void *sink_ctx) {
 kv_status kv_open(const kv_open_args *args, kv_engine **engine, kv_error *error) {
     if (args->flags & ~(uint32_t)KV_OPEN_SCRATCH) return fail(error, KV_STATUS_INVALID, "unknown open flag");
     if (args->option_count != 0) return fail(error, KV_STATUS_INVALID, "unknown option; known options: none");
+    if (args->state != NULL) return fail(error, KV_STATUS_INVALID, "no state can be taken over here");
     *engine = calloc(1, sizeof **engine);
     if (*engine != NULL && resize(*engine, 4)) return KV_STATUS_OK;
     free(*engine);
@@ -145,16 +146,18 @@ kv_status kv_delete(kv_engine *engine, const kv_op *op, kv_error *error) {
 kv_status kv_scan(kv_engine *engine, uint32_t space, uint32_t flags, uint32_t count, kv_cursor *cursor,
                   kv_entry_fn sink, void *sink_ctx, kv_error *error) {
     uint32_t from = 0, lent = 0;
+    size_t lent_bytes = 0;
     if (flags & ~(uint32_t)KV_OP_NO_VALUE) return fail(error, KV_STATUS_INVALID, "unknown flag");
     if (space != 0) return fail(error, KV_STATUS_UNSUPPORTED, "there is only keyspace 0");
     if (cursor->len != 0 && cursor->len != sizeof from) return fail(error, KV_STATUS_INVALID, "this cursor is none of mine");
     memcpy(&from, cursor->bytes, cursor->len);
     size_t bucket = from >> (32 - engine->bits);
-    for (; bucket < engine->bucket_count && (lent < count || lent == 0); bucket++)
+    for (; bucket < engine->bucket_count && (lent < count || lent == 0) && lent_bytes < 1 << 20; bucket++)
         for (const node *one = engine->buckets[bucket]; one != NULL; one = one->next)
             if (one->hash >= from) { // else it was returned when there were more buckets
                 lend(one, sink, sink_ctx);
                 lent++;
+                if (!(flags & KV_OP_NO_VALUE)) lent_bytes += one->value_len;
             }
     from = (uint32_t)(bucket << (32 - engine->bits)); // 0 behind the last bucket
     cursor->len = from == 0 ? 0 : sizeof from;

@@ -44,6 +44,9 @@ pub(crate) const CAPABILITIES: u64 = KV_CAP_THREAD_SAFE
 /// A cursor is a key with one byte before it, and has to fit.
 pub(crate) const KEY_LEN_MAX: u64 = 65_536;
 
+/// A step of a scan ends early when it has values of this many bytes together.
+const STEP_BYTES_MAX: usize = 1 << 20;
+
 /// First byte of a cursor: without it the cursor behind the empty key would be empty.
 const CURSOR_MARK: u8 = 1;
 
@@ -91,9 +94,6 @@ impl Engine for Delayed {
 
     fn open(args: OpenArgs<'_>) -> Result<Self, Error> {
         let options = Options::read(&args)?;
-        if args.state.is_some() {
-            return Err(Error::new(Status::UNSUPPORTED, "this engine adopts no state"));
-        }
         let queue = Arc::new(Queue::default());
         let (host, own) = (args.host, Arc::clone(&queue));
         let thread = Thread::start(move || {
@@ -144,7 +144,7 @@ impl Engine for Delayed {
     fn scan(
         &self,
         space: u32,
-        _no_value: bool,
+        no_value: bool,
         count: u32,
         cursor: &mut Cursor<'_>,
         lend: &mut dyn FnMut(&Entry<'_>),
@@ -155,11 +155,12 @@ impl Engine for Delayed {
             [CURSOR_MARK, key @ ..] => Some(key.to_vec()),
             _ => return Err(Error::new(Status::INVALID, "this cursor is none of the delayed engine's")),
         };
+        let bytes_max = if no_value { usize::MAX } else { STEP_BYTES_MAX };
         let (some, more) = self.call(move |core| {
             core.faulty(|core| {
                 let now_ms = core.host.now_ms();
                 core.store.expire(now_ms, &core.host);
-                Ok(core.store.after(from.as_deref(), count as usize))
+                Ok(core.store.after(from.as_deref(), count as usize, bytes_max))
             })
         })?;
         for (key, stored) in &some {

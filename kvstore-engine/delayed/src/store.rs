@@ -194,12 +194,23 @@ impl Store {
         }
     }
 
-    /// Up to `count` entries behind a key, and whether there are more.
-    pub(crate) fn after(&self, key: Option<&[u8]>, count: usize) -> (Vec<(Vec<u8>, Stored)>, bool) {
+    /// Up to `count` entries behind a key, fewer once their values are `bytes_max` together, and whether there are more.
+    pub(crate) fn after(
+        &self,
+        key: Option<&[u8]>,
+        count: usize,
+        bytes_max: usize,
+    ) -> (Vec<(Vec<u8>, Stored)>, bool) {
         let from = key.map_or(Bound::Unbounded, Bound::Excluded);
         let mut range = self.entries.range::<[u8], _>((from, Bound::Unbounded));
-        let some =
-            range.by_ref().take(count.max(1)).map(|(key, stored)| (key.clone(), stored.clone())).collect();
+        let (mut some, mut bytes) = (Vec::new(), 0_usize);
+        for (key, stored) in range.by_ref() {
+            bytes = bytes.saturating_add(stored.value.len());
+            some.push((key.clone(), stored.clone()));
+            if some.len() >= count || bytes >= bytes_max {
+                break;
+            }
+        }
         (some, range.next().is_some())
     }
 }

@@ -105,9 +105,6 @@ impl Engine for Memory {
 
     fn open(args: OpenArgs<'_>) -> Result<Self, Error> {
         args.check_options(&["shards"])?;
-        if args.state.is_some() {
-            return Err(Error::new(Status::UNSUPPORTED, "this engine adopts no state"));
-        }
         let wanted = "a power of two from 1 to 4096";
         let shards = args.option("shards", wanted)?.unwrap_or(SHARDS_DEFAULT);
         if !shards.is_power_of_two() || shards > SHARDS_MAX {
@@ -157,13 +154,13 @@ impl Engine for Memory {
     fn scan(
         &self,
         space: u32,
-        _no_value: bool,
+        no_value: bool,
         count: u32,
         cursor: &mut Cursor<'_>,
         lend: &mut dyn FnMut(&Entry<'_>),
     ) -> Result<(), Error> {
         Self::only_space_0(space)?;
-        scan::step(&self.table, self.host.now_ms(), count, cursor, lend)
+        scan::step(&self.table, self.host.now_ms(), no_value, count, cursor, lend)
     }
 
     fn count(&self, space: u32) -> Result<u64, Error> {

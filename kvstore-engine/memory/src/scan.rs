@@ -33,29 +33,39 @@ impl Position {
     }
 }
 
-/// Looks at `count` more entries and lends those that have not expired.
+/// A step ends early when it has lent values of this many bytes together.
+const STEP_BYTES_MAX: usize = 1 << 20;
+
+/// Looks at `count` more entries, or fewer once the values lent are about 1 MiB, and lends those that have not expired.
 ///
 /// # Errors
 /// INVALID for a cursor that is none.
 pub(crate) fn step(
     table: &Table,
     now_ms: i64,
+    no_value: bool,
     count: u32,
     cursor: &mut Cursor<'_>,
     lend: &mut dyn FnMut(&Entry<'_>),
 ) -> Result<(), Error> {
     let mut at = Position::read(cursor.get(), table.shards())?;
-    let mut left = count.max(1);
+    let (mut left, mut lent_bytes) = (count.max(1), 0_usize);
     loop {
         let shard = table.read(usize::from(at.shard));
         let end = (at.end as usize).min(shard.len());
-        let begin = end.saturating_sub(left as usize);
-        for index in (begin..end).rev() {
-            if !shard.expired(index, now_ms) {
-                lend(&shard.entry(index));
+        let mut begin = end;
+        while begin > 0 && left > 0 {
+            begin -= 1;
+            left -= 1;
+            if !shard.expired(begin, now_ms) {
+                let entry = shard.entry(begin);
+                lent_bytes += if no_value { 0 } else { entry.value.len() };
+                lend(&entry);
+            }
+            if lent_bytes >= STEP_BYTES_MAX {
+                left = 0;
             }
         }
-        left -= (end - begin) as u32;
         if begin > 0 {
             // Fits: a shard holds fewer entries than a u32 counts.
             return cursor.set(&Position { end: begin as u32, ..at }.bytes());

@@ -95,7 +95,7 @@ impl Write<'_> {
 
     fn update(&mut self, op: &Op<'_>) -> Result<Written, Error> {
         let current = self.index.map(|index| self.shard.entry(index));
-        match op.decide(current.as_ref()) {
+        match op.decide(current.as_ref())? {
             Decision::Keep => {
                 let Entry { version, expiry_ms, .. } = current.unwrap_or_default();
                 Ok(Written::Stored { version, expiry_ms })

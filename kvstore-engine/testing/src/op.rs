@@ -177,6 +177,8 @@ unsafe extern "C" fn update(ctx: *mut c_void, current: *const KvEntry, decision:
     let value = current.map_or(&[][..], |entry| unsafe { entry.value.as_slice() });
     match &ctx.change {
         Change::Keep => return,
+        // There is no expiry of no entry.
+        Change::SetExpiry(_) if current.is_none() => return,
         Change::Remove => decision.action = KV_DECISION_REMOVE,
         Change::SetExpiry(expiry_ms) => {
             decision.action = KV_DECISION_SET_EXPIRY;

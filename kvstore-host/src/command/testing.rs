@@ -184,8 +184,8 @@ impl Map {
                         ..Entry::default()
                     });
                     // Twice: an update must not mind.
-                    op.decide(shown.as_ref());
-                    let decision = op.decide(shown.as_ref());
+                    op.decide(shown.as_ref()).unwrap();
+                    let decision = op.decide(shown.as_ref()).unwrap();
                     apply(&mut entries, op.key(), decision);
                     outcomes.set_status(index, Status::OK, "");
                 }

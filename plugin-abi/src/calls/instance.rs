@@ -26,6 +26,30 @@ pub struct State<'a> {
     _giver: PhantomData<&'a Instance>,
 }
 
+impl State<'_> {
+    /// The state as the engine described it; what it points to stays until commit or abort.
+    pub(crate) fn raw(&self) -> &KvState {
+        &self.state
+    }
+}
+
+impl<'a> State<'a> {
+    /// A state that no engine gave, to see whether one takes it: these bytes, and no region.
+    pub(crate) fn forged(kind: u32, format_version: u32, root: &'a [u8]) -> Self {
+        let state = KvState {
+            struct_size: size_of::<KvState>() as u32,
+            kind,
+            format_version,
+            flags: 0,
+            regions: ptr::null(),
+            region_count: 0,
+            region_stride: size_of::<KvRegion>() as u32,
+            root: KvBytes::new(root),
+        };
+        Self { state, _giver: PhantomData }
+    }
+}
+
 /// One open engine. Closed with [`Instance::close`]; one that is dropped instead is leaked, because closing can block and fail.
 #[derive(Debug)]
 pub struct Instance {

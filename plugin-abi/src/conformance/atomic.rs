@@ -17,6 +17,7 @@ suite! { "atomic":
     once own_writes_are_seen: "The reads of an atomic batch see its earlier writes.";
     once finding_nothing_aborts_nothing: "A GET or DELETE that finds nothing, and an update that keeps, are carried out.";
     once conflict_aborts_all: "An expected version that is another one is CONFLICT; all others are ABORTED, and nothing has changed.";
+    once expectations_look_before_the_batch: "A version is expected of the entry as it was before the batch, not as the batch has changed it.";
     once watch_without_writing: "A GET with an expected version guards a batch that writes other keys.";
     once updates_abort_too: "Updates in an aborted batch have no effect.";
     once bad_operation_aborts_all: "An operation that cannot be carried out says why; all others are ABORTED, and nothing has changed.";
@@ -111,6 +112,34 @@ fn conflict_aborts_all(t: &Trial<'_>) -> Check {
     let requests = vec![Request::set(b"new", b"x"), Request::set(b"guarded", b"y").expecting(version)];
     all_are(&t.batch(requests, ATOMIC)?, Status::OK)?;
     t.finds(b"guarded", Some(b"y"))
+}
+
+fn expectations_look_before_the_batch(t: &Trial<'_>) -> Check {
+    t.needs(KV_CAP_ATOMIC)?;
+    t.needs(KV_CAP_VERSIONS)?;
+    let version = t.store(b"k", b"before")?;
+    let requests = vec![
+        Request::set(b"k", b"one"),
+        Request::set(b"k", b"two").expecting(version),
+        Request::get(b"k").expecting(version),
+        Request::set(b"new", b"one"),
+        Request::set(b"new", b"two").expecting(0),
+        Request::get(b"new").expecting(0),
+        Request::delete(b"k"),
+        Request::set(b"k", b"three").expecting(version),
+    ];
+    let answers = t.batch(requests, ATOMIC)?;
+    all_are(&answers, Status::OK)?;
+    answers[2].holds(b"two", "GET of what the batch wrote")?;
+    answers[5].holds(b"two", "GET of what the batch added")?;
+    t.finds(b"k", Some(b"three"))?;
+    t.finds(b"new", Some(b"two"))?;
+    // Absent after its own DELETE, but not before the batch.
+    let requests = vec![Request::delete(b"k"), Request::set(b"k", b"four").expecting(0)];
+    let answers = t.batch(requests, ATOMIC)?;
+    answers[0].is(Status::ABORTED, "DELETE")?;
+    answers[1].is(Status::CONFLICT, "SET, expecting no entry where the batch has removed one")?;
+    t.finds(b"k", Some(b"three"))
 }
 
 fn watch_without_writing(t: &Trial<'_>) -> Check {

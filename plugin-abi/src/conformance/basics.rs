@@ -2,7 +2,7 @@
 
 use core::ptr;
 
-use super::request::{Request, UNKNOWN_FLAG, shorten};
+use super::request::{Move, Request, UNKNOWN_FLAG, shorten};
 use super::trial::Trial;
 use super::{Check, Stop, ensure, suite};
 use crate::Status;
@@ -13,6 +13,7 @@ suite! { "basics":
     once opens_again_after_close: "An instance that is closed leaves nothing behind, and the next one starts empty.";
     once unknown_option_is_refused: "kv_open answers INVALID to an unknown option, with a text that tells it.";
     once unknown_open_flag_is_refused: "kv_open answers INVALID to a flag that it does not know.";
+    both only_the_fields_of_the_kind_are_looked_at: "Fields of an operation that do not go with its kind and flags are not looked at.";
     both sets_gets_and_deletes: "What is set is found until it is deleted.";
     both absent_key_is_not_found: "Reading or deleting an absent key is NOT_FOUND, and nothing is lent.";
     both keys_and_values_are_any_bytes: "Keys and values are bytes, NUL included; both may be empty.";
@@ -22,13 +23,16 @@ suite! { "basics":
     both long_keys_and_values: "Keys of 64 KiB and values of 1 MiB are stored, unless the identity sets a lower limit.";
     both beyond_the_limits_is_too_large: "A key or value beyond the limits of the identity is TOO_LARGE, without effect.";
     both many_keys: "A thousand keys are kept apart.";
-    both type_and_flags: "Type and flags come back as they were stored, or are refused with UNSUPPORTED.";
+    both type_and_flags: "With TYPES type and flags come back as they were stored; without, they are UNSUPPORTED.";
     both length_without_value: "A GET with NO_VALUE tells the value's length.";
     once value_is_lent_once: "A GET that is OK calls the sink once.";
     once key_of_an_answer: "The answer to a GET has the key that was asked for, or an empty one.";
     both unknown_flag_is_refused: "An operation with an unknown flag is INVALID, without effect.";
+    both flags_go_with_their_kinds: "A flag that does not go with the kind of operation is INVALID, without effect.";
+    both hints_are_never_refused: "A hint changes no answer, known or not.";
     both other_keyspace_is_refused: "A keyspace that the engine does not have is UNSUPPORTED.";
-    once null_pointers_are_welcome: "The pointers for the error and for the version may be NULL.";
+    once null_pointers_are_welcome: "The pointers for the error, its text and the version may be NULL.";
+    once error_texts_keep_to_their_room: "An error text is written into its buffer, up to its capacity, and no byte behind it.";
 }
 
 fn instances_are_independent(t: &Trial<'_>) -> Check {
@@ -72,8 +76,23 @@ fn unknown_open_flag_is_refused(t: &Trial<'_>) -> Check {
     Ok(())
 }
 
+fn only_the_fields_of_the_kind_are_looked_at(t: &Trial<'_>) -> Check {
+    // All others hold garbage: see `Request::raw`.
+    t.ask(&Request::get(b"k"))?.is(Status::NOT_FOUND, "GET of an absent key")?;
+    t.ask(&Request::delete(b"k"))?.is(Status::NOT_FOUND, "DELETE of an absent key")?;
+    t.ask(&Request::set(b"k", b"v"))?.is(Status::OK, "SET")?;
+    let found = t.read(b"k")?.map(|it| (it.value, it.expiry_ms, it.type_, it.flags));
+    ensure!(found == Some((b"v".to_vec(), 0, 0, 0)), "value, expiry, type, flags after a SET: {found:?}");
+    t.ask(&Request::get(b"k").with_flags(KV_OP_NO_VALUE))?.is(Status::OK, "GET with NO_VALUE")?;
+    if t.has_symbol("kv_update") {
+        t.ask(&Request::decided(b"k", Move::Keep))?.is(Status::OK, "UPDATE")?;
+    }
+    t.ask(&Request::delete(b"k"))?.is(Status::OK, "DELETE")
+}
+
 fn sets_gets_and_deletes(t: &Trial<'_>) -> Check {
-    t.store(b"k", b"v")?;
+    // An engine may be full at any time, but not before it holds anything.
+    t.ask(&Request::set(b"k", b"v"))?.is(Status::OK, "SET in an empty store")?;
     t.finds(b"k", Some(b"v"))?;
     t.finds(b"k", Some(b"v"))?;
     ensure!(t.remove(b"k")?, "DELETE of an entry that is there: NOT_FOUND");
@@ -188,7 +207,8 @@ fn many_keys(t: &Trial<'_>) -> Check {
 fn type_and_flags(t: &Trial<'_>) -> Check {
     for (type_, flags) in [(7, 0xDEAD_BEEF), (u32::MAX, 0), (0, 1)] {
         let answer = t.ask(&Request::set(b"k", b"v").typed(type_, flags))?;
-        if answer.status == Status::UNSUPPORTED {
+        if !t.has(KV_CAP_TYPES) {
+            answer.is(Status::UNSUPPORTED, "SET with type and flags, without TYPES")?;
             t.finds(b"k", None)?;
             continue;
         }
@@ -239,6 +259,54 @@ fn unknown_flag_is_refused(t: &Trial<'_>) -> Check {
     t.finds(b"k", Some(b"v"))
 }
 
+fn flags_go_with_their_kinds(t: &Trial<'_>) -> Check {
+    let version = t.store(b"k", b"v")?;
+    let mut kinds = vec![
+        (Request::get(b"k"), KV_OP_NO_VALUE | KV_OP_EXPECT),
+        (Request::set(b"k", b"new"), KV_OP_EXPECT | KV_OP_IMPORT),
+        (Request::delete(b"k"), KV_OP_EXPECT),
+    ];
+    if t.has_symbol("kv_update") {
+        kinds.push((Request::decided(b"k", Move::replace(b"new")), KV_OP_EXPECT));
+    }
+    for (request, known) in kinds {
+        for bit in (0..KV_OP_HINTS.trailing_zeros()).map(|bit| 1 << bit).filter(|bit| known & bit == 0) {
+            let mut bad = Request { version: 1 << 40, ..request.clone().with_flags(bit) };
+            let what = format!("{} with the flag {bit:#x}", request.describe());
+            let needs_versions = [KV_OP_EXPECT, KV_OP_IMPORT].contains(&bit) && !t.has(KV_CAP_VERSIONS);
+            let wanted =
+                [Status::INVALID, if needs_versions { Status::UNSUPPORTED } else { Status::INVALID }];
+            t.ask(&bad)?.is_one_of(&wanted, &what)?;
+            if t.has(KV_CAP_VERSIONS) {
+                bad = bad.expecting(version);
+                t.ask(&bad)?.is(Status::INVALID, &format!("{what}, beside a version that is met"))?;
+            }
+        }
+    }
+    t.finds(b"k", Some(b"v"))
+}
+
+fn hints_are_never_refused(t: &Trial<'_>) -> Check {
+    for hint in [KV_OP_NO_TOUCH, 1 << 30, KV_OP_HINTS] {
+        let ask = |request: Request, wanted| {
+            let what = format!("{} with the hint {hint:#x}", request.describe());
+            t.ask(&request.with_flags(hint))?.is(wanted, &what)
+        };
+        ask(Request::get(b"k"), Status::NOT_FOUND)?;
+        ask(Request::set(b"k", b"v"), Status::OK)?;
+        ask(Request::get(b"k"), Status::OK)?;
+        t.ask(&Request::get(b"k").with_flags(hint))?.holds(b"v", "GET with a hint")?;
+        ask(Request::get(b"k").with_flags(KV_OP_NO_VALUE), Status::OK)?;
+        if t.has_symbol("kv_update") {
+            ask(Request::decided(b"k", Move::replace(b"w")), Status::OK)?;
+            t.finds(b"k", Some(b"w"))?;
+        }
+        ask(Request::delete(b"k"), Status::OK)?;
+        t.finds(b"k", None)?;
+    }
+    Ok(())
+}
+
 fn other_keyspace_is_refused(t: &Trial<'_>) -> Check {
     t.store(b"k", b"v")?;
     for request in [Request::get(b"k"), Request::set(b"k", b"new"), Request::delete(b"k")] {
@@ -252,16 +320,47 @@ fn null_pointers_are_welcome(t: &Trial<'_>) -> Check {
     let (engine, calls) = (t.instance.raw(), &t.subject.calls);
     let (set, unknown) = (Request::set(b"k", b"v"), Request::delete(b"k").with_flags(UNKNOWN_FLAG));
     let (set, unknown) = (set.raw(), unknown.raw());
+    let mut no_room = KvError { text: ptr::null_mut(), capacity: 0, len: 0 };
     let _session = t.instance.session();
     // SAFETY: an open instance under its session; the operations live through the calls, and NULL is allowed for the rest.
     let statuses = unsafe {
         [
             (calls.set)(engine, &raw const set, ptr::null_mut(), ptr::null_mut()),
             (calls.delete)(engine, &raw const unknown, ptr::null_mut()),
+            (calls.delete)(engine, &raw const unknown, &raw mut no_room),
         ]
     };
     ensure!(statuses[0] == KV_STATUS_OK, "SET with no place for the version: found {}", Status(statuses[0]));
-    ensure!(statuses[1] == KV_STATUS_INVALID, "an error with no place for its text: {}", Status(statuses[1]));
+    ensure!(statuses[1] == KV_STATUS_INVALID, "no place for the error: {}", Status(statuses[1]));
+    ensure!(statuses[2] == KV_STATUS_INVALID, "an error with no place for its text: {}", Status(statuses[2]));
+    ensure!(no_room.len == 0, "{} bytes of an error text where there is no place for it", no_room.len);
+    Ok(())
+}
+
+fn error_texts_keep_to_their_room(t: &Trial<'_>) -> Check {
+    const CANARY: u8 = 0xA5;
+    let (engine, calls) = (t.instance.raw(), &t.subject.calls);
+    let unknown = Request::delete(b"k").with_flags(UNKNOWN_FLAG);
+    let unknown = unknown.raw();
+    let _session = t.instance.session();
+    for capacity in [0, 1, 8, 200] {
+        let mut room = [CANARY; 512];
+        let text = if capacity == 0 { ptr::null_mut() } else { room.as_mut_ptr() };
+        let mut error = KvError { text, capacity, len: 0 };
+        // SAFETY: an open instance under its session; operation and error live through the call.
+        let status = unsafe { (calls.delete)(engine, &raw const unknown, &raw mut error) };
+        let what = format!("an error with room for {capacity} bytes");
+        ensure!(status == KV_STATUS_INVALID, "{what}: found {}, wanted INVALID", Status(status));
+        ensure!(error.len <= capacity, "{what}: {} bytes were written", error.len);
+        ensure!(error.text == text && error.capacity == capacity, "{what}: its buffer was changed");
+        let end = room.iter().rposition(|byte| *byte != CANARY).map_or(0, |last| last + 1);
+        ensure!(end <= capacity as usize, "{what}: byte {end} was written");
+        ensure!(
+            end <= error.len as usize,
+            "{what}: {} bytes are told, and byte {end} was written",
+            error.len
+        );
+    }
     Ok(())
 }
 

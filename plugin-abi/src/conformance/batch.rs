@@ -20,7 +20,8 @@ suite! { "batch":
     once many_batches_under_way: "Many batches can be under way at once.";
     once deadline_in_the_past: "With a deadline in the past, every operation is completed all the same: done, or TIMEOUT without effect.";
     once cancel_completes_everything: "After a cancel, every operation is completed: done, or CANCELLED without effect.";
-    once cancel_too_late_does_nothing: "A cancel that comes too late does nothing.";
+    once cancel_too_late_does_nothing: "A cancel that comes too late, or names no batch, does nothing.";
+    once cancel_names_one_batch: "A cancel gives up nothing of other batches.";
     once close_completes_everything: "kv_close returns when every operation is completed.";
 }
 
@@ -152,6 +153,8 @@ fn one_bad_operation_fails_alone(t: &Trial<'_>) -> Check {
         (Request::set(b"bad", b"v").with_flags(UNKNOWN_FLAG), Status::INVALID),
         (Request::set(b"bad", b"v").in_space(4_000_000_000), Status::UNSUPPORTED),
         (Request { kind: 77, ..Request::get(b"bad") }, Status::INVALID),
+        (Request { kind: 0, ..Request::get(b"bad") }, Status::INVALID),
+        (Request::delete(b"bad").with_flags(KV_OP_NO_VALUE), Status::INVALID),
     ];
     for (round, (request, wanted)) in bad.into_iter().enumerate() {
         let (before, after) = (key(2 * round), key(2 * round + 1));
@@ -254,8 +257,26 @@ fn cancel_too_late_does_nothing(t: &Trial<'_>) -> Check {
     let flight = t.submit(vec![Request::set(b"k", b"v")], Plan::default())??;
     let id = flight.id();
     t.wait(flight)?.swap_remove(0).is(Status::OK, "SET")?;
-    t.instance.cancel(id);
-    t.finds(b"k", Some(b"v"))
+    for id in [id, id + 1_000_000, 0, u64::MAX] {
+        t.instance.cancel(id);
+        t.finds(b"k", Some(b"v"))?;
+    }
+    Ok(())
+}
+
+fn cancel_names_one_batch(t: &Trial<'_>) -> Check {
+    t.needs_symbol("kv_cancel")?;
+    for round in 0..10 {
+        let requests = |from: usize| (from..from + 10).map(|i| Request::set(&key(i), b"v")).collect();
+        let other = t.submit(requests(0), Plan::default())??;
+        let one = t.submit(requests(10), Plan::default())??;
+        t.instance.cancel(one.id());
+        for (i, answer) in t.wait(other)?.iter().enumerate() {
+            answer.is(Status::OK, &format!("SET {i} beside a batch that was cancelled, round {round}"))?;
+        }
+        t.wait(one)?;
+    }
+    Ok(())
 }
 
 fn close_completes_everything(t: &Trial<'_>) -> Check {

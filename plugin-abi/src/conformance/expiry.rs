@@ -11,6 +11,8 @@ suite! { "expiry":
     both expired_is_never_seen: "From its expiry on, on the host's clock, an entry is seen by no operation.";
     both expiry_is_told: "A GET tells the expiry that was set, exactly.";
     both zero_is_never: "Expiry 0 is never, also over an entry that had one.";
+    both below_zero_is_refused: "An expiry below 0 is INVALID, without effect.";
+    both update_into_the_past: "An update that decides an expiry which has passed is OK, and leaves no entry.";
     both set_in_the_past: "A set whose expiry has passed is OK, and leaves no entry.";
     once expired_is_never_scanned: "A scan does not bring expired entries.";
     both expired_is_absent_to_an_update: "An update of an expired entry is shown none, and starts anew.";
@@ -73,6 +75,40 @@ fn set_in_the_past(t: &Trial<'_>) -> Check {
     for expiry_ms in [t.host.now_ms(), t.host.now_ms() - 1, 1] {
         t.ask(&Request::set(b"k", b"v").expiring(expiry_ms))?.is(Status::OK, "SET with a past expiry")?;
         t.finds(b"k", None)?;
+    }
+    Ok(())
+}
+
+fn below_zero_is_refused(t: &Trial<'_>) -> Check {
+    t.needs(KV_CAP_EXPIRY)?;
+    t.store(b"k", b"v")?;
+    for expiry_ms in [-1, i64::MIN] {
+        let what = format!("SET with the expiry {expiry_ms}");
+        t.ask(&Request::set(b"k", b"new").expiring(expiry_ms))?.is(Status::INVALID, &what)?;
+        if t.has_symbol("kv_update") {
+            let replace = Move::Replace { value: b"new".to_vec(), expiry_ms, type_: 0, flags: 0 };
+            for decision in [replace, Move::SetExpiry(expiry_ms)] {
+                let what = format!("UPDATE that decides {decision:?}");
+                t.ask(&Request::decided(b"k", decision))?.is(Status::INVALID, &what)?;
+            }
+        }
+        t.finds(b"k", Some(b"v"))?;
+        expires(t, b"k", 0)?;
+    }
+    Ok(())
+}
+
+fn update_into_the_past(t: &Trial<'_>) -> Check {
+    t.needs(KV_CAP_EXPIRY)?;
+    t.needs_symbol("kv_update")?;
+    for expiry_ms in [t.host.now_ms(), t.host.now_ms() - 1, 1] {
+        let replace = Move::Replace { value: b"new".to_vec(), expiry_ms, type_: 0, flags: 0 };
+        for decision in [replace, Move::SetExpiry(expiry_ms)] {
+            t.store(b"k", b"v")?;
+            let what = format!("UPDATE that decides {decision:?}");
+            t.ask(&Request::decided(b"k", decision))?.is(Status::OK, &what)?;
+            t.finds(b"k", None)?;
+        }
     }
     Ok(())
 }

@@ -3,7 +3,7 @@
 use core::ptr;
 use core::sync::atomic::{AtomicU64, Ordering};
 
-use super::request::{Answer, Request};
+use super::request::{Answer, GARBAGE, Request};
 use crate::raw::*;
 
 /// A batch and what it points to.
@@ -29,9 +29,6 @@ pub(super) struct Plan {
 /// The number of the newest batch of this process, so that none comes twice in an instance.
 static LAST_ID: AtomicU64 = AtomicU64::new(0);
 
-/// What a place holds that the engine is not to read.
-const GARBAGE: u64 = 0xA5A5_A5A5_A5A5_A5A5;
-
 impl Flight {
     /// Lays a batch out. Whoever takes the box must not free it before the last operation is completed.
     pub(super) fn new(requests: Vec<Request>, plan: Plan, now_ms: i64) -> Box<Self> {
@@ -43,7 +40,8 @@ impl Flight {
             // SAFETY: the chunk is aligned and has room for an operation.
             unsafe { place.as_mut_ptr().cast::<KvOp>().write(request.raw()) };
         }
-        let mut results = vec![0; result_words * count];
+        // The engine fills a result in; what it leaves out is seen to be garbage.
+        let mut results = vec![GARBAGE; result_words * count];
         let batch = KvBatch {
             struct_size: size_of::<KvBatch>() as u32,
             flags: plan.flags,
@@ -111,9 +109,9 @@ impl FlightPtr {
     /// # Safety
     /// `index` is in bounds, the operation is completed, and what the result lends is still valid.
     pub(super) unsafe fn answer(self, index: u32) -> Answer {
-        let kind = self.requests()[index as usize].kind;
+        let request = &self.requests()[index as usize];
         // SAFETY: completed, so the engine does not write it any more; valid, says the caller.
-        unsafe { Answer::of_result(&*self.result(index), kind) }
+        unsafe { Answer::of_result(&*self.result(index), request) }
     }
 
     /// Frees the flight.

@@ -3,9 +3,13 @@
 use super::trial::Trial;
 use super::{Check, Stop, ensure, suite};
 use crate::Status;
+use crate::calls::State;
 use crate::raw::*;
 
 suite! { "handoff":
+    once state_needs_the_capability: "kv_open answers INVALID to a state of a kind that the engine does not take.";
+    once kinds_need_their_capability: "ADOPT, REOPEN and FREEZE can be prepared where the identity says so, and are UNSUPPORTED where not.";
+    once second_prepare_is_refused: "A prepare while one stands is INVALID, and the first one still stands.";
     once unknown_kind_is_refused: "A handoff of an unknown kind is UNSUPPORTED, and the engine works on.";
     once give_needs_a_prepare: "kv_handoff_give without a prepare is refused, and the engine works on.";
     once abort_gives_everything_back: "A prepare of any kind that is called off leaves a working engine with its data.";
@@ -13,10 +17,74 @@ suite! { "handoff":
     once adopt_can_be_called_off: "A state that was given and not taken is the giver's again.";
 }
 
-const KINDS: [(u32, &str); 3] =
-    [(KV_HANDOFF_ADOPT, "ADOPT"), (KV_HANDOFF_REOPEN, "REOPEN"), (KV_HANDOFF_FREEZE, "FREEZE")];
+const KINDS: [(u32, u64, &str); 3] = [
+    (KV_HANDOFF_ADOPT, KV_CAP_ADOPT, "ADOPT"),
+    (KV_HANDOFF_REOPEN, KV_CAP_REOPEN, "REOPEN"),
+    (KV_HANDOFF_FREEZE, KV_CAP_FREEZE, "FREEZE"),
+];
 
 const ENTRIES: u32 = 200;
+
+/// The least size of a page that any Linux has, in bytes.
+const PAGE: usize = 4096;
+
+fn state_needs_the_capability(t: &Trial<'_>) -> Check {
+    for (kind, bit, name) in KINDS {
+        // There is no state of the kind FREEZE.
+        if t.has(bit) && kind != KV_HANDOFF_FREEZE {
+            continue;
+        }
+        let state = State::forged(kind, t.subject.identity.state_version, b"a state");
+        match t.adopting(&state) {
+            Ok(taker) => {
+                taker.end(Ok(()))?;
+                return Err(Stop::Failed(format!("kv_open took a state of the kind {name}")));
+            }
+            Err(error) => {
+                ensure!(error.status == Status::INVALID, "a state of the kind {name}: {error}");
+                ensure!(!error.text.is_empty(), "INVALID came without a text");
+            }
+        }
+    }
+    Ok(())
+}
+
+fn kinds_need_their_capability(t: &Trial<'_>) -> Check {
+    let said = KINDS.iter().any(|(_, bit, _)| t.has(*bit));
+    ensure!(!said || t.has_symbol("kv_handoff_prepare"), "ADOPT, REOPEN or FREEZE without kv_handoff_*");
+    t.needs_symbol("kv_handoff_prepare")?;
+    fill(t)?;
+    for (kind, bit, name) in KINDS {
+        let session = t.instance.session();
+        match session.handoff_prepare(kind) {
+            Ok(()) => {
+                session.handoff_abort()?;
+                ensure!(t.has(bit), "a prepare for {name}, which the identity does not have, is OK");
+            }
+            Err(error) => {
+                ensure!(!t.has(bit), "prepare for {name}: {error}");
+                ensure!(error.status == Status::UNSUPPORTED, "prepare for {name}, without it: {error}");
+                ensure!(!error.text.is_empty(), "UNSUPPORTED came without a text");
+            }
+        }
+    }
+    works_on(t)
+}
+
+fn second_prepare_is_refused(t: &Trial<'_>) -> Check {
+    t.needs_symbol("kv_handoff_prepare")?;
+    fill(t)?;
+    for (kind, _, name) in KINDS.into_iter().filter(|(_, bit, _)| t.has(*bit)) {
+        let session = t.instance.session();
+        session.handoff_prepare(kind)?;
+        let again = session.handoff_prepare(kind).map_or_else(|error| error.status, |()| Status::OK);
+        session.handoff_abort()?;
+        ensure!(again == Status::INVALID, "a second prepare for {name}: found {again}, wanted INVALID");
+        drop(session);
+        works_on(t)?;
+    }
+    Ok(())
+}
 
 fn unknown_kind_is_refused(t: &Trial<'_>) -> Check {
     t.needs_symbol("kv_handoff_prepare")?;
@@ -41,24 +109,19 @@ fn give_needs_a_prepare(t: &Trial<'_>) -> Check {
 fn abort_gives_everything_back(t: &Trial<'_>) -> Check {
     t.needs_symbol("kv_handoff_prepare")?;
     fill(t)?;
-    let mut known = 0;
+    let known: Vec<_> = KINDS.into_iter().filter(|(_, bit, _)| t.has(*bit)).collect();
+    ensure!(!known.is_empty(), "the engine exports the handoff set, and has none of ADOPT, REOPEN, FREEZE");
     for round in 0..3 {
-        for (kind, name) in KINDS {
+        for (kind, _, name) in &known {
             let session = t.instance.session();
-            match session.handoff_prepare(kind) {
-                Ok(()) => {
-                    known += 1;
-                    let what = format!("abort after a prepare for {name}, round {round}");
-                    session.handoff_abort().map_err(|error| Stop::Failed(format!("{what}: {error}")))?;
-                }
-                Err(error) if error.status == Status::UNSUPPORTED => {}
-                Err(error) => return Err(Stop::Failed(format!("prepare for {name}: {error}"))),
-            }
+            let prepared = session.handoff_prepare(*kind);
+            prepared.map_err(|error| Stop::Failed(format!("prepare for {name}: {error}")))?;
+            let what = format!("abort after a prepare for {name}, round {round}");
+            session.handoff_abort().map_err(|error| Stop::Failed(format!("{what}: {error}")))?;
             drop(session);
             works_on(t)?;
         }
     }
-    ensure!(known > 0, "the engine exports the handoff set, and knows no kind of it");
     Ok(())
 }
 
@@ -66,8 +129,13 @@ fn adopt_carries_everything(t: &Trial<'_>) -> Check {
     let giver = prepared(t)?;
     let checked = (|| {
         let session = giver.instance.session();
-        let taker = giver.adopting(&session.handoff_give()?)?;
+        let state = session.handoff_give()?;
+        check_state(t, state.raw())?;
+        let refused = |error| Stop::Failed(format!("kv_open with a state: {error}"));
+        let taker = giver.adopting(&state).map_err(refused)?;
         session.handoff_commit();
+        // The giver first, then the taker, and nothing in between.
+        taker.instance.session().handoff_commit();
         drop(session);
         Ok(taker)
     })();
@@ -96,18 +164,31 @@ fn adopt_can_be_called_off(t: &Trial<'_>) -> Check {
 
 /// Another instance, filled and prepared for ADOPT. Skips the test where the engine cannot.
 fn prepared<'a>(t: &Trial<'a>) -> Result<Trial<'a>, Stop> {
-    t.needs_symbol("kv_handoff_prepare")?;
+    t.needs(KV_CAP_ADOPT)?;
     let giver = t.another()?;
-    let checked = fill(&giver).and_then(|()| {
-        giver.instance.session().handoff_prepare(KV_HANDOFF_ADOPT).map_err(|error| match error.status {
-            Status::UNSUPPORTED => Stop::Skipped("no ADOPT".to_owned()),
-            _ => Stop::from(error),
-        })
-    });
+    let checked =
+        fill(&giver).and_then(|()| Ok(giver.instance.session().handoff_prepare(KV_HANDOFF_ADOPT)?));
     match checked {
         Ok(()) => Ok(giver),
         Err(stop) => Err(giver.end(Err(stop)).err().unwrap_or(Stop::Failed(String::new()))),
     }
+}
+
+/// What is given is described as the contract says.
+fn check_state(t: &Trial<'_>, state: &KvState) -> Check {
+    ensure!(state.kind == KV_HANDOFF_ADOPT, "the state given is of the kind {}, wanted ADOPT", state.kind);
+    let (version, most) = (state.format_version, t.subject.identity.state_version);
+    ensure!(version != 0 && version <= most, "the state given has the format version {version} of {most}");
+    ensure!(state.flags & KV_STATE_SUSPECT == 0, "the state given is SUSPECT");
+    let stride = state.region_stride as usize;
+    ensure!(state.region_count == 0 || stride >= size_of::<KvRegion>(), "regions at a stride of {stride}");
+    for index in 0..state.region_count as usize {
+        // SAFETY: an array of this many regions at this stride, which stays until commit or abort.
+        let region = unsafe { &*state.regions.byte_add(index * stride) };
+        let paged = region.base.addr().is_multiple_of(PAGE) && region.len.is_multiple_of(PAGE);
+        ensure!(paged, "region {index} is not made of pages: {:?}, {} bytes", region.base, region.len);
+    }
+    Ok(())
 }
 
 fn fill(t: &Trial<'_>) -> Check {

@@ -16,9 +16,13 @@ suite! { "model":
 }
 
 /// Splitmix64: small, and the same on every machine.
-struct Random(u64);
+pub(super) struct Random(u64);
 
 impl Random {
+    pub(super) fn new(seed: u64) -> Self {
+        Self(seed)
+    }
+
     fn next(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
         let mut z = self.0;
@@ -28,7 +32,7 @@ impl Random {
     }
 
     /// A number below `end`.
-    fn below(&mut self, end: u64) -> u64 {
+    pub(super) fn below(&mut self, end: u64) -> u64 {
         self.next() % end
     }
 
@@ -58,6 +62,8 @@ struct Model {
     now_ms: i64,
     // All versions that were ever given out, to see one that comes again.
     given: BTreeSet<u64>,
+    // The newest version of each key, of deleted entries too.
+    newest: BTreeMap<Vec<u8>, u64>,
     versions: bool,
 }
 
@@ -69,8 +75,8 @@ struct Step {
 
 impl Model {
     fn new(t: &Trial<'_>) -> Self {
-        let (entries, given) = (BTreeMap::new(), BTreeSet::new());
-        Self { entries, now_ms: t.host.now_ms(), given, versions: t.has(KV_CAP_VERSIONS) }
+        let (entries, given, newest) = (BTreeMap::new(), BTreeSet::new(), BTreeMap::new());
+        Self { entries, now_ms: t.host.now_ms(), given, newest, versions: t.has(KV_CAP_VERSIONS) }
     }
 
     fn advance(&mut self, now_ms: i64) {
@@ -87,9 +93,19 @@ impl Model {
     fn follow(&mut self, step: &Step, answer: &Answer) -> Check {
         let request = &step.request;
         let what = request.describe();
+        if is_full(request, answer) {
+            return Ok(());
+        }
         if !self.expects(request) {
             return answer.is(Status::CONFLICT, &what);
         }
+        self.carry_out(step, answer)
+    }
+
+    /// Follows an operation whose expected version is met.
+    fn carry_out(&mut self, step: &Step, answer: &Answer) -> Check {
+        let request = &step.request;
+        let what = request.describe();
         let current = self.entries.get(&request.key).cloned();
         match request.kind {
             KV_OP_GET => return check_read(request, answer, current.as_ref()),
@@ -120,11 +136,10 @@ impl Model {
                     let version = current.map_or(0, |entry| entry.version);
                     ensure!(answer.version == version, "{what}: KEEP told {}, not {version}", answer.version);
                 } else if self.versions {
-                    // A change of the expiry alone may leave the version.
-                    let same = matches!(step.decision, Move::SetExpiry(_))
-                        && current.is_some_and(|entry| entry.version == answer.version);
                     let new = answer.version != 0 && self.given.insert(answer.version);
-                    ensure!(new || same, "{what}: version {} was given before", answer.version);
+                    ensure!(new, "{what}: version {} was given before", answer.version);
+                    let before = self.newest.insert(request.key.clone(), answer.version).unwrap_or(0);
+                    ensure!(answer.version > before, "{what}: version {} after {before}", answer.version);
                 }
                 if entry.expiry_ms != 0 && entry.expiry_ms <= self.now_ms {
                     self.entries.remove(&request.key);
@@ -151,6 +166,11 @@ impl Model {
     }
 }
 
+/// Whether there was no room for this write, which is a legal answer at any time, and has no effect.
+fn is_full(request: &Request, answer: &Answer) -> bool {
+    [KV_OP_SET, KV_OP_UPDATE].contains(&request.kind) && answer.status == Status::FULL
+}
+
 fn entry(answer: &Answer) -> Entry {
     let Answer { value, expiry_ms, version, type_, flags, .. } = answer.clone();
     Entry { value, expiry_ms, version, type_, flags }
@@ -159,7 +179,7 @@ fn entry(answer: &Answer) -> Entry {
 /// What is left of an entry after a decision.
 fn decided(decision: &Move, current: Option<Entry>) -> Option<Entry> {
     match decision {
-        Move::Keep => current,
+        Move::Keep | Move::Unknown => current,
         Move::Remove => None,
         Move::SetExpiry(expiry_ms) => current.map(|entry| Entry { expiry_ms: *expiry_ms, ..entry }),
         Move::Replace { value, expiry_ms, type_, flags } => Some(Entry {
@@ -213,15 +233,17 @@ struct Steps<'a> {
 
 impl<'a> Steps<'a> {
     fn new(t: &'a Trial<'a>, seed: u64) -> Result<Self, Stop> {
-        let typed = t.ask(&Request::set(b"probe", b"").typed(1, 1))?;
-        t.remove(b"probe")?;
+        let key_len_max = t.subject.identity.key_len_max;
+        if key_len_max < 6 {
+            return Err(Stop::Skipped(format!("no key is longer than {key_len_max} bytes")));
+        }
         Ok(Self {
             t,
             random: Random(seed),
             updates: t.has_symbol("kv_update"),
             versions: t.has(KV_CAP_VERSIONS),
             expiry: t.has(KV_CAP_EXPIRY),
-            types: typed.status == Status::OK,
+            types: t.has(KV_CAP_TYPES),
             value_len_max: t.subject.identity.value_len_max.min(300),
         })
     }
@@ -302,13 +324,14 @@ impl<'a> Steps<'a> {
         Step { request, decision }
     }
 
-    /// A batch of steps.
-    fn batch(&mut self, model: &Model) -> Vec<Step> {
+    /// A batch of steps. Without `atomic` versions are expected only of keys that it has not touched before: what they have then
+    /// is not known beforehand.
+    fn batch(&mut self, model: &Model, atomic: bool) -> Vec<Step> {
         let len_max = self.t.subject.identity.batch_len_max.min(64);
         let (len, mut touched) = (1 + self.random.below(len_max), BTreeSet::new());
         (0..len)
             .map(|_| {
-                let step = self.step(model, |key| !touched.contains(key));
+                let step = self.step(model, |key| atomic || !touched.contains(key));
                 touched.insert(step.request.key.clone());
                 step
             })
@@ -332,7 +355,7 @@ fn batches_agree(t: &Trial<'_>) -> Check {
     let (mut model, mut steps) = (Model::new(t), Steps::new(t, 2)?);
     for number in 0..300 {
         steps.pass_time(&mut model);
-        let batch = steps.batch(&model);
+        let batch = steps.batch(&model, false);
         let requests = batch.iter().map(|step| step.request.clone()).collect();
         let answers = t.batch(requests, Plan::default())?;
         for (step, answer) in batch.iter().zip(&answers) {
@@ -347,27 +370,28 @@ fn atomic_batches_agree(t: &Trial<'_>) -> Check {
     let (mut model, mut steps) = (Model::new(t), Steps::new(t, 3)?);
     for number in 0..400 {
         steps.pass_time(&mut model);
-        let mut batch = steps.batch(&model);
+        let mut batch = steps.batch(&model, true);
         batch.truncate(6);
         let requests = batch.iter().map(|step| step.request.clone()).collect();
         let answers = t.batch(requests, Plan { flags: KV_BATCH_ATOMIC, ..Plan::default() })?;
-        // Versions are expected only of keys that the batch has not touched before.
-        let met = batch.iter().all(|step| model.expects(&step.request));
+        // Versions are compared with what was there before the batch.
+        let unmet: Vec<_> = batch.iter().map(|step| !model.expects(&step.request)).collect();
+        let full = batch.iter().zip(&answers).any(|(step, answer)| is_full(&step.request, answer));
+        let met = !full && !unmet.contains(&true);
         for (index, (step, answer)) in batch.iter().zip(&answers).enumerate() {
             if met {
-                model.follow(step, answer).map_err(|stop| at(number, stop))?;
+                model.carry_out(step, answer).map_err(|stop| at(number, stop))?;
+                continue;
+            }
+            if is_full(&step.request, answer) {
                 continue;
             }
             let what = format!("operation {index}, {}, of an atomic batch", step.request.describe());
-            let wanted = if model.expects(&step.request) {
-                [Status::ABORTED; 2]
-            } else {
-                [Status::CONFLICT, Status::ABORTED]
-            };
+            let wanted = [if unmet[index] { Status::CONFLICT } else { Status::ABORTED }, Status::ABORTED];
             answer.is_one_of(&wanted, &what).map_err(|stop| at(number, stop))?;
         }
         let conflict = answers.iter().any(|answer| answer.status == Status::CONFLICT);
-        ensure!(met || conflict, "batch {number}: aborted, and no operation says why");
+        ensure!(met || full || conflict, "batch {number}: aborted, and no operation says why");
     }
     model.compare_all(t)
 }

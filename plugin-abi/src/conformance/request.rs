@@ -11,6 +11,9 @@ use crate::raw::*;
 /// A flag that no version of the contract has used, and that is not a hint.
 pub(super) const UNKNOWN_FLAG: u32 = 1 << 20;
 
+/// What a place holds that the engine is not to look at: a version and an expiry that are none, an address of nothing.
+pub(super) const GARBAGE: u64 = 0xA5A5_A5A5_A5A5_A5A5;
+
 /// One operation.
 #[derive(Clone)]
 pub(super) struct Request {
@@ -100,27 +103,40 @@ impl Request {
         self
     }
 
-    /// The same for C, valid as long as this request is neither changed nor dropped.
+    /// The same for C, valid as long as this request is neither changed nor dropped. What does not go with kind and flags holds
+    /// garbage, and an empty text is NULL.
     pub(super) fn raw(&self) -> KvOp {
-        let update: Option<KvUpdateFn> = self.update.as_ref().map(|_| decide as KvUpdateFn);
-        KvOp {
+        let mut op = KvOp {
             kind: self.kind,
             flags: self.flags,
             space: self.space,
-            type_: self.type_,
-            entry_flags: self.entry_flags,
+            key: lent(&self.key),
             reserved: 0,
-            key: KvBytes::new(&self.key),
-            value: KvBytes::new(&self.value),
-            expiry_ms: self.expiry_ms,
-            expected_version: self.expected_version,
-            version: self.version,
-            update,
-            update_ctx: self
-                .update
-                .as_ref()
-                .map_or(ptr::null_mut(), |update| Arc::as_ptr(update).cast_mut().cast()),
+            type_: GARBAGE as u32,
+            entry_flags: GARBAGE as u32,
+            value: KvBytes { data: ptr::without_provenance(GARBAGE as usize), len: GARBAGE as usize },
+            expiry_ms: GARBAGE as i64,
+            expected_version: GARBAGE,
+            version: GARBAGE,
+            update: Some(decide_nonsense),
+            update_ctx: ptr::without_provenance_mut(GARBAGE as usize),
+        };
+        if self.kind == KV_OP_SET {
+            (op.type_, op.entry_flags) = (self.type_, self.entry_flags);
+            (op.value, op.expiry_ms) = (lent(&self.value), self.expiry_ms);
         }
+        if self.kind == KV_OP_UPDATE {
+            op.update = self.update.as_ref().map(|_| decide as KvUpdateFn);
+            op.update_ctx =
+                self.update.as_ref().map_or(ptr::null_mut(), |update| Arc::as_ptr(update).cast_mut().cast());
+        }
+        if self.flags & KV_OP_EXPECT != 0 {
+            op.expected_version = self.expected_version;
+        }
+        if self.flags & KV_OP_IMPORT != 0 {
+            op.version = self.version;
+        }
+        op
     }
 
     /// What the update's function saw when it was last called; an error if it never was.
@@ -150,14 +166,32 @@ impl Request {
     }
 }
 
+/// Bytes for the engine: NULL where there are none, as the contract allows.
+fn lent(bytes: &[u8]) -> KvBytes {
+    if bytes.is_empty() { KvBytes::EMPTY } else { KvBytes::new(bytes) }
+}
+
 /// What an update decides, with bytes of its own.
 #[derive(Clone, Debug)]
 pub(super) enum Move {
     Keep,
-    Replace { value: Vec<u8>, expiry_ms: i64, type_: u32, flags: u32 },
+    /// An action that no version of the contract knows.
+    Unknown,
+    Replace {
+        value: Vec<u8>,
+        expiry_ms: i64,
+        type_: u32,
+        flags: u32,
+    },
     Remove,
     SetExpiry(i64),
-    Patch { offset: u64, bytes: Vec<u8>, new_len: u64, type_: u32, flags: u32 },
+    Patch {
+        offset: u64,
+        bytes: Vec<u8>,
+        new_len: u64,
+        type_: u32,
+        flags: u32,
+    },
 }
 
 impl Move {
@@ -193,25 +227,37 @@ impl Update {
     }
 }
 
+/// Stands where there is no update.
+unsafe extern "C" fn decide_nonsense(_: *mut c_void, _: *const KvEntry, decision: *mut KvDecision) {
+    // SAFETY: the decision is lent for the call, by the contract.
+    unsafe { (*decision).action = GARBAGE as u32 };
+}
+
 unsafe extern "C" fn decide(ctx: *mut c_void, current: *const KvEntry, decision: *mut KvDecision) {
     // SAFETY: `ctx` is the request's update; entry and decision are lent for the call, by the contract.
     let (update, current, decision) = unsafe { (&*ctx.cast::<Update>(), current.as_ref(), &mut *decision) };
     // SAFETY: the engine lends the entry for this call.
-    let current = current.map(|entry| unsafe { Answer::of_entry(entry) });
+    let current = current.map(|entry| unsafe { Answer::of_entry(entry, true) });
     let mut shown = update.shown();
     shown.calls += 1;
     if (decision.struct_size as usize) < size_of::<KvDecision>() {
         shown.fault =
             Some("kv_decision.struct_size was not set before the update's function was called".into());
     }
+    let rest = (decision.action, decision.type_, decision.flags, decision.expiry_ms);
+    let (value, rest_more) = (decision.value, (decision.offset, decision.new_len));
+    if (rest, rest_more, value.len) != ((KV_DECISION_KEEP, 0, 0, 0), (0, 0), 0) {
+        shown.fault = Some("kv_decision was not cleared before the update's function was called".into());
+    }
     let choice = (update.logic)(current.as_ref());
     shown.last = current;
     let mut lend = |bytes: Vec<u8>| {
         shown.bytes = bytes;
-        KvBytes::new(&shown.bytes)
+        lent(&shown.bytes)
     };
     match choice {
         Move::Keep => decision.action = KV_DECISION_KEEP,
+        Move::Unknown => decision.action = 77,
         Move::Remove => decision.action = KV_DECISION_REMOVE,
         Move::SetExpiry(expiry_ms) => {
             decision.action = KV_DECISION_SET_EXPIRY;
@@ -265,13 +311,14 @@ impl Answer {
         }
     }
 
-    /// A copy of an entry.
+    /// A copy of an entry; without the value where it is not wanted, as its bytes are not to be looked at then.
     ///
     /// # Safety
     /// What the entry points to is valid.
-    pub(super) unsafe fn of_entry(entry: &KvEntry) -> Self {
+    pub(super) unsafe fn of_entry(entry: &KvEntry, with_value: bool) -> Self {
+        let value = if with_value { entry.value } else { KvBytes::EMPTY };
         // SAFETY: the caller's promise.
-        let (key, value) = unsafe { (entry.key.as_slice().to_vec(), entry.value.as_slice().to_vec()) };
+        let (key, value) = unsafe { (entry.key.as_slice().to_vec(), value.as_slice().to_vec()) };
         Self {
             key,
             value,
@@ -284,19 +331,19 @@ impl Answer {
         }
     }
 
-    /// A copy of a result. Only an answered GET has an entry with bytes.
+    /// A copy of a result. Nothing is looked at but what is said to be set for this request and status.
     ///
     /// # Safety
-    /// What the result points to is valid.
-    pub(super) unsafe fn of_result(result: &KvResult, kind: u32) -> Self {
-        // SAFETY: the caller's promise.
-        let message = String::from_utf8_lossy(unsafe { result.message.as_slice() }).into_owned();
+    /// What is set and points somewhere is valid.
+    pub(super) unsafe fn of_result(result: &KvResult, request: &Request) -> Self {
         let status = Status(result.status);
         if status != Status::OK {
+            let message = if status.0 < 0 { result.message } else { KvBytes::EMPTY };
+            // SAFETY: the caller's promise.
+            let message = String::from_utf8_lossy(unsafe { message.as_slice() }).into_owned();
             return Self::of_status(status, message);
         }
-        // Only what is said to be set is looked at.
-        let (stored, found) = (kind != KV_OP_DELETE, kind == KV_OP_GET);
+        let (stored, found) = (request.kind != KV_OP_DELETE, request.kind == KV_OP_GET);
         let entry = KvEntry {
             key: KvBytes::EMPTY,
             value: if found { result.value } else { KvBytes::EMPTY },
@@ -306,7 +353,7 @@ impl Answer {
             flags: if found { result.entry_flags } else { 0 },
         };
         // SAFETY: the caller's promise.
-        Self { status, message, lent: 1, ..unsafe { Self::of_entry(&entry) } }
+        Self { lent: 1, ..unsafe { Self::of_entry(&entry, request.flags & KV_OP_NO_VALUE == 0) } }
     }
 
     /// Fails unless the status is this one.
@@ -314,13 +361,20 @@ impl Answer {
         let found = self.status;
         let text = if self.message.is_empty() { String::new() } else { format!(" ({})", self.message) };
         ensure!(found == wanted, "{what}: found {found}{text}, wanted {wanted}");
+        self.has_text(what)
+    }
+
+    /// Fails if the status is one that must come with a text, and there is none.
+    fn has_text(&self, what: &str) -> Check {
+        let must = [Status::INVALID, Status::UNSUPPORTED].contains(&self.status);
+        ensure!(!must || !self.message.is_empty(), "{what}: {} came without a text", self.status);
         Ok(())
     }
 
     /// Fails unless the status is one of these.
     pub(super) fn is_one_of(&self, wanted: &[Status], what: &str) -> Check {
         ensure!(wanted.contains(&self.status), "{what}: found {}, wanted one of {wanted:?}", self.status);
-        Ok(())
+        self.has_text(what)
     }
 
     /// Fails unless the value is this one.

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::model::Random;
 use super::request::{Request, UNKNOWN_FLAG, shorten};
 use super::trial::{STEPS_MAX, Trial};
 use super::{Check, Stop, ensure, suite};
@@ -17,6 +18,8 @@ suite! { "scan":
     once deleting_what_came: "Deleting each entry as it comes does not make the scan miss others.";
     once cursors_hold_no_resources: "A cursor of a scan that was given up can be used later, and scans can go on side by side.";
     once garbage_cursor_does_no_harm: "A cursor that is none is INVALID, or begins somewhere; the engine works on.";
+    once forged_cursors_do_no_harm: "A cursor of random bytes is INVALID, or begins somewhere, and so is a genuine one with a byte changed.";
+    once long_values_end_a_step: "A step that has lent about 1 MiB of values ends, whatever count says.";
     once scan_of_other_keyspace_is_refused: "A scan of a keyspace that the engine does not have is UNSUPPORTED.";
     once unknown_scan_flag_is_refused: "A scan with an unknown flag is INVALID.";
     once count_counts: "kv_count tells the number of entries.";
@@ -46,7 +49,7 @@ fn brings_exactly_what_is_there(t: &Trial<'_>) -> Check {
         t.remove(&key(i))?;
         keys.remove(&key(i));
     }
-    for count in [1, 7, 100, 10_000] {
+    for count in [1, 7, 100, 10_000, u32::MAX] {
         let found: BTreeSet<_> = t.everything(0, count)?.into_keys().collect();
         if let Some(missed) = keys.difference(&found).next() {
             return Err(Stop::Failed(format!("a scan in steps of {count} misses {}", shorten(missed))));
@@ -61,14 +64,17 @@ fn brings_exactly_what_is_there(t: &Trial<'_>) -> Check {
 fn brings_whole_entries(t: &Trial<'_>) -> Check {
     t.needs_symbol("kv_scan")?;
     for i in 0..40 {
-        let mut request = Request::set(&key(i), &vec![i as u8; i * 10]);
+        let mut request = Request::set(
+            &key(i),
+            &vec![i as u8; t.subject.identity.value_len_max.min(i as u64 * 10) as usize],
+        );
         if t.has(KV_CAP_EXPIRY) && i % 2 == 0 {
             request = request.expiring(t.host.now_ms() + 1000 + i as i64);
         }
-        let typed = t.ask(&request.clone().typed(i as u32, 9))?;
-        if typed.status != Status::OK {
-            t.put(&request)?;
+        if t.has(KV_CAP_TYPES) {
+            request = request.typed(i as u32, 9);
         }
+        t.put(&request)?;
     }
     let found = t.everything(0, 10)?;
     for i in 0..40 {
@@ -88,13 +94,14 @@ fn brings_whole_entries(t: &Trial<'_>) -> Check {
 
 fn length_without_value(t: &Trial<'_>) -> Check {
     t.needs_symbol("kv_scan")?;
+    let len = |i: usize| t.subject.identity.value_len_max.min(i as u64 * 100) as usize;
     for i in 0..20 {
-        t.store(&key(i), &vec![b'x'; i * 100])?;
+        t.store(&key(i), &vec![b'x'; len(i)])?;
     }
     let found = t.everything(KV_OP_NO_VALUE, 10)?;
     for i in 0..20 {
-        let len = found.get(&key(i)).map(|it| it.value_len);
-        ensure!(len == Some(i * 100), "length of {}: found {len:?}, wanted {}", shorten(&key(i)), i * 100);
+        let (found, wanted) = (found.get(&key(i)).map(|it| it.value_len), len(i));
+        ensure!(found == Some(wanted), "length of {}: found {found:?}, wanted {wanted}", shorten(&key(i)));
     }
     Ok(())
 }
@@ -211,6 +218,78 @@ fn garbage_cursor_does_no_harm(t: &Trial<'_>) -> Check {
         }
     }
     ensure!(t.everything(0, 10)?.len() == 20, "a scan misses entries after one from a cursor that is none");
+    Ok(())
+}
+
+fn forged_cursors_do_no_harm(t: &Trial<'_>) -> Check {
+    t.needs_symbol("kv_scan")?;
+    for i in 0..100 {
+        t.store(&key(i), b"v")?;
+    }
+    let mut random = Random::new(7);
+    let mut forged: Vec<Vec<u8>> = Vec::new();
+    for len in 1..=8 {
+        forged.extend((0..100).map(|_| (0..len).map(|_| random.below(256) as u8).collect()));
+    }
+    let mut genuine = Vec::new();
+    t.scan_step(0, 10, &mut genuine)?;
+    for place in 0..genuine.len().min(16) {
+        for byte in [0, 1, 0x7F, 0x80, 0xFF] {
+            let mut changed = genuine.clone();
+            changed[place] ^= byte;
+            forged.push(changed);
+        }
+        forged.push(genuine[..place].to_vec());
+    }
+    for start in forged {
+        let mut cursor = start.clone();
+        // A few steps: what the engine makes of it must be a cursor too.
+        for step in 0..3 {
+            match t.instance.session().scan(0, 0, 7, &mut cursor, |_| {}) {
+                Ok(()) if cursor.is_empty() => break,
+                Ok(()) => {}
+                Err(error) if step == 0 && error.status == Status::INVALID => {
+                    ensure!(!error.text.is_empty(), "INVALID came without a text");
+                    break;
+                }
+                Err(error) => {
+                    return Err(Stop::Failed(format!("step {step} from the cursor {start:02x?}: {error}")));
+                }
+            }
+        }
+    }
+    ensure!(t.everything(0, 10)?.len() == 100, "a scan misses entries after one from a cursor that is none");
+    Ok(())
+}
+
+fn long_values_end_a_step(t: &Trial<'_>) -> Check {
+    t.needs_symbol("kv_scan")?;
+    let len = t.subject.identity.value_len_max.min(256 << 10) as usize;
+    if len < 1 << 10 {
+        return Err(Stop::Skipped("no value is longer than 1023 bytes".to_owned()));
+    }
+    // Far more than a step may lend.
+    let entries = (12 << 20) / len;
+    let value = vec![b'x'; len];
+    for i in 0..entries {
+        t.store(&key(i), &value)?;
+    }
+    let (mut cursor, mut came) = (Vec::new(), BTreeSet::new());
+    for step in 0.. {
+        ensure!(step < STEPS_MAX, "a scan did not end in {step} steps");
+        let mut lent = 0;
+        t.instance.session().scan(0, 0, u32::MAX, &mut cursor, |entry| {
+            lent += entry.value.len;
+            // SAFETY: the engine lends the entry for this call.
+            came.insert(unsafe { entry.key.as_slice() }.to_vec());
+        })?;
+        // "About": a last value, and whatever shares a bucket with it.
+        ensure!(lent <= 4 << 20, "one step lent {lent} bytes of values");
+        if cursor.is_empty() {
+            break;
+        }
+    }
+    ensure!(came.len() == entries, "{} of {entries} long values came", came.len());
     Ok(())
 }
 
@@ -331,8 +410,9 @@ fn sync_works(t: &Trial<'_>) -> Check {
 }
 
 fn refused(done: Result<(), crate::calls::CallError>, what: &str, wanted: Status) -> Check {
-    let found = done.map_or_else(|error| error.status, |()| Status::OK);
-    ensure!(found == wanted, "{what}: found {found}, wanted {wanted}");
+    let Err(error) = done else { return Err(Stop::Failed(format!("{what}: found OK, wanted {wanted}"))) };
+    ensure!(error.status == wanted, "{what}: found {error}, wanted {wanted}");
+    ensure!(!error.text.is_empty(), "{what}: {wanted} came without a text");
     Ok(())
 }
 

@@ -49,10 +49,9 @@ impl<'a> Trial<'a> {
     }
 
     /// An instance that takes over this state.
-    pub(super) fn adopting(&self, state: &State<'_>) -> Result<Trial<'a>, Stop> {
+    pub(super) fn adopting(&self, state: &State<'_>) -> Result<Trial<'a>, CallError> {
         let host = Host::new();
-        let instance = open(self.subject, &host, &[], Some(state))
-            .map_err(|error| Stop::Failed(format!("kv_open with a state: {error}")))?;
+        let instance = open(self.subject, &host, &[], Some(state))?;
         Ok(Trial { subject: self.subject, host, instance, path: self.path })
     }
 
@@ -128,7 +127,7 @@ impl<'a> Trial<'a> {
                 let done = session.get(&op, |found| {
                     lent += 1;
                     // SAFETY: the engine lends the entry for this call.
-                    entry = Some(unsafe { Answer::of_entry(found) });
+                    entry = Some(unsafe { Answer::of_entry(found, request.flags & KV_OP_NO_VALUE == 0) });
                 });
                 done.map(|status| Answer { status, lent, ..entry.unwrap_or_else(|| plain(status)) })
             }
@@ -244,7 +243,7 @@ impl<'a> Trial<'a> {
         let mut found = Vec::new();
         self.instance.session().scan(0, flags, count, cursor, |entry| {
             // SAFETY: the engine lends the entry for this call.
-            found.push(unsafe { Answer::of_entry(entry) });
+            found.push(unsafe { Answer::of_entry(entry, flags & KV_OP_NO_VALUE == 0) });
         })?;
         Ok(found)
     }

@@ -17,6 +17,8 @@ suite! { "update":
     both decision_follows_the_entry: "The decision that counts is the one made on the entry that it is carried out on.";
     both too_large_changes_nothing: "An update to more than value_len_max is TOO_LARGE, without effect.";
     both unsupported_expiry_changes_nothing: "Without EXPIRY, an update that decides an expiry is UNSUPPORTED, without effect.";
+    both unsupported_type_changes_nothing: "Without TYPES, an update that decides a type or flags is UNSUPPORTED, without effect.";
+    both broken_decisions_change_nothing: "A decision that breaks its rules, or is unknown, is INVALID, without effect.";
     both bad_requests_are_refused: "An update with an unknown flag is INVALID, in another keyspace UNSUPPORTED, and neither has an effect.";
 }
 
@@ -68,7 +70,8 @@ fn replace_stores(t: &Trial<'_>) -> Check {
     let request =
         Request::decided(b"t", Move::Replace { value: b"v".to_vec(), expiry_ms: 0, type_: 5, flags: 6 });
     let answer = t.ask(&request)?;
-    answer.is_one_of(&[Status::OK, Status::UNSUPPORTED], "REPLACE with type and flags")?;
+    let wanted = if t.has(KV_CAP_TYPES) { Status::OK } else { Status::UNSUPPORTED };
+    answer.is(wanted, "REPLACE with type and flags")?;
     if answer.status == Status::OK {
         let found = t.read(b"t")?.map(|it| (it.type_, it.flags));
         ensure!(found == Some((5, 6)), "type and flags: found {found:?}, wanted 5 and 6");
@@ -117,9 +120,8 @@ fn patch_writes_in_place(t: &Trial<'_>) -> Check {
 
 fn patch_keeps_type_and_flags(t: &Trial<'_>) -> Check {
     t.needs_symbol("kv_update")?;
-    if t.ask(&Request::set(b"k", b"v").typed(3, 4))?.status == Status::UNSUPPORTED {
-        return Err(Stop::Skipped("the engine stores no type and flags".to_owned()));
-    }
+    t.needs(KV_CAP_TYPES)?;
+    t.put(&Request::set(b"k", b"v").typed(3, 4))?;
     let patch = |type_, flags| Move::Patch { offset: 1, bytes: b"w".to_vec(), new_len: 2, type_, flags };
     let has = |wanted| {
         let found = t.read(b"k")?.map(|it| (it.type_, it.flags));
@@ -189,12 +191,53 @@ fn unsupported_expiry_changes_nothing(t: &Trial<'_>) -> Check {
     t.finds(b"k", Some(b"v"))
 }
 
+fn unsupported_type_changes_nothing(t: &Trial<'_>) -> Check {
+    t.needs_symbol("kv_update")?;
+    if t.has(KV_CAP_TYPES) {
+        return Err(Stop::Skipped("the engine has TYPES".to_owned()));
+    }
+    t.store(b"k", b"v")?;
+    for (type_, flags) in [(1, 0), (0, 1)] {
+        let replace = Move::Replace { value: b"new".to_vec(), expiry_ms: 0, type_, flags };
+        t.ask(&Request::decided(b"k", replace))?.is(Status::UNSUPPORTED, "REPLACE with type or flags")?;
+        let patch = Move::Patch { offset: 0, bytes: b"new".to_vec(), new_len: 3, type_, flags };
+        t.ask(&Request::decided(b"absent", patch))?
+            .is(Status::UNSUPPORTED, "PATCH of an absent entry with type or flags")?;
+    }
+    t.finds(b"absent", None)?;
+    t.finds(b"k", Some(b"v"))
+}
+
+fn broken_decisions_change_nothing(t: &Trial<'_>) -> Check {
+    t.needs_symbol("kv_update")?;
+    t.store(b"k", b"value")?;
+    let broken = [
+        Move::Unknown,
+        Move::patch(3, b"abc", 5),
+        Move::patch(6, b"", 5),
+        Move::patch(u64::MAX, b"ab", u64::MAX),
+    ];
+    for decision in broken {
+        let what = format!("UPDATE that decides {decision:?}");
+        for key in [&b"k"[..], b"absent"] {
+            t.ask(&Request::decided(key, decision.clone()))?.is(Status::INVALID, &what)?;
+        }
+    }
+    if t.has(KV_CAP_EXPIRY) {
+        let decision = Move::SetExpiry(t.host.now_ms() + 1000);
+        t.ask(&Request::decided(b"absent", decision))?.is(Status::INVALID, "SET_EXPIRY of no entry")?;
+    }
+    t.finds(b"absent", None)?;
+    t.finds(b"k", Some(b"value"))
+}
+
 fn bad_requests_are_refused(t: &Trial<'_>) -> Check {
     t.needs_symbol("kv_update")?;
     t.store(b"k", b"v")?;
     let request = || Request::decided(b"k", Move::replace(b"new"));
     t.ask(&request().with_flags(UNKNOWN_FLAG))?.is(Status::INVALID, "UPDATE with an unknown flag")?;
     t.ask(&request().in_space(4_000_000_000))?.is(Status::UNSUPPORTED, "UPDATE in another keyspace")?;
+    t.ask(&Request { update: None, ..request() })?.is(Status::INVALID, "UPDATE without its function")?;
     t.finds(b"k", Some(b"v"))
 }
 

@@ -7,6 +7,7 @@ use super::trial::Trial;
 use super::{Check, Stop, ensure, suite};
 use crate::Status;
 use crate::raw::*;
+use crate::sdk::VERSION_END;
 
 suite! { "versions":
     both without_the_capability_they_are_refused: "An engine without VERSIONS refuses EXPECT and IMPORT, and tells version 0.";
@@ -19,7 +20,13 @@ suite! { "versions":
     both zero_expects_no_entry: "Expected version 0 lets pass where there is no entry, and only there.";
     both import_stores_the_version: "An IMPORT stores the version given, and the sequence goes on above it.";
     both import_below_is_stored_too: "An IMPORT of a low version is stored, and does not set the sequence back.";
+    both import_of_no_version_is_refused: "An IMPORT of version 0, or of 2^56 and more, is INVALID, without effect.";
     both update_moves_the_version: "An update that stores gets a new version, one that keeps leaves it, one that removes tells 0.";
+    both equal_bytes_are_a_change: "What stores the very bytes that are there, or only the expiry, gives a new version.";
+    both reads_leave_the_version: "No read gives a new version.";
+    once sequence_is_told: "kv_sequence, which VERSIONS requires, tells the highest version ever given or imported, deleted entries included.";
+    once sequence_is_raised: "kv_sequence raises the sequence, never lowers it, and the next version is above it.";
+    once sequence_has_an_end: "kv_sequence answers INVALID from 2^56 on, and the sequence stays.";
 }
 
 fn without_the_capability_they_are_refused(t: &Trial<'_>) -> Check {
@@ -146,6 +153,7 @@ fn import_stores_the_version(t: &Trial<'_>) -> Check {
     t.needs(KV_CAP_VERSIONS)?;
     let start = t.store(b"a", b"v")?;
     let high = start + 1_000_000;
+    t.store(b"k", b"to be imported over")?;
     let told = t.put(&Request::set(b"k", b"imported").importing(high))?;
     ensure!(told == high, "IMPORT of version {high} told {told}");
     has_version(t, b"k", high)?;
@@ -189,6 +197,142 @@ fn update_moves_the_version(t: &Trial<'_>) -> Check {
     ensure!(absent.version == 0, "an update that keeps no entry told version {}", absent.version);
     let next = t.store(b"k", b"v")?;
     ensure!(next > last, "version {next} after an update removed {last}");
+    Ok(())
+}
+
+fn import_of_no_version_is_refused(t: &Trial<'_>) -> Check {
+    t.needs(KV_CAP_VERSIONS)?;
+    let version = t.store(b"k", b"v")?;
+    for none in [0, VERSION_END, VERSION_END + 1, u64::MAX] {
+        let what = format!("IMPORT of version {none:#x}");
+        t.ask(&Request::set(b"k", b"new").importing(none))?.is(Status::INVALID, &what)?;
+        t.ask(&Request::set(b"absent", b"new").importing(none))?.is(Status::INVALID, &what)?;
+    }
+    t.finds(b"absent", None)?;
+    t.finds(b"k", Some(b"v"))?;
+    has_version(t, b"k", version)?;
+    let next = t.store(b"k", b"v")?;
+    ensure!(next > version && next < VERSION_END, "version {next} after {version}");
+    Ok(())
+}
+
+fn equal_bytes_are_a_change(t: &Trial<'_>) -> Check {
+    t.needs(KV_CAP_VERSIONS)?;
+    let mut last = t.store(b"k", b"same")?;
+    let mut requests = vec![(Request::set(b"k", b"same"), "SET of equal bytes")];
+    if t.has_symbol("kv_update") {
+        requests.push((Request::decided(b"k", Move::replace(b"same")), "REPLACE with equal bytes"));
+        requests.push((Request::decided(b"k", Move::patch(0, b"same", 4)), "PATCH with equal bytes"));
+        requests.push((Request::decided(b"k", Move::patch(0, b"", 4)), "PATCH of nothing"));
+        if t.has(KV_CAP_EXPIRY) {
+            let expiry_ms = t.host.now_ms() + 1000;
+            requests.push((Request::decided(b"k", Move::SetExpiry(expiry_ms)), "SET_EXPIRY"));
+            requests.push((Request::decided(b"k", Move::SetExpiry(expiry_ms)), "SET_EXPIRY to the same"));
+            requests.push((Request::decided(b"k", Move::SetExpiry(0)), "SET_EXPIRY to never"));
+        }
+    }
+    for (request, what) in requests {
+        let answer = t.ask(&request)?;
+        answer.is(Status::OK, what)?;
+        ensure!(answer.version > last, "{what} told version {} after {last}", answer.version);
+        last = answer.version;
+        has_version(t, b"k", last)?;
+        t.finds(b"k", Some(b"same"))?;
+    }
+    Ok(())
+}
+
+fn reads_leave_the_version(t: &Trial<'_>) -> Check {
+    t.needs(KV_CAP_VERSIONS)?;
+    let version = t.store(b"k", b"v")?;
+    let get = || Request::get(b"k");
+    let reads =
+        [get(), get().with_flags(KV_OP_NO_VALUE), get().with_flags(KV_OP_NO_TOUCH), get().expecting(version)];
+    for read in reads {
+        t.ask(&read)?.is(Status::OK, "GET")?;
+        has_version(t, b"k", version)?;
+    }
+    if t.has_symbol("kv_update") {
+        t.ask(&Request::decided(b"k", Move::Keep))?.is(Status::OK, "UPDATE that keeps")?;
+        has_version(t, b"k", version)?;
+    }
+    if t.has_symbol("kv_scan") {
+        let found = t.everything(0, 10)?.get(&b"k"[..]).map(|it| it.version);
+        ensure!(found == Some(version), "a scan tells version {found:?}, wanted {version}");
+        has_version(t, b"k", version)?;
+    }
+    Ok(())
+}
+
+/// What kv_sequence tells, having raised the sequence to `last`.
+fn sequence(t: &Trial<'_>, last: u64) -> Result<u64, Stop> {
+    t.needs(KV_CAP_VERSIONS)?;
+    ensure!(t.has_symbol("kv_sequence"), "VERSIONS without kv_sequence");
+    Ok(t.instance.session().sequence(last)?)
+}
+
+fn sequence_is_told(t: &Trial<'_>) -> Check {
+    sequence(t, 0)?;
+    let mut highest = 0;
+    let mut tells = |version: u64, what: &str| {
+        highest = highest.max(version);
+        let told = sequence(t, 0)?;
+        ensure!(told >= highest, "kv_sequence tells {told} after version {highest}, {what}");
+        ensure!(told < VERSION_END, "kv_sequence tells {told}, which is not below 2^56");
+        Ok(())
+    };
+    tells(t.store(b"k", b"v")?, "of a SET")?;
+    tells(t.store(b"k", b"w")?, "of a SET")?;
+    t.remove(b"k")?;
+    tells(0, "of a deleted entry")?;
+    tells(t.put(&Request::set(b"high", b"v").importing(1 << 40))?, "of an IMPORT")?;
+    tells(t.put(&Request::set(b"low", b"v").importing(7))?, "of an IMPORT before")?;
+    t.remove(b"high")?;
+    tells(0, "of a deleted entry")?;
+    if t.has_symbol("kv_clear") {
+        t.instance.session().clear(0)?;
+        tells(0, "of an entry that was cleared")?;
+    }
+    let next = t.store(b"k", b"v")?;
+    ensure!(next > 1 << 40, "version {next} after the sequence stood at {}", 1_u64 << 40);
+    Ok(())
+}
+
+fn sequence_is_raised(t: &Trial<'_>) -> Check {
+    let first = t.store(b"k", b"v")?;
+    let high = first + 1_000_000;
+    let told = sequence(t, high)?;
+    ensure!(told >= high, "kv_sequence was to raise to {high}, and tells {told}");
+    has_version(t, b"k", first)?;
+    for lower in [0, 1, first, high - 1, high] {
+        let told = sequence(t, lower)?;
+        ensure!(told >= high, "kv_sequence with {lower} tells {told} after {high}");
+    }
+    let next = t.store(b"k", b"v")?;
+    ensure!(next > high, "version {next} after the sequence was raised to {high}");
+    let other = t.store(b"other", b"v")?;
+    ensure!(other > high && other != next, "version {other} after {next}");
+    Ok(())
+}
+
+fn sequence_has_an_end(t: &Trial<'_>) -> Check {
+    sequence(t, 0)?;
+    t.store(b"k", b"v")?;
+    for beyond in [VERSION_END, VERSION_END + 1, u64::MAX] {
+        match t.instance.session().sequence(beyond) {
+            Ok(told) => {
+                return Err(Stop::Failed(format!("kv_sequence with {beyond:#x} is OK, and tells {told:#x}")));
+            }
+            Err(error) => {
+                ensure!(error.status == Status::INVALID, "kv_sequence with {beyond:#x}: {error}");
+                ensure!(!error.text.is_empty(), "INVALID came without a text");
+            }
+        }
+    }
+    let told = sequence(t, 0)?;
+    ensure!(told < VERSION_END, "kv_sequence tells {told:#x} after it refused more");
+    let next = t.store(b"k", b"v")?;
+    ensure!(next > told && next < VERSION_END, "version {next} after {told}");
     Ok(())
 }
 

@@ -117,8 +117,16 @@ pub unsafe fn open<E: Engine>(
         }
         // SAFETY: valid until the instance is closed, by the contract.
         let host = unsafe { Host::new(args.host) };
-        if !args.state.is_null() && E::CAPABILITIES & (KV_CAP_ADOPT | KV_CAP_REOPEN) == 0 {
-            return Err(Error::new(Status::INVALID, "this engine takes no state over"));
+        // SAFETY: NULL or lent for the call, by the contract.
+        if let Some(state) = unsafe { args.state.as_ref() } {
+            let takes = match state.kind {
+                KV_HANDOFF_ADOPT | KV_HANDOFF_REOPEN => E::CAPABILITIES & handoff_bit(state.kind) != 0,
+                _ => false,
+            };
+            if !takes {
+                let text = format!("this engine takes no state over of the kind {}", state.kind);
+                return Err(Error::new(Status::INVALID, text));
+            }
         }
         // SAFETY: lent for the call, by the contract.
         let (options, scratch, state) =
@@ -337,18 +345,25 @@ pub unsafe fn sequence<E: Engine>(engine: *mut KvEngine, last: *mut u64, error: 
     unsafe { call::<E>(engine, error, |it| Ok(store(last, it.engine.sequence(*last)?))) }
 }
 
+/// The capability that a kind of handoff needs; 0 for an unknown kind.
+fn handoff_bit(kind: u32) -> u64 {
+    match kind {
+        KV_HANDOFF_ADOPT => KV_CAP_ADOPT,
+        KV_HANDOFF_REOPEN => KV_CAP_REOPEN,
+        KV_HANDOFF_FREEZE => KV_CAP_FREEZE,
+        _ => 0,
+    }
+}
+
 /// # Safety
 /// As kv_handoff_prepare in the contract.
 pub unsafe fn handoff_prepare<E: Engine>(engine: *mut KvEngine, kind: u32, error: *mut KvError) -> i32 {
     let run = |it: &Instance<E>| {
-        let bit = match kind {
-            KV_HANDOFF_ADOPT => KV_CAP_ADOPT,
-            KV_HANDOFF_REOPEN => KV_CAP_REOPEN,
-            KV_HANDOFF_FREEZE => KV_CAP_FREEZE,
-            _ => 0,
-        };
-        if E::CAPABILITIES & bit == 0 {
+        if E::CAPABILITIES & handoff_bit(kind) == 0 {
             return Err(Error::new(Status::UNSUPPORTED, format!("there is no handoff of the kind {kind}")));
+        }
+        if it.prepared.load(Ordering::Acquire) != 0 {
+            return Err(Error::new(Status::INVALID, "a handoff is prepared already"));
         }
         it.engine.handoff_prepare(kind)?;
         it.prepared.store(kind, Ordering::Release);
@@ -366,10 +381,14 @@ pub unsafe fn handoff_give<E: Engine>(
     error: *mut KvError,
 ) -> i32 {
     let run = |it: &Instance<E>| {
+        let kind = it.prepared.load(Ordering::Acquire);
+        if !matches!(kind, KV_HANDOFF_ADOPT | KV_HANDOFF_REOPEN) {
+            return Err(Error::new(Status::INVALID, "no handoff of a state is prepared"));
+        }
         let (regions, root) = it.engine.handoff_give()?;
         // SAFETY: a place for the answer, by the contract.
         let state = unsafe { &mut *state };
-        state.kind = it.prepared.load(Ordering::Acquire);
+        state.kind = kind;
         state.format_version = E::STATE_VERSION;
         state.regions = regions.as_ptr();
         state.region_count = regions.len() as u32;
@@ -386,6 +405,7 @@ pub unsafe fn handoff_give<E: Engine>(
 pub unsafe fn handoff_commit<E: Engine>(engine: *mut KvEngine) {
     let run = |it: &Instance<E>| {
         it.engine.handoff_commit();
+        it.prepared.store(0, Ordering::Release);
         Ok(Status::OK)
     };
     // SAFETY: by the contract.
@@ -395,6 +415,11 @@ pub unsafe fn handoff_commit<E: Engine>(engine: *mut KvEngine) {
 /// # Safety
 /// As kv_handoff_abort in the contract.
 pub unsafe fn handoff_abort<E: Engine>(engine: *mut KvEngine, error: *mut KvError) -> i32 {
+    let run = |it: &Instance<E>| {
+        it.engine.handoff_abort()?;
+        it.prepared.store(0, Ordering::Release);
+        Ok(Status::OK)
+    };
     // SAFETY: by the contract.
-    unsafe { call::<E>(engine, error, |it| it.engine.handoff_abort().map(|()| Status::OK)) }
+    unsafe { call::<E>(engine, error, run) }
 }

@@ -159,8 +159,12 @@ impl<'a> Op<'a> {
         unsafe { self.0.key.as_slice() }
     }
 
-    /// SET: the entry to store. Its version is the one to import, or 0.
+    /// SET: the entry to store. Its version is the one to import, or 0. Of any other kind of operation: the key alone, because
+    /// the rest is not set.
     pub fn entry(&self) -> Entry<'a> {
+        if self.0.kind != KV_OP_SET {
+            return Entry { key: self.key(), ..Entry::default() };
+        }
         // SAFETY: the promise of `new`.
         let value = unsafe { self.0.value.as_slice() };
         Entry {
@@ -190,10 +194,14 @@ impl<'a> Op<'a> {
 
     /// UPDATE: what is to become of the entry. Can be asked again; only the last answer counts.
     ///
-    /// A decision that contradicts itself (a patch beyond `new_len`, an expiry for no entry, a kind from the future) is
-    /// taken for KEEP: it can only come from a faulty host.
-    pub fn decide(&self, current: Option<&Entry<'_>>) -> Decision<'a> {
-        let Some(update) = self.0.update else { return Decision::Keep };
+    /// # Errors
+    /// INVALID for a decision that breaks its rules: a patch beyond `new_len`, an expiry for no entry or below 0, an action that is
+    /// unknown. Nothing is to be changed then.
+    pub fn decide(&self, current: Option<&Entry<'_>>) -> Result<Decision<'a>, Error> {
+        let invalid = |text: &'static str| Err(Error::new(Status::INVALID, text));
+        let Some(update) = self.0.update.filter(|_| self.0.kind == KV_OP_UPDATE) else {
+            return invalid("an update without its function");
+        };
         let raw = current.map(Entry::to_raw);
         let mut decision = KvDecision {
             struct_size: size_of::<KvDecision>() as u32,
@@ -208,10 +216,20 @@ impl<'a> Op<'a> {
         let shown = raw.as_ref().map_or(ptr::null(), ptr::from_ref);
         // SAFETY: function and context fit together, says `new`; entry and decision live through the call.
         unsafe { update(self.0.update_ctx, shown, &raw mut decision) };
-        // SAFETY: the decision's bytes stay valid until the operation is completed or decided again.
-        let bytes = unsafe { decision.value.as_slice() };
+        // Of other actions the bytes are not looked at.
+        let bytes = if matches!(decision.action, KV_DECISION_REPLACE | KV_DECISION_PATCH) {
+            // SAFETY: the decision's bytes stay valid until the operation is completed or decided again.
+            unsafe { decision.value.as_slice() }
+        } else {
+            &[]
+        };
         let KvDecision { expiry_ms, type_, flags, .. } = decision;
-        match decision.action {
+        let expires = matches!(decision.action, KV_DECISION_REPLACE | KV_DECISION_SET_EXPIRY);
+        if expires && expiry_ms < 0 {
+            return invalid("the expiry that was decided is below 0");
+        }
+        Ok(match decision.action {
+            KV_DECISION_KEEP => Decision::Keep,
             KV_DECISION_REPLACE => Decision::Replace(Entry {
                 key: self.key(),
                 value: bytes,
@@ -222,15 +240,16 @@ impl<'a> Op<'a> {
             }),
             KV_DECISION_REMOVE => Decision::Remove,
             KV_DECISION_SET_EXPIRY if current.is_some() => Decision::SetExpiry(expiry_ms),
+            KV_DECISION_SET_EXPIRY => return invalid("an expiry was decided for no entry"),
             KV_DECISION_PATCH => {
                 let end = decision.offset.checked_add(bytes.len() as u64);
                 if end.is_none_or(|end| end > decision.new_len) {
-                    return Decision::Keep;
+                    return invalid("the patch that was decided ends behind the value");
                 }
                 let (offset, new_len) = (decision.offset as usize, decision.new_len as usize);
                 Decision::Patch { offset, bytes, new_len, type_, flags }
             }
-            _ => Decision::Keep,
-        }
+            _ => return invalid("an unknown action was decided"),
+        })
     }
 }

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test may stop at the first surprise")]
 
+mod c;
 mod reference;
 mod store;
 
@@ -13,8 +14,9 @@ use std::thread;
 use plugin_abi::calls::Calls;
 use plugin_abi::conformance::{self, Case, Outcome, PATIENCE_MS, Subject};
 use plugin_abi::raw::{
-    KV_CAP_ATOMIC, KV_CAP_EXPIRY, KV_CAP_SCRATCH, KV_CAP_THREAD_SAFE, KV_CAP_VERSIONS, KV_STATUS_UNAVAILABLE,
-    KvBatch, KvEngine, KvError, KvHost, KvIdentity, KvOpenArgs,
+    KV_CAP_ADOPT, KV_CAP_ATOMIC, KV_CAP_EXPIRY, KV_CAP_FREEZE, KV_CAP_SCRATCH, KV_CAP_THREAD_SAFE,
+    KV_CAP_TYPES, KV_CAP_VERSIONS, KV_OP_HINTS, KV_STATUS_INVALID, KV_STATUS_NOT_FOUND, KV_STATUS_OK,
+    KV_STATUS_UNAVAILABLE, KvBatch, KvEngine, KvEntryFn, KvError, KvHost, KvIdentity, KvOp, KvOpenArgs,
 };
 use plugin_abi::{Identity, conformance::CapabilityKind};
 use reference::*;
@@ -74,15 +76,19 @@ fn side_by_side(all: &[&(dyn Fn() + Sync)]) {
     });
 }
 
-/// Lets a closure work with the changed engine.
-fn with_subject<T>(change: &Change<'_>, run: impl FnOnce(&Subject<'_>) -> T) -> T {
+/// Lets a closure work with a way to make empty directories.
+fn with_scratch<T>(run: impl FnOnce(&(dyn Fn() -> String + Sync)) -> T) -> T {
     let home = tempfile::tempdir().unwrap();
     let next = AtomicU32::new(0);
-    let scratch_dir = || {
+    run(&|| {
         let dir = home.path().join(next.fetch_add(1, Ordering::Relaxed).to_string());
         fs::create_dir(&dir).unwrap();
         dir.to_str().unwrap().to_owned()
-    };
+    })
+}
+
+/// Lets a closure work with the changed engine.
+fn with_subject<T>(change: &Change<'_>, run: impl FnOnce(&Subject<'_>) -> T) -> T {
     let lookup = |name: &CStr| match change.replaced.iter().find(|(replaced, _)| *replaced == name) {
         Some((_, address)) => *address,
         None if change.hidden.contains(&name) => std::ptr::null(),
@@ -95,20 +101,25 @@ fn with_subject<T>(change: &Change<'_>, run: impl FnOnce(&Subject<'_>) -> T) -> 
     identity.capabilities &= !change.without;
     let capabilities = ("capabilities".to_owned(), identity.capabilities.to_string());
     let more = change.options.iter().map(|(key, value)| (key.to_string(), value.to_string()));
-    run(&Subject {
-        // SAFETY: functions of this program, of the right types.
-        calls: unsafe { Calls::resolve(lookup) }.unwrap(),
-        identity,
-        options: std::iter::once(capabilities).chain(more).collect(),
-        scratch_dir: &scratch_dir,
-        parallel: &side_by_side,
-        patience_ms: change.patience_ms,
+    with_scratch(|scratch_dir| {
+        run(&Subject {
+            // SAFETY: functions of this program, of the right types.
+            calls: unsafe { Calls::resolve(lookup) }.unwrap(),
+            identity,
+            options: std::iter::once(capabilities).chain(more).collect(),
+            scratch_dir,
+            parallel: &side_by_side,
+            patience_ms: change.patience_ms,
+        })
     })
 }
 
 /// Runs the whole suite, wants no failure, and answers the names of what was skipped.
 fn passes(change: &Change<'_>) -> Vec<String> {
-    let cases = with_subject(change, conformance::run);
+    skipped_of(&with_subject(change, conformance::run))
+}
+
+fn skipped_of(cases: &[Case]) -> Vec<String> {
     let failed: Vec<_> = cases.iter().filter(|case| matches!(case.outcome, Outcome::Failed(_))).collect();
     assert!(failed.is_empty(), "{failed:#?}");
     let skipped = cases.iter().filter(|case| matches!(case.outcome, Outcome::Skipped(_)));
@@ -154,6 +165,7 @@ fn a_sound_engine_passes() {
         "expiry/without_the_capability_it_is_refused",
         "versions/without_the_capability_they_are_refused",
         "update/unsupported_expiry_changes_nothing",
+        "update/unsupported_type_changes_nothing",
         "atomic/without_the_capability_it_is_refused",
     ];
     assert_eq!(skipped, of_lesser_engines);
@@ -193,6 +205,8 @@ fn lesser_engines_pass() {
     passes(&Change { without: KV_CAP_VERSIONS | KV_CAP_ATOMIC, ..NO_CHANGE });
     passes(&Change { without: KV_CAP_EXPIRY, hidden: &[c"kv_update"], ..NO_CHANGE });
     passes(&Change { without: KV_CAP_ATOMIC | KV_CAP_EXPIRY, hidden: &[c"kv_scan"], ..NO_CHANGE });
+    passes(&Change { without: KV_CAP_TYPES | KV_CAP_ADOPT, ..NO_CHANGE });
+    passes(&Change { without: KV_CAP_FREEZE, ..NO_CHANGE });
 }
 
 #[test]
@@ -277,6 +291,158 @@ fn a_value_lent_twice_is_caught() {
 #[test]
 fn an_ignored_flag_is_caught() {
     catches_fault("ignored_flags", "unknown_flag_is_refused", "wanted INVALID");
+}
+
+#[test]
+fn a_flag_of_another_kind_is_caught() {
+    catches_fault("ignored_flags", "flags_go_with_their_kinds", "with the flag 0x4: found OK");
+}
+
+#[test]
+fn a_failure_without_a_text_is_caught() {
+    catches_fault("mute", "unknown_flag_is_refused", "came without a text");
+}
+
+#[test]
+fn an_expiry_below_zero_is_caught() {
+    catches_fault("negative_expiry", "below_zero_is_refused", "wanted INVALID");
+}
+
+#[test]
+fn an_import_of_no_version_is_caught() {
+    catches_fault("any_import", "import_of_no_version_is_refused", "wanted INVALID");
+}
+
+#[test]
+fn a_version_that_stays_with_equal_bytes_is_caught() {
+    catches_fault("equal_keeps_version", "equal_bytes_are_a_change", "REPLACE with equal bytes told version");
+}
+
+#[test]
+fn a_sequence_that_is_missing_lowered_or_endless_is_caught() {
+    let hidden = Change { hidden: &[c"kv_sequence"], ..NO_CHANGE };
+    catches(&hidden, "sequence_is_told", "VERSIONS without kv_sequence");
+    catches_fault("lowered_sequence", "sequence_is_told", "tells 0 after version 1");
+    catches_fault("lowered_sequence", "sequence_is_raised", "kv_sequence with 0 tells 0");
+    catches_fault("endless_sequence", "sequence_has_an_end", "is OK");
+}
+
+#[test]
+fn an_expectation_of_what_the_batch_wrote_is_caught() {
+    catches_fault("late_expectation", "expectations_look_before_the_batch", "wanted OK");
+    catches_fault("late_expectation", "atomic_batches_agree", "step");
+}
+
+#[test]
+fn a_broken_decision_that_is_taken_is_caught() {
+    catches_fault("lenient_decision", "broken_decisions_change_nothing", "wanted INVALID");
+}
+
+#[test]
+fn a_type_that_is_dropped_or_taken_without_types_is_caught() {
+    catches_fault("dropped_type", "type_and_flags", "wanted type 7");
+    let change = Change { options: &[("fault", "ignored_flags")], without: KV_CAP_TYPES, ..NO_CHANGE };
+    catches(&change, "type_and_flags", "wanted UNSUPPORTED");
+}
+
+#[test]
+fn a_cursor_that_is_trusted_is_caught() {
+    catches_fault("trusted_cursor", "forged_cursors_do_no_harm", "CORRUPT");
+}
+
+#[test]
+fn a_step_that_lends_too_much_is_caught() {
+    catches_fault("fat_scan", "long_values_end_a_step", "one step lent 12582912 bytes");
+}
+
+#[test]
+fn a_handoff_without_its_bit_is_caught() {
+    let change = Change { options: &[("fault", "takes_any_state")], without: KV_CAP_ADOPT, ..NO_CHANGE };
+    catches(&change, "state_needs_the_capability", "took a state of the kind ADOPT");
+    let change = Change { options: &[("fault", "any_handoff")], without: KV_CAP_FREEZE, ..NO_CHANGE };
+    catches(&change, "kinds_need_their_capability", "a prepare for FREEZE");
+}
+
+unsafe extern "C" fn get_that_looks_around(
+    engine: *mut KvEngine,
+    op: *const KvOp,
+    sink: KvEntryFn,
+    ctx: *mut c_void,
+    error: *mut KvError,
+) -> i32 {
+    // SAFETY: as the caller promises to kv_get.
+    unsafe { if (*op).expiry_ms == 0 { kv_get(engine, op, sink, ctx, error) } else { KV_STATUS_NOT_FOUND } }
+}
+
+#[test]
+fn a_look_at_fields_that_are_not_set_is_caught() {
+    let replaced = [(c"kv_get", get_that_looks_around as *const c_void)];
+    let change = Change { replaced: &replaced, ..NO_CHANGE };
+    catches(&change, "only_the_fields_of_the_kind_are_looked_at", "after a SET: None");
+}
+
+unsafe extern "C" fn delete_that_refuses_hints(
+    engine: *mut KvEngine,
+    op: *const KvOp,
+    error: *mut KvError,
+) -> i32 {
+    // SAFETY: as the caller promises to kv_delete.
+    unsafe { if (*op).flags & KV_OP_HINTS == 0 { kv_delete(engine, op, error) } else { KV_STATUS_INVALID } }
+}
+
+#[test]
+fn a_hint_that_is_refused_is_caught() {
+    let replaced = [(c"kv_delete", delete_that_refuses_hints as *const c_void)];
+    let change = Change { replaced: &replaced, ..NO_CHANGE };
+    catches(&change, "hints_are_never_refused", "with the hint 0x1000000: found INVALID");
+}
+
+unsafe extern "C" fn delete_that_talks_too_much(
+    engine: *mut KvEngine,
+    op: *const KvOp,
+    error: *mut KvError,
+) -> i32 {
+    // SAFETY: as the caller promises to kv_delete, and the suite's buffer is longer than it tells.
+    unsafe {
+        let status = kv_delete(engine, op, error);
+        if let Some(error) = error.as_mut().filter(|error| error.capacity == 8) {
+            error.text.write_bytes(b'x', 12);
+        }
+        status
+    }
+}
+
+#[test]
+fn an_error_text_beyond_its_room_is_caught() {
+    let replaced = [(c"kv_delete", delete_that_talks_too_much as *const c_void)];
+    let change = Change { replaced: &replaced, ..NO_CHANGE };
+    catches(&change, "error_texts_keep_to_their_room", "room for 8 bytes: byte 12 was written");
+}
+
+unsafe extern "C" fn submit_that_fills_in_a_status(
+    _: *mut KvEngine,
+    batch: *mut KvBatch,
+    _: *mut KvError,
+) -> i32 {
+    // SAFETY: as the caller promises to kv_submit; the services are valid while the engine is open.
+    unsafe {
+        for index in 0..(*batch).count {
+            (*(*batch).result(index)).status = KV_STATUS_OK;
+        }
+        let host = NOTED.load(Ordering::SeqCst);
+        ((*host).complete)((*host).ctx, batch, 0, (*batch).count);
+        KV_STATUS_OK
+    }
+}
+
+#[test]
+fn a_result_with_fields_left_out_is_caught() {
+    let replaced = [
+        (c"kv_open", open_and_note as *const c_void),
+        (c"kv_submit", submit_that_fills_in_a_status as *const c_void),
+    ];
+    let change = Change { replaced: &replaced, ..NO_CHANGE };
+    catches(&change, "cancel_too_late_does_nothing", "a result is PINNED, and there is no kv_release");
 }
 
 #[test]

@@ -70,10 +70,19 @@ impl Shared {
             order.reverse();
         }
         let mut done = Vec::with_capacity(batch.len());
+        // In an atomic batch versions are compared with what was there before it.
+        let looks_before = batch.atomic() && self.fault != "late_expectation";
+        let met: Vec<_> = (0..batch.len())
+            .map(|index| if looks_before { store.check(&batch.op(index)) } else { Ok(()) })
+            .collect();
         for index in order {
             // Also what an earlier operation of the batch stored with an expiry in the past.
             store.expire(self.now_ms());
-            done.push((index, store.carry_out(&batch.op(index))));
+            let op = batch.op(index);
+            let carried_out = met[index].clone().and_then(|()| {
+                if looks_before { store.carry_out_unchecked(&op) } else { store.carry_out(&op) }
+            });
+            done.push((index, carried_out));
             if self.fault == "torn_batch" {
                 drop(store);
                 thread::yield_now();
@@ -151,8 +160,13 @@ impl Engine for Reference {
             args.check_options(&["fault", "late", "capabilities"])?;
         }
         let capabilities = args.option("capabilities", "a number")?.unwrap_or(Self::CAPABILITIES);
+        // The SDK compares with what the library says; in here an option may say less.
+        if args.state.is_some() && capabilities & KV_CAP_ADOPT == 0 && fault != "takes_any_state" {
+            return Err(Error::new(Status::INVALID, "this engine takes no state over"));
+        }
         let mut store = Store { capabilities, fault: fault.clone(), ..Store::default() };
-        if let Some(state) = args.state.filter(|_| fault != "forgetful_adopt") {
+        let forgetful = ["forgetful_adopt", "takes_any_state"].contains(&fault.as_str());
+        if let Some(state) = args.state.filter(|_| !forgetful) {
             // SAFETY: the giver keeps the state in place while this instance is opened.
             store.decode(unsafe { state.root.as_slice() });
         }
@@ -219,12 +233,11 @@ impl Engine for Reference {
     }
 
     fn submit(&self, batch: Batch) {
-        // The SDK compares with what the library says; in here an option may say less.
         let capabilities = self.shared.store().capabilities;
         if self.shared.fault == "never_completes" {
             std::mem::forget(batch);
         } else if batch.atomic() && capabilities & KV_CAP_ATOMIC == 0 {
-            batch.fail_all(&Status::UNSUPPORTED.into());
+            batch.fail_all(&Error::new(Status::UNSUPPORTED, "the engine has no atomic batches"));
         } else if self.late.is_some() {
             self.shared.enqueue(Some(batch));
         } else {
@@ -265,14 +278,18 @@ impl Engine for Reference {
         let start = match cursor.get() {
             [] => std::ops::Bound::Unbounded,
             [b'k', key @ ..] => std::ops::Bound::Excluded(key.to_vec()),
+            _ if self.shared.fault == "trusted_cursor" => return Err(Status::CORRUPT.into()),
             _ => return Err(Error::new(Status::INVALID, "a cursor that is none")),
         };
         let mut entries = store.entries.range::<Vec<u8>, _>((start, std::ops::Bound::Unbounded));
-        let mut last = None;
+        let (mut last, mut lent_bytes) = (None, 0);
         for (key, stored) in entries.by_ref().take(count) {
-            let entry = stored.entry(key);
-            lend(&if no_value { entry } else { stored.entry(key) });
+            lend(&stored.entry(key));
             last = Some(key);
+            lent_bytes += if no_value { 0 } else { stored.value.len() };
+            if lent_bytes >= 1 << 20 && self.shared.fault != "fat_scan" {
+                break;
+            }
         }
         match last {
             _ if self.shared.fault == "endless_scan" => cursor.set(b"k"),
@@ -315,6 +332,7 @@ impl Engine for Reference {
                 Ok(())
             }
             KV_HANDOFF_FREEZE if store.capabilities & KV_CAP_FREEZE != 0 => Ok(()),
+            _ if self.shared.fault == "any_handoff" => Ok(()),
             _ => Err(Error::new(Status::UNSUPPORTED, "no handoff of this kind")),
         }
     }

@@ -68,16 +68,18 @@ impl Store {
 
     /// Raises the sequence to this number, and answers the highest one.
     pub(crate) fn raise(&mut self, last: u64) -> Result<u64, Error> {
-        if last >= VERSION_END {
+        if last >= VERSION_END && !self.has_fault("endless_sequence") {
             return Err(Error::new(Status::INVALID, "the version is not below 2^56"));
         }
-        self.sequence = self.sequence.max(last);
+        self.sequence = if self.has_fault("lowered_sequence") { last } else { self.sequence.max(last) };
         Ok(self.sequence)
     }
 
-    fn check(&self, op: &Op<'_>) -> Result<(), Error> {
-        if !self.has_fault("ignored_flags") {
-            op.check(self.capabilities)?;
+    pub(crate) fn check(&self, op: &Op<'_>) -> Result<(), Error> {
+        // Each of these takes something that the SDK's check refuses.
+        if !["ignored_flags", "any_import", "negative_expiry"].contains(&self.fault.as_str()) {
+            let mute = self.has_fault("mute");
+            op.check(self.capabilities).map_err(|error| if mute { error.status.into() } else { error })?;
         }
         if op.key().len() as u64 > KEY_LEN_MAX || op.entry().value.len() as u64 > VALUE_LEN_MAX {
             return Err(Status::TOO_LARGE.into());
@@ -93,6 +95,10 @@ impl Store {
 
     pub(crate) fn carry_out(&mut self, op: &Op<'_>) -> Result<Done, Error> {
         self.check(op)?;
+        self.carry_out_unchecked(op)
+    }
+
+    pub(crate) fn carry_out_unchecked(&mut self, op: &Op<'_>) -> Result<Done, Error> {
         match op.kind() {
             KV_OP_GET => Ok(self.entries.get(op.key()).cloned().map_or(Done::NotFound, Done::Entry)),
             KV_OP_SET => Ok(self.set(op)),
@@ -118,6 +124,9 @@ impl Store {
             stored.version = 0;
         }
         self.writes += 1;
+        if self.has_fault("dropped_type") {
+            (stored.type_, stored.flags) = (0, 0);
+        }
         let (version, expiry_ms) = (stored.version, stored.expiry_ms);
         if !(self.has_fault("lost_write") && self.writes.is_multiple_of(300)) {
             self.entries.insert(key.to_vec(), stored);
@@ -140,7 +149,11 @@ impl Store {
         let current = self.entries.get(op.key()).cloned();
         let entry = current.as_ref().map(|stored| stored.entry(op.key()));
         let keeps_expiry = !self.has_fault("patch_drops_expiry");
-        let mut new = match op.decide(entry.as_ref()) {
+        let decision = match op.decide(entry.as_ref()) {
+            Err(_) if self.has_fault("lenient_decision") => Decision::Keep,
+            decision => decision?,
+        };
+        let mut new = match decision {
             Decision::Keep => {
                 let (version, expiry_ms) = current.map_or((0, 0), |it| (it.version, it.expiry_ms));
                 return Ok(Done::Stored { version, expiry_ms });
@@ -171,9 +184,17 @@ impl Store {
             return Err(Status::TOO_LARGE.into());
         }
         if new.expiry_ms != 0 && self.capabilities & KV_CAP_EXPIRY == 0 {
-            return Err(Status::UNSUPPORTED.into());
+            return Err(Error::new(Status::UNSUPPORTED, "entries of the engine do not expire"));
         }
-        new.version = self.next_version();
+        if (new.type_, new.flags) != (0, 0) && self.capabilities & KV_CAP_TYPES == 0 {
+            return Err(Error::new(Status::UNSUPPORTED, "the engine stores no type and flags"));
+        }
+        let before = self.entries.get(op.key());
+        let same = before.is_some_and(|before| before.value == new.value && before.version != 0);
+        new.version = match before {
+            Some(before) if same && self.has_fault("equal_keeps_version") => before.version,
+            _ => self.next_version(),
+        };
         Ok(self.store(op.key(), new))
     }
 

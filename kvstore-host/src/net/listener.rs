@@ -7,7 +7,7 @@ use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use mio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
+use mio::net::{TcpListener, UnixListener, UnixStream};
 use mio::{Interest, Registry, Token};
 
 use super::socket::Socket;
@@ -38,6 +38,7 @@ impl Listener {
     /// It is in use, or not one of this machine.
     pub fn tcp(address: SocketAddr) -> io::Result<Self> {
         let listener = TcpListener::bind(address)?;
+        set_options(&listener)?;
         let address = listener.local_addr()?;
         Ok(Self::Tcp { listener, address })
     }
@@ -88,12 +89,14 @@ impl Listener {
     /// `WouldBlock` when there is none; `EMFILE` and the like when the system has no room.
     pub fn accept(&self) -> io::Result<Socket> {
         match self {
-            Self::Tcp { listener, .. } => {
+            Self::Tcp { listener, address } => {
                 let (stream, peer) = listener.accept()?;
-                // Replies are written whole, so waiting for more only adds delay. Fails only when the client has hung up.
-                let _ = stream.set_nodelay(true);
-                keep_alive(&stream);
-                let local = stream.local_addr().map_or_else(|_| String::new(), |local| local.to_string());
+                // Which of this machine's addresses it was, is known unless all are listened on.
+                let local = match address.ip().is_unspecified() {
+                    true => stream.local_addr().unwrap_or(*address),
+                    false => *address,
+                };
+                let local = local.to_string();
                 Ok(Socket::Tcp { stream, peer, local })
             }
             Self::Unix { listener, path } => {
@@ -107,13 +110,17 @@ impl Listener {
 /// After how long without a sign of life a client is asked for one, in seconds; as Redis does.
 const KEEP_ALIVE_S: u64 = 300;
 
-/// Finds out about clients whose machine is gone. Without it only more memory is held for longer, so a failure is not told.
-fn keep_alive(stream: &TcpStream) {
-    use rustix::net::sockopt::{set_socket_keepalive, set_tcp_keepcnt, set_tcp_keepidle, set_tcp_keepintvl};
-    let _ = set_socket_keepalive(stream, true);
-    let _ = set_tcp_keepidle(stream, Duration::from_secs(KEEP_ALIVE_S));
-    let _ = set_tcp_keepintvl(stream, Duration::from_secs(KEEP_ALIVE_S / 3));
-    let _ = set_tcp_keepcnt(stream, 3);
+/// Sets what every accepted socket inherits: replies are written whole, so waiting for more only adds delay; and clients whose
+/// machine is gone are found out about.
+fn set_options(listener: &TcpListener) -> io::Result<()> {
+    use rustix::net::sockopt::{
+        set_socket_keepalive, set_tcp_keepcnt, set_tcp_keepidle, set_tcp_keepintvl, set_tcp_nodelay,
+    };
+    set_tcp_nodelay(listener, true)?;
+    set_socket_keepalive(listener, true)?;
+    set_tcp_keepidle(listener, Duration::from_secs(KEEP_ALIVE_S))?;
+    set_tcp_keepintvl(listener, Duration::from_secs(KEEP_ALIVE_S / 3))?;
+    Ok(set_tcp_keepcnt(listener, 3)?)
 }
 
 impl std::fmt::Display for Listener {

@@ -55,11 +55,6 @@ impl<T> Slab<T> {
         self.free.push(place);
     }
 
-    /// The things.
-    pub(super) fn iter(&self) -> impl Iterator<Item = &T> {
-        self.places.iter().flatten()
-    }
-
     /// The places that are taken.
     pub(super) fn taken(&self) -> Vec<usize> {
         self.places.iter().enumerate().filter(|(_, slot)| slot.is_some()).map(|(place, _)| place).collect()

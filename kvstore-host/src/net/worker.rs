@@ -23,6 +23,8 @@ use crate::server::{ClientInfo, add};
 const WAKER: Token = Token(usize::MAX);
 /// Bytes read with one call.
 const SCRATCH_LEN: usize = 64 << 10;
+/// How often a worker looks for clients that are late with something, if any can be: it has to look at each.
+const LATE_CHECK_INTERVAL: Duration = Duration::from_millis(500);
 /// How long a stopping worker waits for what is under way and for clients that do not take their replies.
 const STOP_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -47,10 +49,14 @@ pub struct Worker {
     again: Vec<usize>,
     /// Connections that wait for the end of a hold.
     held: Vec<ConnectionId>,
+    /// How many connections have replies waiting that their clients do not take.
+    stalled: usize,
     /// Batches under way: generation, how many, how many of them write.
     under_way: Vec<(u64, usize, usize)>,
     scratch: Vec<u8>,
     stopping: Option<Instant>,
+    /// When it last looked for clients that are late.
+    late_checked: Instant,
     now: Instant,
 }
 
@@ -91,9 +97,11 @@ impl Seed {
             connections: Slab::new(),
             again: Vec::new(),
             held: Vec::new(),
+            stalled: 0,
             under_way: Vec::new(),
             scratch: vec![0; SCRATCH_LEN],
             stopping: None,
+            late_checked: Instant::now(),
             now: Instant::now(),
         }
     }
@@ -149,13 +157,10 @@ impl Worker {
             return Some(Duration::ZERO);
         }
         let settings = &self.shared.server.settings;
-        let ticks =
-            self.stopping.is_some() || settings.idle_timeout_s.load(Ordering::Relaxed) != 0 || self.stalls();
-        ticks.then_some(Duration::from_millis(500))
-    }
-
-    fn stalls(&self) -> bool {
-        self.connections.iter().any(|connection| connection.stalled.is_some())
+        let ticks = self.stopping.is_some()
+            || settings.idle_timeout_s.load(Ordering::Relaxed) != 0
+            || self.stalled > 0;
+        ticks.then_some(LATE_CHECK_INTERVAL)
     }
 
     /// The point between two batches: notes which engine and which hold this worker has seen.
@@ -255,6 +260,7 @@ impl Worker {
     fn drive(&mut self, place: usize) {
         let shared = Arc::clone(&self.shared);
         let Some(mut connection) = self.connections.take(place) else { return };
+        self.stalled -= usize::from(connection.stalled.is_some());
         let mut read = 0;
         loop {
             if connection.wants_input() && self.stopping.is_none() && read == 0 {
@@ -287,6 +293,7 @@ impl Worker {
             self.connections.vacate(place);
             return self.close(connection, &end);
         }
+        self.stalled += usize::from(connection.stalled.is_some());
         self.connections.put_back(place, connection);
         if more && !self.again.contains(&place) {
             self.again.push(place);
@@ -435,9 +442,11 @@ impl Worker {
         let settings = &self.shared.server.settings;
         let stall = settings.output_stall_timeout_ms.load(Ordering::Relaxed);
         let idle = settings.idle_timeout_s.load(Ordering::Relaxed);
-        if !(self.stopping.is_some() || idle != 0 || self.stalls()) {
+        let due = self.now.duration_since(self.late_checked) >= LATE_CHECK_INTERVAL;
+        if !due || !(self.stopping.is_some() || idle != 0 || self.stalled > 0) {
             return;
         }
+        self.late_checked = self.now;
         let stop = self.stopping.is_some_and(|since| self.now.duration_since(since) > STOP_TIMEOUT);
         for place in self.connections.taken() {
             let now = self.now;
@@ -456,6 +465,7 @@ impl Worker {
                 continue;
             };
             if let Some(connection) = self.connections.remove(place) {
+                self.stalled -= usize::from(connection.stalled.is_some());
                 self.close(connection, &End::Stalled(text));
             }
         }

@@ -10,7 +10,12 @@ KV_EXPORT kv_status kv_open(const kv_open_args *args, kv_engine **engine, kv_err
     return good_open(args, engine, error);
 }
 
-static void keep(void *ctx, const kv_entry *entry) { *(kv_entry *)ctx = *entry; }
+static void keep(void *ctx, const kv_entry *entry) {
+    kv_result *result = ctx;
+    result->value = entry->value;
+    result->type = entry->type;
+    result->entry_flags = entry->flags;
+}
 
 KV_EXPORT kv_status kv_submit(kv_engine *engine, kv_batch *batch, kv_error *error) {
     uint32_t count = batch->count;
@@ -20,7 +25,7 @@ KV_EXPORT kv_status kv_submit(kv_engine *engine, kv_batch *batch, kv_error *erro
         kv_result *result = (kv_result *)((char *)batch->results + (size_t)i * batch->result_stride);
         *result = (kv_result){ 0 };
         switch (op->kind) {
-        case KV_OP_GET: result->status = kv_get(engine, op, keep, &result->entry, NULL); break;
+        case KV_OP_GET: result->status = kv_get(engine, op, keep, result, NULL); break;
         case KV_OP_SET: result->status = kv_set(engine, op, NULL, NULL); break;
         case KV_OP_DELETE: result->status = kv_delete(engine, op, NULL); break;
         default: result->status = KV_STATUS_UNSUPPORTED;

@@ -14,6 +14,7 @@ suite! { "handoff":
     once give_needs_a_prepare: "kv_handoff_give without a prepare is refused, and the engine works on.";
     once abort_gives_everything_back: "A prepare of any kind that is called off leaves a working engine with its data.";
     once adopt_carries_everything: "Another instance opened with the state given has all entries and goes on from there.";
+    once adopt_after_an_abort: "What was written after a handoff was called off is in the state of the next one.";
     once adopt_can_be_called_off: "A state that was given and not taken is the giver's again.";
 }
 
@@ -126,7 +127,30 @@ fn abort_gives_everything_back(t: &Trial<'_>) -> Check {
 }
 
 fn adopt_carries_everything(t: &Trial<'_>) -> Check {
-    let giver = prepared(t)?;
+    hands_over(t, prepared(t)?)
+}
+
+fn adopt_after_an_abort(t: &Trial<'_>) -> Check {
+    t.needs(KV_CAP_ADOPT)?;
+    let giver = t.another()?;
+    let checked = (|| {
+        giver.store(&0_u32.to_ne_bytes(), b"an older value")?;
+        let session = giver.instance.session();
+        session.handoff_prepare(KV_HANDOFF_ADOPT)?;
+        session.handoff_give()?;
+        session.handoff_abort()?;
+        drop(session);
+        fill(&giver)?;
+        Ok(giver.instance.session().handoff_prepare(KV_HANDOFF_ADOPT)?)
+    })();
+    match checked {
+        Ok(()) => hands_over(t, giver),
+        Err(stop) => giver.end(Err(stop)),
+    }
+}
+
+/// Another instance takes the state of this one over, which is prepared, and works on.
+fn hands_over(t: &Trial<'_>, giver: Trial<'_>) -> Check {
     let checked = (|| {
         let session = giver.instance.session();
         let state = session.handoff_give()?;

@@ -4,6 +4,7 @@
 
 mod c;
 mod reference;
+mod sparse;
 mod store;
 
 use std::ffi::{CStr, c_void};
@@ -210,6 +211,31 @@ fn lesser_engines_pass() {
 }
 
 #[test]
+fn an_engine_that_is_full_early_passes() {
+    for entries_max in ["1", "8", "20"] {
+        let skipped = passes(&Change { options: &[("entries_max", entries_max)], ..NO_CHANGE });
+        assert!(!skipped.iter().any(|name| name.starts_with("model/")), "{skipped:?}");
+    }
+}
+
+#[test]
+fn an_engine_that_never_has_room_is_caught() {
+    let change = Change { options: &[("entries_max", "0")], ..NO_CHANGE };
+    catches(&change, "sets_gets_and_deletes", "SET in an empty store: FULL");
+}
+
+#[test]
+fn an_engine_that_sets_only_what_it_must_passes() {
+    let replaced = [
+        (c"kv_open", sparse::open as *const c_void),
+        (c"kv_get", sparse::get as *const c_void),
+        (c"kv_submit", sparse::submit as *const c_void),
+    ];
+    // A batch of this engine tells no expiry after an update, so it has none.
+    passes(&Change { replaced: &replaced, without: KV_CAP_ATOMIC, hidden: &[c"kv_update"], ..NO_CHANGE });
+}
+
+#[test]
 fn without_scratch_nothing_is_touched() {
     let cases = with_subject(&Change { without: KV_CAP_SCRATCH, ..NO_CHANGE }, conformance::run);
     assert!(cases.iter().all(|case| matches!(case.outcome, Outcome::Skipped(_))));
@@ -343,6 +369,11 @@ fn a_type_that_is_dropped_or_taken_without_types_is_caught() {
     catches_fault("dropped_type", "type_and_flags", "wanted type 7");
     let change = Change { options: &[("fault", "ignored_flags")], without: KV_CAP_TYPES, ..NO_CHANGE };
     catches(&change, "type_and_flags", "wanted UNSUPPORTED");
+}
+
+#[test]
+fn a_state_of_an_earlier_handoff_is_caught() {
+    catches_fault("stale_adopt", "adopt_after_an_abort", "an older value");
 }
 
 #[test]

@@ -2,7 +2,7 @@
 //! thread.
 
 use std::collections::VecDeque;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::thread::{self, JoinHandle};
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -18,8 +18,8 @@ use crate::store::{Done, KEY_LEN_MAX, Store, VALUE_LEN_MAX};
 pub(crate) struct Reference {
     shared: Arc<Shared>,
     late: Option<JoinHandle<()>>,
-    // What was given to another instance, while it looks at it.
-    given: OnceLock<Vec<u8>>,
+    // What each prepare has made for another instance. None is dropped before the engine is, so each stays where it is.
+    given: Mutex<Vec<Box<[u8]>>>,
 }
 
 struct Shared {
@@ -157,14 +157,15 @@ impl Engine for Reference {
     fn open(args: OpenArgs<'_>) -> Result<Self, Error> {
         let fault: String = args.option("fault", "a fault")?.unwrap_or_default();
         if fault != "any_option" {
-            args.check_options(&["fault", "late", "capabilities"])?;
+            args.check_options(&["fault", "late", "capabilities", "entries_max"])?;
         }
         let capabilities = args.option("capabilities", "a number")?.unwrap_or(Self::CAPABILITIES);
         // The SDK compares with what the library says; in here an option may say less.
         if args.state.is_some() && capabilities & KV_CAP_ADOPT == 0 && fault != "takes_any_state" {
             return Err(Error::new(Status::INVALID, "this engine takes no state over"));
         }
-        let mut store = Store { capabilities, fault: fault.clone(), ..Store::default() };
+        let entries_max = args.option("entries_max", "a number")?.unwrap_or(usize::MAX);
+        let mut store = Store { capabilities, entries_max, fault: fault.clone(), ..Store::default() };
         let forgetful = ["forgetful_adopt", "takes_any_state"].contains(&fault.as_str());
         if let Some(state) = args.state.filter(|_| !forgetful) {
             // SAFETY: the giver keeps the state in place while this instance is opened.
@@ -181,7 +182,7 @@ impl Engine for Reference {
             let shared = Arc::clone(&shared);
             thread::spawn(move || shared.work())
         });
-        Ok(Self { shared, late, given: OnceLock::new() })
+        Ok(Self { shared, late, given: Mutex::default() })
     }
 
     fn close(self) -> Result<(), Error> {
@@ -328,7 +329,10 @@ impl Engine for Reference {
         let store = self.shared.store();
         match kind {
             KV_HANDOFF_ADOPT if store.capabilities & KV_CAP_ADOPT != 0 => {
-                self.given.get_or_init(|| store.encode());
+                let mut given = self.given.lock().unwrap();
+                if given.is_empty() || self.shared.fault != "stale_adopt" {
+                    given.push(store.encode().into());
+                }
                 Ok(())
             }
             KV_HANDOFF_FREEZE if store.capabilities & KV_CAP_FREEZE != 0 => Ok(()),
@@ -338,7 +342,10 @@ impl Engine for Reference {
     }
 
     fn handoff_give(&self) -> Result<(&[Region], &[u8]), Error> {
-        self.given.get().map(|given| (&[][..], &given[..])).ok_or(Status::INVALID.into())
+        let given = self.given.lock().unwrap();
+        let newest: *const [u8] = &raw const **given.last().ok_or(Error::from(Status::INVALID))?;
+        // SAFETY: boxed, and not dropped before `self`.
+        Ok((&[], unsafe { &*newest }))
     }
 
     fn handoff_abort(&self) -> Result<(), Error> {

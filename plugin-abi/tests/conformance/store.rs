@@ -15,6 +15,7 @@ pub(crate) struct Store {
     pub(crate) entries: BTreeMap<Vec<u8>, Stored>,
     pub(crate) sequence: u64,
     pub(crate) capabilities: u64,
+    pub(crate) entries_max: usize,
     pub(crate) fault: String,
     pub(crate) writes: u64,
 }
@@ -101,10 +102,15 @@ impl Store {
     pub(crate) fn carry_out_unchecked(&mut self, op: &Op<'_>) -> Result<Done, Error> {
         match op.kind() {
             KV_OP_GET => Ok(self.entries.get(op.key()).cloned().map_or(Done::NotFound, Done::Entry)),
-            KV_OP_SET => Ok(self.set(op)),
+            KV_OP_SET => self.room_for(op.key()).map(|()| self.set(op)),
             KV_OP_DELETE => Ok(self.delete(op.key())),
             _ => self.update(op),
         }
+    }
+
+    fn room_for(&self, key: &[u8]) -> Result<(), Error> {
+        let full = self.entries.len() >= self.entries_max && !self.entries.contains_key(key);
+        if full { Err(Status::FULL.into()) } else { Ok(()) }
     }
 
     fn set(&mut self, op: &Op<'_>) -> Done {
@@ -189,6 +195,7 @@ impl Store {
         if (new.type_, new.flags) != (0, 0) && self.capabilities & KV_CAP_TYPES == 0 {
             return Err(Error::new(Status::UNSUPPORTED, "the engine stores no type and flags"));
         }
+        self.room_for(op.key())?;
         let before = self.entries.get(op.key());
         let same = before.is_some_and(|before| before.value == new.value && before.version != 0);
         new.version = match before {

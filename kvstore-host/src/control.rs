@@ -19,6 +19,7 @@ use mio::{Events, Poll, Token, Waker};
 use crate::net::listener::Listener;
 use crate::net::{ConnectionId, Message, Shared, WorkerHandle};
 use crate::plugin::lifecycle::{Nursery, Source};
+use crate::plugin::live::Live;
 use crate::plugin::reload::Reload;
 use job::{Done, History, Job};
 use signals::{Signal, Signals};
@@ -115,6 +116,7 @@ impl Seed {
             stopping: None,
             reload: Reload::default(),
             job: None,
+            stuck: None,
             last_job: 0,
             history,
         }
@@ -143,6 +145,8 @@ pub struct Control {
     stopping: Option<Instant>,
     reload: Reload,
     job: Option<Job>,
+    /// The candidate of a copy that was given up and has not ended.
+    stuck: Option<Arc<Live>>,
     last_job: u64,
     history: History,
 }
@@ -162,9 +166,10 @@ impl Control {
                 Err(error) if error.kind() != io::ErrorKind::Interrupted => return Err(error),
                 _ => {}
             }
+            let due = self.accept_again.take_if(|at| *at <= Instant::now()).is_some();
             for index in 0..self.listeners.len() {
                 let ready = events.iter().any(|event| event.token() == Token(index));
-                if ready || self.accept_again.is_some_and(|at| at <= Instant::now()) {
+                if ready || due {
                     self.accept(index);
                 }
             }
@@ -218,6 +223,7 @@ impl Control {
         log::info!("{name}: stopping; a second signal exits at once");
         self.stopping = Some(Instant::now());
         self.listeners.clear();
+        self.accept_again = None;
         for (worker, _) in &self.workers {
             worker.send(Message::Stop);
         }

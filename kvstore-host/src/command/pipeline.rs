@@ -116,12 +116,13 @@ impl Pipeline {
         }
         let context = Context::new(server, live.identity());
         let mut taken = self.next;
+        let ops_max = OPS_MAX.min(usize::try_from(live.identity().batch_len_max).unwrap_or(usize::MAX));
         let input = std::mem::take(&mut self.input);
         let (work, (planned, stop)) = Work::plan(input, |plan, storage| {
             let mut planned = Vec::new();
             let mut stop = None;
             while let Some(request) = storage.requests.get(taken, &storage.buffer) {
-                if session.closing || plan.len() >= OPS_MAX {
+                if session.closing || plan.len() >= ops_max {
                     break;
                 }
                 let protocol = session.protocol;
@@ -240,6 +241,11 @@ fn take<'a>(
     let Some(spec) = table::find(request.name()) else {
         return refuse(session, None, super::error::unknown(request));
     };
+    // A read that is put off is carried out again with all that stands behind it: only reads can be.
+    let is_read = matches!(spec.handler, Handler::Data(_)) && !spec.writes();
+    if plan.may_defer() && !is_read {
+        return Taken::Alone(Alone::NotNow);
+    }
     if let Err(error) = spec.check_arity(request) {
         return refuse(session, Some(spec), error);
     }
@@ -482,6 +488,10 @@ fn finish_transaction(
                 return encoder.error(&Error::from(failed).0);
             }
             for (key, outcome) in keys.into_iter().zip(answers.all()) {
+                // As it was when it was first watched.
+                if session.watched.iter().any(|watched| watched.key == key) {
+                    continue;
+                }
                 session.watched.push(Watched { key, generation, version: outcome.version });
             }
             encoder.ok();

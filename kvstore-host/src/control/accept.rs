@@ -14,7 +14,6 @@ const PAUSE: Duration = Duration::from_millis(100);
 impl Control {
     /// Takes all clients that wait at a listener.
     pub(super) fn accept(&mut self, index: usize) {
-        self.accept_again = None;
         loop {
             let Some(listener) = self.listeners.get(index) else { return };
             let mut socket = match listener.accept() {

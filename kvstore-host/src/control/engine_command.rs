@@ -50,9 +50,6 @@ impl Control {
     }
 
     fn reload(&mut self, asker: Asker, path: Option<String>, options: Option<Options>) {
-        if self.stopping.is_some() {
-            return self.reply(asker, Value::error("ERR the host is stopping"));
-        }
         let path = path.map_or_else(|| self.configured.engine.clone(), PathBuf::from);
         self.request(asker, Source::Path(path), options);
     }

@@ -1,7 +1,9 @@
 //! Job: one reload under way: carries out the actions of the state machine, and feeds it what came of them.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -24,6 +26,8 @@ pub(super) enum Done {
     Opened(Result<Arc<Live>, String>),
     Copied(Result<Copied, CopyError>),
     Retired(Retired),
+    /// The thread could not be started, or panicked.
+    Broken(String),
 }
 
 /// One reload.
@@ -38,6 +42,9 @@ pub(super) struct Job {
     live: Option<Arc<Live>>,
     old: Option<Arc<Live>>,
     held_since: Option<Instant>,
+    /// Entries copied so far, as the copier tells; and as they were when it was last looked.
+    progress: Arc<AtomicU64>,
+    progress_seen: u64,
     /// How long writes were held back.
     pub(super) held: Duration,
     pub(super) copied: Copied,
@@ -111,7 +118,19 @@ impl History {
 impl Control {
     /// Asks for a reload. Without options, those last used with that engine's name.
     pub(super) fn request(&mut self, asker: Asker, source: Source, options: Option<Options>) {
-        if self.job.is_none() {
+        let refused = if self.stopping.is_some() {
+            Some("ERR the host is stopping".to_owned())
+        } else if self.stuck.is_some() {
+            Some("BUSY a copy that was given up has not ended yet".to_owned())
+        } else if self.job.is_some() {
+            Some(format!("BUSY a reload is under way (phase: {})", self.reload.phase().name()))
+        } else {
+            None
+        };
+        if let Some(text) = refused {
+            log::warn!("reload of {source} refused: {text}");
+            self.reply(asker, Value::error(text));
+        } else {
             self.last_job += 1;
             self.job = Some(Job {
                 number: self.last_job,
@@ -124,17 +143,15 @@ impl Control {
                 live: None,
                 old: None,
                 held_since: None,
+                progress: Arc::default(),
+                progress_seen: 0,
                 held: Duration::ZERO,
                 copied: Copied::default(),
                 problem: String::new(),
                 old_verdict: String::new(),
             });
-        } else {
-            let text = format!("BUSY a reload is under way (phase: {})", self.reload.phase().name());
-            log::warn!("reload of {source} refused: {text}");
-            self.reply(asker, Value::error(text));
+            self.event(Event::Requested);
         }
-        self.event(Event::Requested);
     }
 
     /// Takes what a thread of a job has done.
@@ -166,6 +183,14 @@ impl Control {
                 job.problem = problem;
                 Event::Failed
             }
+            Done::Broken(problem) if self.reload.phase() == Phase::Retire => {
+                job.old_verdict = format!("kept: {problem}");
+                Event::Failed
+            }
+            Done::Broken(problem) => {
+                job.problem = problem;
+                Event::Failed
+            }
             Done::Copied(Err(error)) => {
                 job.problem = error.to_string();
                 Event::Failed
@@ -175,7 +200,13 @@ impl Control {
     }
 
     /// A step ended after its job was given up.
-    fn too_late(&self, done: Done) {
+    fn too_late(&mut self, done: Done) {
+        if let Done::Copied(_) = done
+            && let Some(live) = self.stuck.take()
+        {
+            log::warn!("the copy into {live:?} that was given up has ended");
+            drop_candidate(live);
+        }
         if let Done::Opened(Ok(live)) = done {
             log::warn!("{live:?} was opened after it was given up; it is closed again");
             drop_candidate(live);
@@ -184,7 +215,13 @@ impl Control {
 
     /// Sees whether the job can go on: workers have moved, or time has passed.
     pub(super) fn look(&mut self) {
-        let Some(job) = &self.job else { return };
+        let timeout = self.drain_timeout();
+        let Some(job) = &mut self.job else { return };
+        let copied = job.progress.load(Ordering::Relaxed);
+        if self.reload.phase() == Phase::Copy && copied != job.progress_seen {
+            job.progress_seen = copied;
+            job.deadline = Some(Instant::now() + timeout);
+        }
         let published = &self.shared.published;
         let reached = match self.reload.phase() {
             Phase::Hold => published.all_held(job.number),
@@ -208,6 +245,7 @@ impl Control {
                 Phase::Open => {
                     "kv_open does not return; it was given up, and its thread is left behind".to_owned()
                 }
+                Phase::Copy => "the copy does not get on; it was given up".to_owned(),
                 _ => "writes under way did not end in time".to_owned(),
             };
             job.old_verdict = match phase {
@@ -219,7 +257,7 @@ impl Control {
             self.act(*action);
         }
         let timeout = match self.reload.phase() {
-            Phase::Hold | Phase::Drain => self.drain_timeout(),
+            Phase::Hold | Phase::Copy | Phase::Drain => self.drain_timeout(),
             _ => self.configured.open_timeout,
         };
         if self.reload.phase() != phase
@@ -260,8 +298,8 @@ impl Control {
                     drop_candidate(live);
                 }
             }
-            // Its thread holds it, and hands it to `too_late` if it ever returns.
-            Action::AbandonCandidate => {}
+            // A thread is stuck in it, and tells `too_late` if it ever returns.
+            Action::AbandonCandidate => self.stuck = self.job.as_mut().and_then(|job| job.live.take()),
             Action::Retire => self.retire(),
             Action::AbandonOld | Action::Accept => self.settle_old(action),
             Action::Refuse => self.refuse(),
@@ -273,9 +311,20 @@ impl Control {
     /// Runs a blocking step on a thread made for it.
     fn on_thread(&self, name: &str, run: impl FnOnce() -> Done + Send + 'static) {
         let (handle, job) = (self.seed.handle(), self.last_job);
-        let run = move || handle.send(ControlMessage::Done { job, done: run() });
+        let broken = {
+            let (handle, name) = (handle.clone(), name.to_owned());
+            move |why: &str| {
+                let done = Done::Broken(format!("the thread to {name} the engine {why}"));
+                handle.send(ControlMessage::Done { job, done });
+            }
+        };
+        let told = broken.clone();
+        let run = move || match catch_unwind(AssertUnwindSafe(run)) {
+            Ok(done) => handle.send(ControlMessage::Done { job, done }),
+            Err(_) => told("panicked"),
+        };
         if let Err(error) = thread::Builder::new().name(name.to_owned()).spawn(run) {
-            log::error!("cannot start a thread to {name} the engine: {error}");
+            broken(&format!("cannot be started: {error}"));
         }
     }
 
@@ -296,9 +345,11 @@ impl Control {
     }
 
     fn copy(&self) {
-        let Some(live) = self.job.as_ref().and_then(|job| job.live.clone()) else { return };
+        let Some(job) = &self.job else { return };
+        let (Some(live), progress) = (job.live.clone(), Arc::clone(&job.progress)) else { return };
         let old = self.shared.published.get();
-        self.on_thread("copy", move || Done::Copied(copy(&old, &live, |_| ())));
+        let tell = move |copied: Copied| progress.store(copied.entries + 1, Ordering::Relaxed);
+        self.on_thread("copy", move || Done::Copied(copy(&old, &live, tell)));
     }
 
     fn publish(&mut self) {
@@ -329,6 +380,7 @@ impl Control {
         let (Some(live), Some(old)) = (&job.live, &job.old) else { return };
         self.history.set_state(old.generation, &job.old_verdict);
         if action == Action::AbandonOld {
+            self.shared.published.give_up(old.generation);
             log::error!("generation {} is {}", old.generation, job.old_verdict);
             return;
         }

@@ -59,12 +59,16 @@ pub(super) struct Connection {
     pub(super) waiting: Waiting,
     /// The socket may have more bytes.
     pub(super) readable: bool,
+    /// The client has said that it will send no more, so that no edge tells of what is still to be read.
+    pub(super) half_closed: bool,
     /// When the client last sent something.
     pub(super) active: Instant,
     /// Since when replies wait that the client does not take.
     pub(super) stalled: Option<Instant>,
     entry: ClientEntry,
     input: Vec<u8>,
+    /// There may be complete requests in `input`.
+    unparsed: bool,
     parser: Parser,
     pub(super) output: Vec<u8>,
     written: usize,
@@ -80,10 +84,12 @@ impl Connection {
             pipeline: Pipeline::default(),
             waiting: Waiting::No,
             readable: true,
+            half_closed: false,
             active: now,
             stalled: None,
             entry,
             input: Vec::new(),
+            unparsed: false,
             parser: Parser::new(),
             output: Vec::new(),
             written: 0,
@@ -101,7 +107,8 @@ impl Connection {
                     total += read;
                     self.input.extend_from_slice(scratch.get(..read).unwrap_or_default());
                     // A short read has emptied the socket; epoll tells of what comes after it.
-                    self.readable = read == scratch.len();
+                    self.readable = read == scratch.len() || self.half_closed;
+                    self.unparsed = true;
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.readable = false,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
@@ -149,6 +156,7 @@ impl Connection {
         if start < self.input.len() && !matches!(self.ended, Some(End::Protocol(_))) {
             rest.extend_from_slice(self.input.get(start..).unwrap_or_default());
         }
+        self.unparsed = requests.len() == REQUESTS_MAX && start < self.input.len();
         let found = !requests.is_empty();
         if found || start > 0 {
             let buffer = std::mem::replace(&mut self.input, rest);
@@ -207,7 +215,7 @@ impl Connection {
 
     /// Whether it can go on without its socket: there are requests, and it was only its turn that ended.
     pub(super) fn has_more(&self) -> bool {
-        self.is_free() && !self.pipeline.is_empty() && !self.session.closing
+        self.is_free() && !self.session.closing && (self.unparsed || !self.pipeline.is_empty())
     }
 
     /// Reads nothing more: the server stops.
@@ -237,7 +245,8 @@ impl Connection {
         if matches!(self.waiting, Waiting::Work { .. }) || !(self.broken() || self.output_len() == 0) {
             return None;
         }
-        let done = idle && (self.session.closing || (self.ended.is_some() && self.pipeline.is_empty()));
+        let all_taken = self.pipeline.is_empty() && !self.unparsed;
+        let done = idle && (self.session.closing || (self.ended.is_some() && all_taken));
         if self.broken() || done { Some(self.ended.take().unwrap_or(End::Client)) } else { None }
     }
 }

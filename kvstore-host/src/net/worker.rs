@@ -1,6 +1,7 @@
 //! Worker: one event loop with its connections. Reads, lets requests be carried out, writes; waits for nothing else.
 
 use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
@@ -34,6 +35,8 @@ pub enum PoolDone {
     Work(Work, Outcomes),
     /// The reply of a command about the whole keyspace.
     Value(Value),
+    /// It panicked, and what it carried is lost.
+    Broken,
 }
 
 /// One worker.
@@ -107,6 +110,17 @@ impl Seed {
     }
 }
 
+impl Drop for Worker {
+    /// From here on this worker holds nobody up, also when it ended by a panic.
+    fn drop(&mut self) {
+        if let Some(marks) = self.shared.published.marks(self.index) {
+            marks.seen.store(u64::MAX, Ordering::Release);
+            marks.held.store(u64::MAX, Ordering::Release);
+        }
+        self.shared.control.look();
+    }
+}
+
 impl Worker {
     /// Serves until it is told to stop.
     pub fn run(mut self) {
@@ -125,10 +139,11 @@ impl Worker {
                     continue;
                 }
                 let place = event.token().0;
-                if event.is_readable()
+                if (event.is_readable() || event.is_read_closed())
                     && let Some(connection) = self.connections.get_mut(place)
                 {
                     connection.readable = true;
+                    connection.half_closed |= event.is_read_closed();
                 }
                 self.drive(place);
             }
@@ -144,12 +159,6 @@ impl Worker {
                 break;
             }
         }
-        // From here on this worker holds nobody up.
-        if let Some(marks) = self.shared.published.marks(self.index) {
-            marks.seen.store(u64::MAX, Ordering::Release);
-            marks.held.store(u64::MAX, Ordering::Release);
-        }
-        self.shared.control.look();
     }
 
     fn timeout(&self) -> Option<Duration> {
@@ -169,10 +178,12 @@ impl Worker {
         let published = &shared.published;
         let Some(marks) = published.marks(self.index) else { return };
         let (generation, hold) = (published.generation(), published.hold());
-        let mut news = marks.seen.swap(generation, Ordering::AcqRel) != generation;
-        let oldest = self.under_way.iter().map(|(generation, ..)| *generation).min();
-        let oldest = oldest.unwrap_or(published::NONE);
-        news |= marks.oldest.swap(oldest, Ordering::AcqRel) != oldest;
+        // Whoever reads that a generation was seen must not read what was under way before it was.
+        let given_up = published.given_up();
+        let kept = self.under_way.iter().map(|(generation, ..)| *generation).filter(|one| *one > given_up);
+        let oldest = kept.min().unwrap_or(published::NONE);
+        let mut news = marks.oldest.swap(oldest, Ordering::AcqRel) != oldest;
+        news |= marks.seen.swap(generation, Ordering::AcqRel) != generation;
         let writes = self.under_way.iter().any(|(.., writes)| *writes > 0);
         if hold != 0 && !writes {
             news |= marks.held.swap(hold, Ordering::AcqRel) != hold;
@@ -203,6 +214,7 @@ impl Worker {
                 let shared = Arc::clone(&self.shared);
                 let Some(connection) = self.connection(to) else { return };
                 connection.waiting = Waiting::No;
+                connection.active = Instant::now();
                 finish_alone(&value, &connection.session, &shared.server, &mut connection.output);
                 self.drive(to.place);
             }
@@ -368,8 +380,10 @@ impl Worker {
         let (live, handle, home) = (Arc::clone(live), self.handle.clone(), Arc::clone(&self.home));
         let ticket = place as u64;
         self.shared.pool.run(move || {
-            if let Some(done) = run(&live, home, ticket) {
-                drop(live);
+            let run = AssertUnwindSafe(|| run(&live, home, ticket));
+            let done = catch_unwind(run).unwrap_or(Some(PoolDone::Broken));
+            drop(live);
+            if let Some(done) = done {
                 handle.send(Message::PoolDone { ticket, done });
             }
         });
@@ -406,6 +420,7 @@ impl Worker {
         else {
             return;
         };
+        connection.active = self.now;
         let Connection { pipeline, session, output, .. } = connection;
         match (done, pending) {
             (PoolDone::Work(work, outcomes), Some(pending)) => {
@@ -413,6 +428,11 @@ impl Worker {
             }
             (PoolDone::Value(value), _) => finish_alone(&value, session, &shared.server, output),
             (PoolDone::Work(..), None) => {}
+            (PoolDone::Broken, _) => {
+                let error = Value::error("ERR internal error: the command failed, its outcome is unknown");
+                finish_alone(&error, session, &shared.server, output);
+                session.closing = true;
+            }
         }
         self.end(generation, writes);
         self.drive(place);
@@ -459,7 +479,10 @@ impl Worker {
                 "the server stops".to_owned()
             } else if stall != 0 && stalled > Duration::from_millis(stall) {
                 format!("it took none of its replies for {} ms", stalled.as_millis())
-            } else if idle != 0 && since(connection.active) > Duration::from_secs(idle) {
+            } else if idle != 0
+                && matches!(connection.waiting, Waiting::No)
+                && since(connection.active) > Duration::from_secs(idle)
+            {
                 "idle for too long".to_owned()
             } else {
                 continue;

@@ -2,10 +2,10 @@
 
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 
-use plugin_abi::Status;
 use plugin_abi::calls::CallError;
 use plugin_abi::raw::*;
 use plugin_abi::sdk::Entry;
+use plugin_abi::{Identity, Status};
 
 use super::flight::{Home, Landed};
 use super::live::{Execution, Live};
@@ -45,6 +45,15 @@ pub enum CopyError {
     Read(CallError),
     /// Writing failed.
     Write(CallError),
+    /// A key or a value is longer than the new engine takes.
+    TooLong {
+        /// The new engine's name.
+        engine: String,
+        /// Its longest key in bytes.
+        key_len_max: u64,
+        /// Its longest value in bytes.
+        value_len_max: u64,
+    },
     /// Entries that expire cannot go into an engine without expiry.
     Expiry {
         /// How many of them there are.
@@ -65,6 +74,10 @@ impl std::fmt::Display for CopyError {
             }
             Self::Read(error) => write!(f, "reading from the old engine failed: {error}"),
             Self::Write(error) => write!(f, "writing to the new engine failed: {error}"),
+            Self::TooLong { engine, key_len_max, value_len_max } => write!(
+                f,
+                "an entry is too long for engine '{engine}', which takes keys of {key_len_max} and values of {value_len_max} bytes"
+            ),
             Self::Expiry { entries, engine } => {
                 write!(f, "{entries} entries expire, and engine '{engine}' lacks EXPIRY")
             }
@@ -141,9 +154,17 @@ pub fn copy(from: &Live, to: &Live, mut progress: impl FnMut(Copied)) -> Result<
                 entries.push(Owned::from(&lent));
             })
             .map_err(CopyError::Read)?;
+        let (key_len_max, value_len_max) = (to.identity().key_len_max, to.identity().value_len_max);
+        let fits = |entry: &Owned| {
+            entry.key.len() as u64 <= key_len_max && entry.value.len() as u64 <= value_len_max
+        };
+        if !entries.iter().all(fits) {
+            let engine = to.identity().name.clone();
+            return Err(CopyError::TooLong { engine, key_len_max, value_len_max });
+        }
         expiring += entries.iter().filter(|entry| entry.expiry_ms != 0).count() as u64;
         if expires || expiring == 0 {
-            for chunk in chunks(&entries) {
+            for chunk in chunks(&entries, to.identity()) {
                 write(to, chunk, versions)?;
             }
         }
@@ -188,15 +209,17 @@ impl From<&Entry<'_>> for Owned {
     }
 }
 
-/// Cuts entries into runs of a bounded size.
-fn chunks(entries: &[Owned]) -> impl Iterator<Item = &[Owned]> {
+/// Cuts entries into runs of a bounded size, which the target takes as one batch.
+fn chunks<'a>(entries: &'a [Owned], target: &Identity) -> impl Iterator<Item = &'a [Owned]> {
     let mut rest = entries;
+    let batch_len_max = target.batch_len_max;
     std::iter::from_fn(move || {
-        let mut bytes = 0;
+        let (mut bytes, mut count) = (0, 0);
         let fits = |entry: &&Owned| {
-            let before = bytes;
+            let fits = bytes < CHUNK_LEN_MAX && count < batch_len_max;
             bytes += entry.len();
-            before < CHUNK_LEN_MAX
+            count += 1;
+            fits
         };
         let (chunk, more) = rest.split_at(rest.iter().take_while(fits).count());
         rest = more;

@@ -42,6 +42,14 @@ pub enum Execution {
     Later,
 }
 
+/// What is next for work that came back.
+enum Advance {
+    /// Nothing: it is done.
+    Done(Work, Outcomes),
+    /// Another round, atomic or not.
+    Again(Cargo, bool),
+}
+
 /// One generation.
 pub struct Live {
     /// Its number: 1, 2, 3 … of published engines.
@@ -211,6 +219,14 @@ impl Live {
             let (work, outcomes) = landed.abandon();
             return Execution::Done(work, outcomes);
         };
+        match Self::advance(instance, landed) {
+            Advance::Done(work, outcomes) => Execution::Done(work, outcomes),
+            Advance::Again(cargo, atomic) => self.submit(instance, cargo, atomic, home, ticket),
+        }
+    }
+
+    /// Takes what has landed, and says what is next.
+    fn advance(instance: &Instance, landed: Landed) -> Advance {
         let Landed { cargo, outcomes, pinned } = landed;
         if let Some(flight) = pinned {
             flight.release(&instance.session());
@@ -218,34 +234,37 @@ impl Live {
         match cargo {
             Cargo::Direct(work) => {
                 let (work, outcomes) = flight::finish(work, outcomes);
-                Execution::Done(work, outcomes)
+                Advance::Done(work, outcomes)
             }
             Cargo::Emulated(mut emulation) => match emulation.advance(&outcomes) {
+                Next::Submit { atomic } => Advance::Again(Cargo::Emulated(emulation), atomic),
                 Next::Done => {
                     let (work, outcomes) = emulation.finish();
-                    Execution::Done(work, outcomes)
-                }
-                Next::Submit { atomic } => {
-                    self.submit(instance, Cargo::Emulated(emulation), atomic, home, ticket)
+                    Advance::Done(work, outcomes)
                 }
             },
         }
     }
 
+    /// Submits, and goes on as long as the engine completes at once.
     fn submit(
         &self,
         instance: &Instance,
-        cargo: Cargo,
-        atomic: bool,
+        mut cargo: Cargo,
+        mut atomic: bool,
         home: Arc<dyn Home>,
         ticket: u64,
     ) -> Execution {
-        self.count_calls(1, cargo.len());
-        let now_ms = self.server.clock.now_ms();
-        let landed = flight::submit(&instance.session(), cargo, atomic, now_ms, Arc::clone(&home), ticket);
-        match landed {
-            Some(landed) => self.resume(landed, home, ticket),
-            None => Execution::Later,
+        loop {
+            self.count_calls(1, cargo.len());
+            let now_ms = self.server.clock.now_ms();
+            let landed =
+                flight::submit(&instance.session(), cargo, atomic, now_ms, Arc::clone(&home), ticket);
+            match landed.map(|landed| Self::advance(instance, landed)) {
+                None => return Execution::Later,
+                Some(Advance::Done(work, outcomes)) => return Execution::Done(work, outcomes),
+                Some(Advance::Again(next, all_or_none)) => (cargo, atomic) = (next, all_or_none),
+            }
         }
     }
 
@@ -312,8 +331,9 @@ impl Keyspace for Live {
 
     fn clear(&self) -> Result<(), CallError> {
         let instance = self.instance().ok_or_else(Self::unavailable)?;
+        // The engine's own lock before the stripes, here and wherever both are taken.
+        let session = instance.session();
         let clear = || {
-            let session = instance.session();
             if instance.has_symbol("kv_clear") { session.clear(0) } else { delete_all(&session) }
         };
         match &self.driver {

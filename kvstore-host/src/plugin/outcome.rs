@@ -16,6 +16,10 @@ pub struct Outcome {
     pub expiry_ms: i64,
     /// The entry's version; 0 where the engine keeps none.
     pub version: u64,
+    /// The entry's type, where a batch read it.
+    pub type_: u32,
+    /// The entry's flags, where a batch read it.
+    pub flags: u32,
     /// An update's reply.
     pub reply: Option<Value>,
     /// A failure's text; may be empty.
@@ -34,6 +38,8 @@ impl Outcome {
             value_len: 0,
             expiry_ms: 0,
             version: 0,
+            type_: 0,
+            flags: 0,
             reply: None,
             message,
             deferred: false,
@@ -128,6 +134,9 @@ impl Outcomes {
                 // SAFETY: valid, says the caller.
                 let value = (!no_value).then(|| unsafe { result.value.as_slice() });
                 self.set_entry(op, value, result.value.len, result.expiry_ms, result.version);
+                if let Some(outcome) = self.all.get_mut(op) {
+                    (outcome.type_, outcome.flags) = (result.type_, result.entry_flags);
+                }
             }
             KV_OP_DELETE => self.set_status(op, status, ""),
             _ => self.set_entry(op, None, 0, result.expiry_ms, result.version),

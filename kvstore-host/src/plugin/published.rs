@@ -20,7 +20,7 @@ pub const NONE: u64 = u64::MAX;
 pub struct WorkerMarks {
     /// The newest generation that it has seen at a point between two batches.
     pub seen: AtomicU64,
-    /// The oldest generation on which it has a batch under way, or [`NONE`].
+    /// The oldest generation on which it has a batch under way, or [`NONE`]. Written before `seen`.
     pub oldest: AtomicU64,
     /// The newest hold that it has seen with no write under way.
     pub held: AtomicU64,
@@ -33,6 +33,8 @@ pub struct Published {
     // The generation before, until it is retired: for batches of it that come back late.
     previous: Mutex<Option<Arc<Live>>>,
     generation: AtomicU64,
+    // The newest generation whose calls are no longer waited for.
+    given_up: AtomicU64,
     hold: AtomicU64,
     workers: Vec<CachePadded<WorkerMarks>>,
 }
@@ -52,6 +54,7 @@ impl Published {
             current: Atomic::new(live),
             previous: Mutex::new(None),
             generation: AtomicU64::new(generation),
+            given_up: AtomicU64::new(0),
             hold: AtomicU64::new(0),
             workers: (0..workers).map(marks).collect(),
         }
@@ -81,6 +84,16 @@ impl Published {
             return Some(live);
         }
         self.previous().clone().filter(|previous| previous.generation == generation)
+    }
+
+    /// Waits no longer for calls on this generation or an older one: they do not end.
+    pub fn give_up(&self, generation: u64) {
+        self.given_up.fetch_max(generation, Ordering::AcqRel);
+    }
+
+    /// The newest generation whose calls are no longer waited for, or 0.
+    pub fn given_up(&self) -> u64 {
+        self.given_up.load(Ordering::Acquire)
     }
 
     /// Forgets the generation before: it is retired.

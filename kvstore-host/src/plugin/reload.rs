@@ -94,9 +94,9 @@ impl Reload {
         self.phase
     }
 
-    /// Whether the phase ends by itself when it takes too long. A check has limits of its own, and a copy goes on as long as it gets on.
+    /// Whether the phase ends by itself when it takes too long; a copy, when it does not get on. A check has limits of its own.
     pub fn has_timeout(&self) -> bool {
-        matches!(self.phase, Phase::Open | Phase::Hold | Phase::Drain | Phase::Retire)
+        matches!(self.phase, Phase::Open | Phase::Hold | Phase::Copy | Phase::Drain | Phase::Retire)
     }
 
     /// Takes an event. One that does not fit the phase came too late, and means nothing.
@@ -116,6 +116,7 @@ impl Reload {
             }
             // Published before writes go on: the first one that does goes to the new engine.
             (Phase::Copy, Event::Succeeded) => (Phase::Drain, &[Publish, ReleaseWrites]),
+            (Phase::Copy, Event::TimedOut) => (Phase::Idle, &[ReleaseWrites, AbandonCandidate, Refuse]),
             (Phase::Copy, Event::Failed) => (Phase::Idle, &[ReleaseWrites, DropCandidate, Refuse]),
             (Phase::Drain, Event::Succeeded) => (Phase::Retire, &[Retire]),
             (Phase::Drain | Phase::Retire, Event::TimedOut) => (Phase::Idle, &[AbandonOld, Accept]),
@@ -178,7 +179,10 @@ mod tests {
                         assert!(self.candidate);
                         self.candidate = false;
                     }
-                    Action::AbandonCandidate => assert!(!self.candidate, "open, so it can be closed"),
+                    Action::AbandonCandidate => {
+                        assert_eq!(self.candidate, phase == Phase::Copy, "a thread is stuck in it");
+                        self.candidate = false;
+                    }
                     Action::AbandonOld => {
                         assert!(self.old);
                         self.old = false;

@@ -156,7 +156,8 @@ impl Emulation {
         match read.status {
             Status::OK => {
                 let value = answers.value(0).unwrap_or_default().to_vec();
-                key.current = Some(Owned { value, expiry_ms: read.expiry_ms, type_: 0, flags: 0 });
+                key.current =
+                    Some(Owned { value, expiry_ms: read.expiry_ms, type_: read.type_, flags: read.flags });
                 key.version = read.version;
             }
             Status::NOT_FOUND => {}
@@ -220,13 +221,14 @@ impl Emulation {
             let mut op = KvOp { key: key.bytes, ..operation(KV_OP_GET, &[]) };
             (op.flags, op.expected_version) = (KV_OP_EXPECT, key.version);
             match &key.current {
-                _ if !key.changed && atomic => op.flags |= KV_OP_NO_VALUE,
                 Some(now) if key.changed => {
                     op.kind = KV_OP_SET;
                     op.value = KvBytes::new(&now.value);
                     (op.expiry_ms, op.type_, op.entry_flags) = (now.expiry_ms, now.type_, now.flags);
                 }
                 None if key.changed && key.version != 0 => op.kind = KV_OP_DELETE,
+                // Also where there was nothing and is nothing: it must not have come meanwhile.
+                _ if atomic => op.flags |= KV_OP_NO_VALUE,
                 _ => {
                     key.settled = true;
                     continue;
@@ -302,7 +304,8 @@ fn apply(decision: Decision<'_>, shown: Option<&Owned>) -> (Option<Owned>, bool)
         }
         Decision::Patch { offset, bytes, new_len, type_, flags } => {
             let mut next = shown.cloned().unwrap_or(Owned { type_, flags, ..Owned::default() });
-            (patch(&mut next.value, offset, bytes, new_len).then_some(next), true)
+            let fits = patch(&mut next.value, offset, bytes, new_len);
+            (fits.then_some(next), fits)
         }
     }
 }

@@ -24,11 +24,25 @@ pub(super) struct UpdateSlot {
 }
 
 impl UpdateSlot {
-    /// Runs the update and keeps its reply.
+    /// Runs the update and keeps its reply. A panic in it must not unwind into an engine or end a worker: it leaves the entry alone and
+    /// tells the client.
     pub(super) fn decide(&mut self, current: Option<&Entry<'_>>) -> Decision<'_> {
-        let (decision, reply) = self.update.decide(current);
-        self.reply = reply;
-        decision
+        let (update, kept) = (&mut self.update, &mut self.reply);
+        let run = std::panic::AssertUnwindSafe(move || {
+            // Moved in, so that what it answers may borrow from it.
+            let update = update;
+            update.decide(current)
+        });
+        match std::panic::catch_unwind(run) {
+            Ok((decision, reply)) => {
+                *kept = reply;
+                decision
+            }
+            Err(_) => {
+                *kept = Value::error("ERR internal error: the command failed, and changed nothing");
+                Decision::Keep
+            }
+        }
     }
 }
 
@@ -40,8 +54,7 @@ unsafe extern "C" fn decide(ctx: *mut c_void, current: *const KvEntry, decision:
         unsafe { (&mut *ctx.cast::<UpdateSlot>(), current.as_ref(), &mut *decision) };
     // SAFETY: the engine lends key and value for this call.
     let current = current.map(|entry| unsafe { Entry::from_raw(entry) });
-    // A panic must not unwind into the engine. It leaves the entry alone and tells the client.
-    let run = std::panic::AssertUnwindSafe(|| match slot.decide(current.as_ref()) {
+    match slot.decide(current.as_ref()) {
         Decision::Keep => decision.action = KV_DECISION_KEEP,
         Decision::Remove => decision.action = KV_DECISION_REMOVE,
         Decision::SetExpiry(expiry_ms) => {
@@ -59,10 +72,6 @@ unsafe extern "C" fn decide(ctx: *mut c_void, current: *const KvEntry, decision:
             (decision.offset, decision.new_len) = (offset as u64, new_len as u64);
             (decision.type_, decision.flags) = (type_, flags);
         }
-    });
-    if std::panic::catch_unwind(run).is_err() {
-        decision.action = KV_DECISION_KEEP;
-        slot.reply = Value::error("ERR internal error: the command failed, and changed nothing");
     }
 }
 
@@ -123,9 +132,9 @@ impl Work {
         self.writes
     }
 
-    /// From which operation on reads may be put off: those behind the first request, where nothing is written.
+    /// From which operation on reads may be put off.
     pub(super) fn deferrable_from(&self) -> usize {
-        if self.writes || self.atomic || self.first_request == 0 { usize::MAX } else { self.first_request }
+        if self.atomic || self.first_request == 0 { usize::MAX } else { self.first_request }
     }
 
     /// Whether there is an update among the operations.
@@ -260,11 +269,16 @@ impl<'a> Plan<'a> {
         self.ops.get(start..).unwrap_or_default().iter().fold((0, 0), longest)
     }
 
-    /// A request ends here. What is behind the first one may be put off when replies become too large.
+    /// A request ends here. Reads behind the first one, and behind the last write, may be put off when replies become too large.
     pub fn end_request(&mut self) {
-        if self.first_request == 0 {
+        if self.first_request == 0 || self.ops.last().is_some_and(|op| op.kind != KV_OP_GET) {
             self.first_request = self.ops.len();
         }
+    }
+
+    /// Whether a read may be put off, and all that comes behind it with it: so nothing may come but reads.
+    pub fn may_defer(&self) -> bool {
+        self.first_request != 0 && self.ops.len() > self.first_request
     }
 
     /// How many operations there are so far.

@@ -186,3 +186,22 @@ fn an_endless_race_ends_with_try_again() {
     assert_eq!(outcomes.all()[0].status, Status::RETRY);
     assert_eq!(store.get("k"), Some(b"7".as_slice()));
 }
+
+#[test]
+fn a_key_that_comes_and_goes_within_a_transaction_is_checked_like_the_others() {
+    let mut store = Store::default();
+    let work = work(|plan| {
+        plan.set_atomic();
+        plan.set(b"k", b"mine", 0);
+        plan.delete(b"k");
+        plan.update(b"n", Add(Vec::new()));
+    });
+    // Between read and write others set the key, which then has to be gone: the transaction came after them.
+    let outcomes = store.run(work, |store, round| {
+        if round == 1 {
+            store.set(b"k", b"theirs");
+        }
+    });
+    assert_eq!((store.get("k"), store.get("n")), (None, Some(b"1".as_slice())));
+    assert_eq!(outcomes.all()[1].status, Status::OK);
+}

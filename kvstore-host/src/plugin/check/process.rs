@@ -241,14 +241,15 @@ impl Stopwatch {
     }
 }
 
-/// How long the thread of the process that waited most has waited for a processor so far; nothing where the kernel does not tell.
+/// How long the threads of the process have waited for a processor so far, together: those of an engine that works in a thread of its own wait by
+/// turns. Nothing where the kernel does not tell.
 fn starved(pid: Pid) -> Duration {
     let tasks = std::fs::read_dir(format!("/proc/{pid}/task"));
     let waited = tasks.into_iter().flatten().flatten().filter_map(|task| {
         let text = std::fs::read_to_string(task.path().join("schedstat")).ok()?;
-        text.split(' ').nth(1)?.parse().ok()
+        text.split(' ').nth(1)?.parse::<u64>().ok()
     });
-    Duration::from_nanos(waited.max().unwrap_or(0))
+    Duration::from_nanos(waited.sum())
 }
 
 /// How much memory a living process has allocated, in bytes.

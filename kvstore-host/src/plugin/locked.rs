@@ -6,11 +6,11 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use plugin_abi::Status;
 use plugin_abi::calls::{CallError, Instance, Session};
 use plugin_abi::raw::*;
-use plugin_abi::sdk::{Decision, Entry};
+use plugin_abi::sdk::Entry;
 
+use super::entry::{Change, Owned, apply};
 use super::flight;
 use super::outcome::Outcomes;
-use super::versioned::patch;
 use super::work::Work;
 
 /// Number of locks. Keys that share one wait for each other, and count as changed together when they are watched.
@@ -103,7 +103,7 @@ fn atomically(
         abort(outcomes, index);
         return outcomes.set_status(index, Status::CONFLICT, "");
     }
-    let mut before: Vec<(usize, Option<Kept>)> = Vec::new();
+    let mut before: Vec<(usize, Option<Owned>)> = Vec::new();
     for (index, (op, place)) in ops.iter().zip(places).enumerate() {
         if op.kind != KV_OP_GET {
             match read(session, op) {
@@ -128,39 +128,22 @@ fn atomically(
     }
 }
 
-struct Kept {
-    value: Vec<u8>,
-    expiry_ms: i64,
-    type_: u32,
-    flags: u32,
-}
-
-fn read(session: &Session<'_>, op: &KvOp) -> Result<Option<Kept>, CallError> {
+fn read(session: &Session<'_>, op: &KvOp) -> Result<Option<Owned>, CallError> {
     let mut kept = None;
     let read = KvOp { kind: KV_OP_GET, flags: 0, ..*op };
     session.get(&read, |entry| {
-        // SAFETY: the engine lends the value for this call.
-        let value = unsafe { entry.value.as_slice() }.to_vec();
-        kept = Some(Kept { value, expiry_ms: entry.expiry_ms, type_: entry.type_, flags: entry.flags });
+        // SAFETY: the engine lends the entry for this call.
+        kept = Some(Owned::from(&unsafe { Entry::from_raw(entry) }));
     })?;
     Ok(kept)
 }
 
-fn restore(session: &Session<'_>, op: &KvOp, kept: Option<&Kept>) -> Result<(), CallError> {
+fn restore(session: &Session<'_>, op: &KvOp, kept: Option<&Owned>) -> Result<(), CallError> {
     let plain = KvOp { flags: 0, update: None, ..*op };
     match kept {
         None => session.delete(&KvOp { kind: KV_OP_DELETE, ..plain }).map(|_| ()),
-        Some(kept) => store(session, plain, kept).map(|_| ()),
+        Some(kept) => session.set(&kept.store(&plain)).map(|_| ()),
     }
-}
-
-fn store(session: &Session<'_>, op: KvOp, kept: &Kept) -> Result<Status, CallError> {
-    let value = KvBytes::new(&kept.value);
-    let (expiry_ms, type_, entry_flags) = (kept.expiry_ms, kept.type_, kept.flags);
-    let kind = KV_OP_SET;
-    session
-        .set(&KvOp { kind, flags: 0, value, expiry_ms, type_, entry_flags, ..op })
-        .map(|(status, _)| status)
 }
 
 /// Carries out one operation under its stripe's lock and notes what came of it.
@@ -211,37 +194,15 @@ fn step(
 /// Lets an update decide, and does what it decided. Answers whether that changes anything.
 fn update(session: &Session<'_>, work: &mut Work, index: usize, op: &KvOp) -> Result<bool, CallError> {
     let shown = read(session, op)?;
-    let lent = shown.as_ref().map(|kept| {
-        let Kept { value, expiry_ms, type_, flags } = kept;
-        Entry { value, expiry_ms: *expiry_ms, type_: *type_, flags: *flags, ..Entry::default() }
-    });
+    let lent = shown.as_ref().map(Owned::lend);
     let Some(slot) = work.update(index) else { return Ok(false) };
     let plain = KvOp { flags: 0, update: None, ..*op };
-    let kept = match slot.decide(lent.as_ref()) {
-        Decision::Keep => return Ok(false),
-        Decision::Remove => {
+    match apply(slot.decide(lent.as_ref()), shown.as_ref()) {
+        Change::None => Ok(false),
+        Change::Remove => {
             let status = session.delete(&KvOp { kind: KV_OP_DELETE, ..plain })?;
-            return Ok(status != Status::NOT_FOUND);
+            Ok(status != Status::NOT_FOUND)
         }
-        Decision::Replace(Entry { value, expiry_ms, type_, flags, .. }) => {
-            let value = KvBytes::new(value);
-            let op = KvOp { kind: KV_OP_SET, value, expiry_ms, type_, entry_flags: flags, ..plain };
-            return session.set(&op).map(|_| true);
-        }
-        Decision::SetExpiry(expiry_ms) => match shown {
-            Some(kept) => Kept { expiry_ms, ..kept },
-            None => return Ok(false),
-        },
-        Decision::Patch { offset, bytes, new_len, type_, flags } => {
-            let mut kept = match &shown {
-                Some(kept) => Kept { value: kept.value.clone(), ..*kept },
-                None => Kept { value: Vec::new(), expiry_ms: 0, type_, flags },
-            };
-            if !patch(&mut kept.value, offset, bytes, new_len) {
-                return Ok(false);
-            }
-            kept
-        }
-    };
-    store(session, plain, &kept).map(|_| true)
+        Change::Store(next) => session.set(&next.store(&plain)).map(|_| true),
+    }
 }

@@ -2,6 +2,7 @@
 
 pub mod check;
 pub mod copy;
+mod entry;
 pub mod file;
 mod flight;
 pub mod library;

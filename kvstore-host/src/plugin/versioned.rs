@@ -5,8 +5,8 @@ use std::collections::HashMap;
 
 use plugin_abi::Status;
 use plugin_abi::raw::*;
-use plugin_abi::sdk::{Decision, Entry};
 
+use super::entry::{Change, Owned, apply};
 use super::flight;
 use super::outcome::Outcomes;
 use super::work::{Work, operation};
@@ -50,21 +50,6 @@ struct Key {
     current: Option<Owned>,
     changed: bool,
     settled: bool,
-}
-
-#[derive(Clone, Default)]
-struct Owned {
-    value: Vec<u8>,
-    expiry_ms: i64,
-    type_: u32,
-    flags: u32,
-}
-
-impl Owned {
-    fn lend(&self) -> Entry<'_> {
-        let Self { value, expiry_ms, type_, flags } = self;
-        Entry { value, expiry_ms: *expiry_ms, type_: *type_, flags: *flags, ..Entry::default() }
-    }
 }
 
 impl Emulation {
@@ -203,9 +188,13 @@ impl Emulation {
                     let shown = key.current.take();
                     let lent = shown.as_ref().map(Owned::lend);
                     let decision = update.decide(lent.as_ref());
-                    let (next, changed) = apply(decision, shown.as_ref());
-                    key.current = if changed { next } else { shown };
-                    key.changed |= changed;
+                    let change = apply(decision, shown.as_ref());
+                    key.changed |= change != Change::None;
+                    key.current = match change {
+                        Change::None => shown,
+                        Change::Remove => None,
+                        Change::Store(next) => Some(next),
+                    };
                     self.outcomes.set_status(index, Status::OK, "");
                 }
             }
@@ -222,9 +211,7 @@ impl Emulation {
             (op.flags, op.expected_version) = (KV_OP_EXPECT, key.version);
             match &key.current {
                 Some(now) if key.changed => {
-                    op.kind = KV_OP_SET;
-                    op.value = KvBytes::new(&now.value);
-                    (op.expiry_ms, op.type_, op.entry_flags) = (now.expiry_ms, now.type_, now.flags);
+                    op = now.store(&op);
                 }
                 None if key.changed && key.version != 0 => op.kind = KV_OP_DELETE,
                 // Also where there was nothing and is nothing: it must not have come meanwhile.
@@ -289,35 +276,6 @@ impl Emulation {
             }
         }
     }
-}
-
-/// What a decision makes of an entry, and whether that is a change.
-fn apply(decision: Decision<'_>, shown: Option<&Owned>) -> (Option<Owned>, bool) {
-    match decision {
-        Decision::Keep => (None, false),
-        Decision::Remove => (None, shown.is_some()),
-        Decision::Replace(Entry { value, expiry_ms, type_, flags, .. }) => {
-            (Some(Owned { value: value.to_vec(), expiry_ms, type_, flags }), true)
-        }
-        Decision::SetExpiry(expiry_ms) => {
-            (shown.map(|shown| Owned { expiry_ms, ..shown.clone() }), shown.is_some())
-        }
-        Decision::Patch { offset, bytes, new_len, type_, flags } => {
-            let mut next = shown.cloned().unwrap_or(Owned { type_, flags, ..Owned::default() });
-            let fits = patch(&mut next.value, offset, bytes, new_len);
-            (fits.then_some(next), fits)
-        }
-    }
-}
-
-/// Carries a patch out on a value in memory. False, and nothing done, where it does not fit.
-pub(super) fn patch(value: &mut Vec<u8>, offset: usize, bytes: &[u8], new_len: usize) -> bool {
-    let Some(end) = offset.checked_add(bytes.len()).filter(|end| *end <= new_len) else { return false };
-    value.resize(new_len, 0);
-    if let Some(place) = value.get_mut(offset..end) {
-        place.copy_from_slice(bytes);
-    }
-    true
 }
 
 #[cfg(test)]

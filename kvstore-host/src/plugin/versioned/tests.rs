@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use plugin_abi::sdk::{Decision, Entry};
+
 use super::*;
 use crate::plugin::{Storage, Update};
 use crate::protocol::{Value, parse_i64, push_i64};

@@ -557,7 +557,8 @@ typedef struct kv_op {
     uint32_t kind;
     // KV_OP_NO_VALUE, EXPECT, IMPORT.
     uint32_t flags;
-    // Which keyspace. 0 for now; an engine answers UNSUPPORTED to any that it does not have.
+    // Which keyspace. The host knows only 0; an engine answers UNSUPPORTED to any that it does not
+    // have.
     uint32_t space;
     // SET: the entry's type.
     uint32_t type;

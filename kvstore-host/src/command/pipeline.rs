@@ -185,10 +185,10 @@ impl Pipeline {
         match alone {
             Alone::NotNow => {}
             Alone::Keyspace(task, writes) => return Step::Keyspace { task, writes },
-            Alone::Engine if !session.local => {
-                say(Error::new("NOPERM ENGINE commands are taken from this machine only: over loopback or the Unix socket").into());
-            }
-            Alone::Engine => return Step::Engine(request.iter().skip(1).map(<[u8]>::to_vec).collect()),
+            Alone::Engine => match engine_args(session, request) {
+                Ok(args) => return Step::Engine(args),
+                Err(error) => say(error.into()),
+            },
             Alone::Watch => match watch(request, live) {
                 Ok(step) => return step,
                 Err(error) => say(error.into()),
@@ -369,6 +369,16 @@ fn queue(session: &mut Session, spec: &'static Spec, request: Request<'_>) -> Ta
     }
     transaction.queue.push(request.iter());
     ready(Some(spec), Value::Simple("QUEUED".into()))
+}
+
+/// The arguments of ENGINE, for who may use it: whoever can load a library is master of the host.
+fn engine_args(session: &Session, request: Request<'_>) -> Result<Vec<Vec<u8>>, Error> {
+    if !session.local {
+        return Err(Error::new(
+            "NOPERM ENGINE commands are taken from this machine only: over loopback or the Unix socket",
+        ));
+    }
+    Ok(request.iter().skip(1).map(<[u8]>::to_vec).collect())
 }
 
 fn watch(request: Request<'_>, live: &Live) -> Result<Step, Error> {
@@ -563,5 +573,22 @@ impl Planned {
                 }
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::protocol::Requests;
+
+    #[test]
+    fn engine_commands_are_for_clients_of_this_machine() {
+        let mut requests = Requests::new();
+        requests.push([b"ENGINE".as_slice(), b"RELOAD", b"/evil.so"]);
+        let request = requests.get(0, b"").unwrap();
+        let ask = |local| engine_args(&Session { local, ..Session::default() }, request);
+        assert_eq!(ask(true).unwrap(), [b"RELOAD".to_vec(), b"/evil.so".to_vec()]);
+        assert!(ask(false).unwrap_err().0.starts_with("NOPERM "));
+        assert!(!Session::default().local, "a client is a stranger until its socket says otherwise");
     }
 }

@@ -98,3 +98,25 @@ impl Write for Socket {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::net::TcpListener;
+
+    use super::*;
+
+    #[test]
+    fn only_loopback_and_unix_sockets_are_of_this_machine() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let from = |peer: &str| {
+            let stream = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+            Socket::Tcp { stream, peer: peer.parse().unwrap(), local: String::new() }.is_local()
+        };
+        assert!(
+            from("127.0.0.1:1") && from("127.9.9.9:1") && from("[::1]:1") && from("[::ffff:127.0.0.1]:1")
+        );
+        assert!(!from("192.0.2.1:1") && !from("[2001:db8::1]:1") && !from("[::ffff:192.0.2.1]:1"));
+        let (stream, _other) = UnixStream::pair().unwrap();
+        assert!(Socket::Unix { stream, path: String::new() }.is_local());
+    }
+}

@@ -7,6 +7,7 @@ use plugin_abi::raw::*;
 use plugin_abi::sdk::Entry;
 use plugin_abi::{Identity, Status};
 
+use super::entry::Owned;
 use super::flight::{Home, Landed};
 use super::live::{Execution, Live};
 use super::outcome::Outcomes;
@@ -151,18 +152,19 @@ pub fn copy(from: &Live, to: &Live, mut progress: impl FnMut(Copied)) -> Result<
             .scan(0, 0, STEP, &mut cursor, |entry| {
                 // SAFETY: the engine lends the entry for this call.
                 let lent = unsafe { Entry::from_raw(entry) };
-                entries.push(Owned::from(&lent));
+                let (key, version) = (lent.key.to_vec(), lent.version);
+                entries.push(Moving { key, version, entry: Owned::from(&lent) });
             })
             .map_err(CopyError::Read)?;
         let (key_len_max, value_len_max) = (to.identity().key_len_max, to.identity().value_len_max);
-        let fits = |entry: &Owned| {
-            entry.key.len() as u64 <= key_len_max && entry.value.len() as u64 <= value_len_max
+        let fits = |one: &Moving| {
+            one.key.len() as u64 <= key_len_max && one.entry.value.len() as u64 <= value_len_max
         };
         if !entries.iter().all(fits) {
             let engine = to.identity().name.clone();
             return Err(CopyError::TooLong { engine, key_len_max, value_len_max });
         }
-        expiring += entries.iter().filter(|entry| entry.expiry_ms != 0).count() as u64;
+        expiring += entries.iter().filter(|one| one.entry.expiry_ms != 0).count() as u64;
         if expires || expiring == 0 {
             for chunk in chunks(&entries, to.identity()) {
                 write(to, chunk, versions)?;
@@ -187,35 +189,26 @@ pub fn copy(from: &Live, to: &Live, mut progress: impl FnMut(Copied)) -> Result<
     Ok(copied)
 }
 
-struct Owned {
+/// An entry on its way.
+struct Moving {
     key: Vec<u8>,
-    value: Vec<u8>,
-    expiry_ms: i64,
     version: u64,
-    type_: u32,
-    flags: u32,
+    entry: Owned,
 }
 
-impl Owned {
+impl Moving {
     fn len(&self) -> usize {
-        self.key.len() + self.value.len()
-    }
-}
-
-impl From<&Entry<'_>> for Owned {
-    fn from(entry: &Entry<'_>) -> Self {
-        let Entry { key, value, expiry_ms, version, type_, flags } = *entry;
-        Self { key: key.to_vec(), value: value.to_vec(), expiry_ms, version, type_, flags }
+        self.key.len() + self.entry.value.len()
     }
 }
 
 /// Cuts entries into runs of a bounded size, which the target takes as one batch.
-fn chunks<'a>(entries: &'a [Owned], target: &Identity) -> impl Iterator<Item = &'a [Owned]> {
+fn chunks<'a>(entries: &'a [Moving], target: &Identity) -> impl Iterator<Item = &'a [Moving]> {
     let mut rest = entries;
     let batch_len_max = target.batch_len_max;
     std::iter::from_fn(move || {
         let (mut bytes, mut count) = (0, 0);
-        let fits = |entry: &&Owned| {
+        let fits = |entry: &&Moving| {
             let fits = bytes < CHUNK_LEN_MAX && count < batch_len_max;
             bytes += entry.len();
             count += 1;
@@ -227,15 +220,15 @@ fn chunks<'a>(entries: &'a [Owned], target: &Identity) -> impl Iterator<Item = &
     })
 }
 
-fn write(to: &Live, entries: &[Owned], versions: bool) -> Result<(), CopyError> {
+fn write(to: &Live, entries: &[Moving], versions: bool) -> Result<(), CopyError> {
     let mut storage = Storage::default();
     for entry in entries {
-        storage.requests.push([entry.key.as_slice(), entry.value.as_slice()]);
+        storage.requests.push([entry.key.as_slice(), entry.entry.value.as_slice()]);
     }
     let (work, ()) = Work::plan(storage, |plan: &mut Plan<'_>, storage| {
-        for (request, entry) in storage.requests.iter(&storage.buffer).zip(entries) {
+        for (request, Moving { version, entry, .. }) in storage.requests.iter(&storage.buffer).zip(entries) {
             let (key, value) = (request.get(0).unwrap_or_default(), request.get(1).unwrap_or_default());
-            let version = versions.then_some(entry.version);
+            let version = versions.then_some(*version);
             plan.import(key, value, entry.expiry_ms, (entry.type_, entry.flags), version);
         }
     });

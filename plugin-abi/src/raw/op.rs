@@ -90,7 +90,7 @@ pub struct KvOp {
     pub kind: u32,
     /// KV_OP_NO_VALUE, EXPECT, IMPORT.
     pub flags: u32,
-    /// Which keyspace. 0 for now; an engine answers UNSUPPORTED to any that it does not have.
+    /// Which keyspace. The host knows only 0; an engine answers UNSUPPORTED to any that it does not have.
     pub space: u32,
     /// SET: the entry's type.
     pub type_: u32,

@@ -7,15 +7,15 @@ use crate::protocol::{Request, Value, parse_i64};
 use crate::server::{ClientInfo, Server};
 
 super::table::commands! { pub(super) static SUBCOMMANDS =
-    "id"       2 NO_KEYS [noscript loading stale]       [connection] connection "5.0.0" "Returns the client ID for the current connection" => Session(id);
-    "getname"  2 NO_KEYS [noscript loading stale]       [connection] connection "2.6.9" "Get the current connection name" => Session(getname);
-    "setname"  3 NO_KEYS [noscript loading stale]       [connection] connection "2.6.9" "Set the current connection name" => Session(setname);
-    "setinfo"  4 NO_KEYS [noscript loading stale]       [connection] connection "7.2.0" "Set information specific to the client or connection" => Session(setinfo);
-    "info"     2 NO_KEYS [noscript loading stale]       [connection] connection "6.2.0" "Returns information about the current client connection." => Session(info);
-    "list"    -2 NO_KEYS [admin noscript loading stale] [connection] connection "2.4.0" "Get the list of client connections" => Session(list);
-    "no-evict" 3 NO_KEYS [admin noscript loading stale] [connection] connection "7.0.0" "Set client eviction mode for the current connection" => Session(on_or_off);
-    "no-touch" 3 NO_KEYS [noscript loading stale]       [connection] connection "7.2.0" "Set whether the current connection alters the access time of keys" => Session(on_or_off);
-    "help"     2 NO_KEYS [loading stale]                [connection] connection "5.0.0" "Show helpful text about the different subcommands" => Session(help);
+    "id"       2 NO_KEYS [noscript loading stale]       [connection] connection "5.0.0" "Returns the client ID for the current connection" "" => Session(id);
+    "getname"  2 NO_KEYS [noscript loading stale]       [connection] connection "2.6.9" "Get the current connection name" "" => Session(getname);
+    "setname"  3 NO_KEYS [noscript loading stale]       [connection] connection "2.6.9" "Set the current connection name" "connection-name" => Session(setname);
+    "setinfo"  4 NO_KEYS [noscript loading stale]       [connection] connection "7.2.0" "Set information specific to the client or connection" "LIB-NAME libname|LIB-VER libver" => Session(setinfo);
+    "info"     2 NO_KEYS [noscript loading stale]       [connection] connection "6.2.0" "Returns information about the current client connection." "" => Session(info);
+    "list"    -2 NO_KEYS [admin noscript loading stale] [connection] connection "2.4.0" "Get the list of client connections" "[TYPE NORMAL|MASTER|REPLICA|PUBSUB] [ID client-id [client-id ...]]" => Session(list);
+    "no-evict" 3 NO_KEYS [admin noscript loading stale] [connection] connection "7.0.0" "Set client eviction mode for the current connection" "ON|OFF" => Session(on_or_off);
+    "no-touch" 3 NO_KEYS [noscript loading stale]       [connection] connection "7.2.0" "Set whether the current connection alters the access time of keys" "ON|OFF" => Session(on_or_off);
+    "help"     2 NO_KEYS [loading stale]                [connection] connection "5.0.0" "Show helpful text about the different subcommands" "" => Session(help);
 }
 
 pub(super) fn run(session: &mut Session, server: &Server, request: Request<'_>) -> Result<Value, Error> {

@@ -8,10 +8,10 @@ use crate::protocol::{Request, Value};
 use crate::server::Server;
 
 super::table::commands! { pub(super) static SUBCOMMANDS =
-    "get"       -3 NO_KEYS [admin noscript loading stale] [] server "2.0.0" "Get the values of configuration parameters" => Session(get);
-    "set"       -4 NO_KEYS [admin noscript loading stale] [] server "2.0.0" "Set configuration parameters to the given values" => Session(set);
-    "resetstat"  2 NO_KEYS [admin noscript loading stale] [] server "2.0.0" "Reset the stats returned by INFO" => Session(resetstat);
-    "help"       2 NO_KEYS [loading stale]                [] server "5.0.0" "Show helpful text about the different subcommands" => Session(help);
+    "get"       -3 NO_KEYS [admin noscript loading stale] [] server "2.0.0" "Get the values of configuration parameters" "parameter [parameter ...]" => Session(get);
+    "set"       -4 NO_KEYS [admin noscript loading stale] [] server "2.0.0" "Set configuration parameters to the given values" "parameter value [parameter value ...]" => Session(set);
+    "resetstat"  2 NO_KEYS [admin noscript loading stale] [] server "2.0.0" "Reset the stats returned by INFO" "" => Session(resetstat);
+    "help"       2 NO_KEYS [loading stale]                [] server "5.0.0" "Show helpful text about the different subcommands" "" => Session(help);
 }
 
 pub(super) fn run(session: &mut Session, server: &Server, request: Request<'_>) -> Result<Value, Error> {

@@ -7,12 +7,12 @@ use crate::protocol::{Request, Value};
 use crate::server::Server;
 
 super::table::commands! { pub(super) static SUBCOMMANDS =
-    "count"    2 NO_KEYS [loading stale] [connection] server "2.8.13" "Get total number of Redis commands" => Session(count);
-    "docs"    -2 NO_KEYS [loading stale] [connection] server "7.0.0"  "Get array of specific Redis command documentation" => Session(docs);
-    "getkeys" -4 NO_KEYS [loading stale] [connection] server "2.8.13" "Extract keys given a full Redis command" => Session(getkeys);
-    "info"    -2 NO_KEYS [loading stale] [connection] server "2.8.13" "Get array of specific Redis command details, or all when no argument is given." => Session(info);
-    "list"    -2 NO_KEYS [loading stale] [connection] server "7.0.0"  "Get an array of Redis command names" => Session(list);
-    "help"     2 NO_KEYS [loading stale] [connection] server "5.0.0"  "Show helpful text about the different subcommands" => Session(help);
+    "count"    2 NO_KEYS [loading stale] [connection] server "2.8.13" "Get total number of Redis commands" "" => Session(count);
+    "docs"    -2 NO_KEYS [loading stale] [connection] server "7.0.0"  "Get array of specific Redis command documentation" "[command-name [command-name ...]]" => Session(docs);
+    "getkeys" -4 NO_KEYS [loading stale] [connection] server "2.8.13" "Extract keys given a full Redis command" "command [arg [arg ...]]" => Session(getkeys);
+    "info"    -2 NO_KEYS [loading stale] [connection] server "2.8.13" "Get array of specific Redis command details, or all when no argument is given." "[command-name [command-name ...]]" => Session(info);
+    "list"    -2 NO_KEYS [loading stale] [connection] server "7.0.0"  "Get an array of Redis command names" "[FILTERBY MODULE module-name|ACLCAT category|PATTERN pattern]" => Session(list);
+    "help"     2 NO_KEYS [loading stale] [connection] server "5.0.0"  "Show helpful text about the different subcommands" "" => Session(help);
 }
 
 pub(super) fn run(session: &mut Session, server: &Server, request: Request<'_>) -> Result<Value, Error> {

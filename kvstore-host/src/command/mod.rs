@@ -82,6 +82,9 @@ pub struct Spec {
     pub since: &'static str,
     /// One sentence.
     pub summary: &'static str,
+    /// What stands behind its name, as in Redis' manual: `key value [NX|XX] [EX seconds]`. A word in capitals is itself, others are placeholders,
+    /// `[…]` may be missing, `|` is one of, `[x ...]` is more of the same. Empty: nothing, or a subcommand.
+    pub syntax: &'static str,
     /// What carries it out.
     pub handler: Handler,
     /// What may stand as its second argument; empty: anything.

@@ -10,6 +10,7 @@ mod container;
 mod cursor;
 mod dbsize;
 mod del;
+mod engine;
 mod error;
 mod expire;
 mod expiry;

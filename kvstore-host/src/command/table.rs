@@ -3,7 +3,7 @@
 use std::sync::atomic::Ordering;
 
 use super::Spec;
-use super::{append, client, config, connection, dbsize, del, expire, get, getex, hello, incr, info};
+use super::{append, client, config, connection, dbsize, del, engine, expire, get, getex, hello, incr, info};
 use super::{introspect, keys, mget, mset, persist, range, scan, set, ttl};
 
 /// Makes a table of one row per command: name, arity, keys, flags, categories, group, since, summary, syntax, handler and, for a
@@ -49,7 +49,7 @@ commands! { pub static COMMANDS =
     "del"         -2 ALL     [write]                  [keyspace]   generic "1.0.0" "Delete a key" "key [key ...]" => Data(del::del);
     "discard"      1 NO_KEYS [noscript loading stale fast allow_busy] [transaction] transactions "2.0.0" "Discard all commands issued after MULTI" "" => Transaction;
     "echo"         2 NO_KEYS [loading stale fast]     [connection] connection "1.0.0" "Echo the given string" "message" => Session(connection::echo);
-    "engine"      -2 NO_KEYS [admin noscript]         []           server "0.1.0" "A container for commands about the storage engine" "" => Engine;
+    "engine"      -2 NO_KEYS [admin noscript]         []           server "0.1.0" "A container for commands about the storage engine" "" => Engine, engine::SUBCOMMANDS;
     "exec"         1 NO_KEYS [noscript loading stale skip_slowlog] [transaction] transactions "1.2.0" "Execute all commands issued after MULTI" "" => Transaction;
     "exists"      -2 ALL     [readonly fast]          [keyspace]   generic "1.0.0" "Determine if a key exists" "key [key ...]" => Data(del::exists);
     "exit"        -1 NO_KEYS [noscript loading stale fast no_auth allow_busy] [connection] connection "0.1.0" "Close the connection, as QUIT does" "" => Session(connection::quit);

@@ -1,0 +1,138 @@
+//! Take: understands one request: plans its operations, answers it, queues it, or finds that it has to run alone.
+
+use std::ops::Range;
+
+use super::reply::Answer;
+use super::transaction::{self, queue};
+use crate::command::{Context, Error, Handler, KeyspaceTask, PlanFn, ReplyFn, Session, Spec, error, table};
+use crate::plugin::Plan;
+use crate::protocol::{Request, Value};
+use crate::server::Server;
+
+/// A request that runs by itself.
+pub(super) enum Alone {
+    /// After what was planned before it; or, if that is nothing, when writes are no longer held back.
+    NotNow,
+    Keyspace(Box<dyn KeyspaceTask>, bool),
+    Engine,
+    Watch,
+    Exec,
+}
+
+pub(super) enum Taken {
+    /// Planned or answered.
+    Answer(Option<&'static Spec>, Answer),
+    /// Planned, and nothing else may go to the engine with it.
+    Last(Option<&'static Spec>, Answer),
+    /// Not planned.
+    Alone(Alone),
+}
+
+pub(super) fn ready(spec: Option<&'static Spec>, value: impl Into<Value>) -> Taken {
+    Taken::Answer(spec, Answer::Ready(value.into()))
+}
+
+/// Understands one request: plans its operations, answers it, queues it, or says that it has to run alone.
+pub(super) fn take<'a>(
+    plan: &mut Plan<'a>,
+    request: Request<'a>,
+    session: &mut Session,
+    server: &Server,
+    context: &Context<'_>,
+    held: bool,
+) -> Taken {
+    let refuse = |session: &mut Session, spec, error: Error| {
+        if let Some(transaction) = &mut session.transaction {
+            transaction.broken = true;
+        }
+        ready(spec, error)
+    };
+    let Some(spec) = table::find(request.name()) else {
+        return refuse(session, None, error::unknown(request));
+    };
+    // A read that is put off is carried out again with all that stands behind it: only reads can be.
+    let is_read = matches!(spec.handler, Handler::Data(_)) && !spec.writes();
+    if plan.may_defer() && !is_read {
+        return Taken::Alone(Alone::NotNow);
+    }
+    if let Err(error) = spec.check_arity(request) {
+        return refuse(session, Some(spec), error);
+    }
+    let alone = |alone| {
+        if !plan.is_empty() {
+            return Taken::Alone(Alone::NotNow);
+        }
+        spec.count_call();
+        Taken::Alone(alone)
+    };
+    session.last_command = spec.name;
+    if session.transaction.is_some() && !matches!(spec.name, "exec" | "discard" | "multi" | "quit" | "reset")
+    {
+        return queue(session, spec, request);
+    }
+    match spec.handler {
+        Handler::Data(_) if held && spec.writes() => Taken::Alone(Alone::NotNow),
+        Handler::Data(planner) => match plan_checked(plan, request, planner, context) {
+            // To others, a command on several keys happens at one moment, and fails as a whole.
+            Ok((ops, _)) if ops.len() > 1 && ops.start > 0 => {
+                plan.truncate(ops.start);
+                Taken::Alone(Alone::NotNow)
+            }
+            Ok((ops, reply)) if ops.len() > 1 => {
+                plan.set_atomic();
+                Taken::Last(Some(spec), Answer::Ops(ops, reply))
+            }
+            Ok((ops, reply)) => {
+                plan.end_request();
+                Taken::Answer(Some(spec), Answer::Ops(ops, reply))
+            }
+            Err(error) => ready(Some(spec), error),
+        },
+        Handler::Session(answer) => match answer(session, server, request) {
+            Ok(value) => ready(Some(spec), value),
+            Err(error) => ready(Some(spec), error),
+        },
+        Handler::Keyspace { writes: true, .. } if held => Taken::Alone(Alone::NotNow),
+        Handler::Keyspace { parse, writes } => match parse(request) {
+            Ok(task) => alone(Alone::Keyspace(task, writes)),
+            Err(error) => ready(Some(spec), error),
+        },
+        Handler::Engine => alone(Alone::Engine),
+        Handler::Transaction => match spec.name {
+            "exec" if held => Taken::Alone(Alone::NotNow),
+            "exec" => alone(Alone::Exec),
+            "watch" => alone(Alone::Watch),
+            _ => ready(Some(spec), transaction::change(session, spec)),
+        },
+    }
+}
+
+/// Plans a request, and takes its operations back when one of them is beyond a limit.
+pub(super) fn plan_checked<'a>(
+    plan: &mut Plan<'a>,
+    request: Request<'a>,
+    planner: PlanFn,
+    context: &Context<'_>,
+) -> Result<(Range<usize>, ReplyFn), Error> {
+    let start = plan.len();
+    let planned = planner(plan, request, context).and_then(|reply| {
+        let (key_len, value_len) = plan.longest_from(start);
+        if key_len > context.key_len_max {
+            return Err(Error::text(format!(
+                "ERR key of {key_len} bytes is longer than {} bytes",
+                context.key_len_max
+            )));
+        }
+        if value_len > context.value_len_max {
+            return Err(Error::text(format!(
+                "ERR value of {value_len} bytes is longer than {} bytes",
+                context.value_len_max
+            )));
+        }
+        Ok((start..plan.len(), reply))
+    });
+    if planned.is_err() {
+        plan.truncate(start);
+    }
+    planned
+}

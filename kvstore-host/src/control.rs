@@ -21,6 +21,7 @@ use crate::net::{ConnectionId, Message, Shared, WorkerHandle};
 use crate::plugin::lifecycle::{Nursery, Source};
 use crate::plugin::live::Live;
 use crate::plugin::reload::Reload;
+use crate::protocol::Value;
 use job::{Done, History, Job};
 use signals::{Signal, Signals};
 
@@ -82,11 +83,35 @@ impl Seed {
     /// # Errors
     /// The system has no more descriptors.
     pub fn new() -> io::Result<Self> {
+        let mut seed = Self::without_signals()?;
+        seed.signals = Signals::new(seed.poll.registry())?;
+        Ok(seed)
+    }
+
+    /// The same within another program, whose signals are its own business.
+    ///
+    /// # Errors
+    /// The system has no more descriptors.
+    pub fn without_signals() -> io::Result<Self> {
         let poll = Poll::new()?;
         let waker = Arc::new(Waker::new(poll.registry(), WAKER)?);
         let (sender, messages) = unbounded();
-        let signals = Signals::new(poll.registry())?;
-        Ok(Self { poll, messages, handle: ControlHandle { messages: sender, waker }, signals })
+        Ok(Self {
+            poll,
+            messages,
+            handle: ControlHandle { messages: sender, waker },
+            signals: Signals::none(),
+        })
+    }
+
+    /// Refuses the ENGINE commands that have come, in a host that never grows this thread; `worker` asked for all of them.
+    pub(crate) fn refuse(&self, worker: &WorkerHandle) {
+        while let Ok(message) = self.messages.try_recv() {
+            if let ControlMessage::Engine { from, .. } = message {
+                let value = Value::error("ERR an embedded host keeps its engine");
+                worker.send(Message::EngineReply { to: from, value });
+            }
+        }
     }
 
     /// How others reach the control thread.
@@ -230,7 +255,7 @@ impl Control {
     }
 
     /// Sends a reply, if somebody waits for it.
-    fn reply(&self, asker: Asker, value: crate::protocol::Value) {
+    fn reply(&self, asker: Asker, value: Value) {
         if let Some((worker, to)) = asker
             && let Some((worker, _)) = self.workers.get(worker)
         {

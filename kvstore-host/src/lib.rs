@@ -6,6 +6,7 @@
 pub mod command;
 pub mod config;
 pub mod control;
+pub mod embedded;
 pub mod glob;
 pub mod net;
 pub mod plugin;

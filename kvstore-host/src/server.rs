@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicI64, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use crate::command::Cursors;
 
@@ -108,33 +108,40 @@ pub fn add(counter: &AtomicU64, count: u64) {
     counter.fetch_add(count, Ordering::Relaxed);
 }
 
-/// The wall clock, which a test can shift.
+/// The wall clock, which a test can shift and stop.
 #[derive(Debug)]
 pub struct Clock {
     start: Instant,
     shift_ms: AtomicI64,
+    /// Where it stands still, in milliseconds; 0: it goes.
+    stopped_ms: AtomicI64,
 }
 
 impl Default for Clock {
     fn default() -> Self {
-        Self { start: Instant::now(), shift_ms: AtomicI64::new(0) }
+        Self { start: Instant::now(), shift_ms: AtomicI64::new(0), stopped_ms: AtomicI64::new(0) }
     }
 }
 
 impl Clock {
     /// Milliseconds since 1970 UTC.
     pub fn now_ms(&self) -> i64 {
-        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        i64::try_from(since.as_millis())
-            .unwrap_or(i64::MAX)
-            .saturating_add(self.shift_ms.load(Ordering::Relaxed))
+        self.now_us() / 1000
     }
 
     /// Microseconds since 1970 UTC.
     pub fn now_us(&self) -> i64 {
-        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let since = match self.stopped_ms.load(Ordering::Relaxed) {
+            0 => SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default(),
+            stopped => Duration::from_millis(stopped.unsigned_abs()),
+        };
         let shift_us = self.shift_ms.load(Ordering::Relaxed).saturating_mul(1000);
         i64::try_from(since.as_micros()).unwrap_or(i64::MAX).saturating_add(shift_us)
+    }
+
+    /// Stops the wall clock at this time, in milliseconds since 1970 UTC, so that a run can be repeated.
+    pub fn stop_at_ms(&self, at_ms: i64) {
+        self.stopped_ms.store(at_ms, Ordering::Relaxed);
     }
 
     /// Nanoseconds since the server started; never goes backwards.

@@ -45,6 +45,11 @@ impl Signals {
         Ok(Self { streams, stopping })
     }
 
+    /// Takes none over.
+    pub(super) fn none() -> Self {
+        Self { streams: Vec::new(), stopping: Arc::default() }
+    }
+
     /// The signals that have come, each once.
     pub(super) fn take(&mut self) -> Vec<Signal> {
         let mut taken = Vec::new();

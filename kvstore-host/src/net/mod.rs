@@ -34,7 +34,7 @@ pub struct Shared {
 
 impl Shared {
     /// What a client may send, as it is set now.
-    fn limits(&self) -> Limits {
+    pub(crate) fn limits(&self) -> Limits {
         let settings = &self.server.settings;
         let (key, value) =
             (settings.key_len_max.load(Ordering::Relaxed), settings.value_len_max.load(Ordering::Relaxed));

@@ -125,40 +125,51 @@ impl Worker {
     /// Serves until it is told to stop.
     pub fn run(mut self) {
         let mut events = Events::with_capacity(1024);
-        loop {
-            if let Err(error) = self.poll.poll(&mut events, self.timeout()) {
-                if error.kind() != io::ErrorKind::Interrupted {
-                    log::error!("worker {}: epoll failed: {error}", self.index);
-                }
+        while self.stopping.is_none() || !self.connections.taken().is_empty() {
+            self.turn(&mut events, None);
+        }
+    }
+
+    /// One round: waits for something to do, at most for `at_most`, and does all of it. Answers whether there was anything.
+    pub(crate) fn turn(&mut self, events: &mut Events, at_most: Option<Duration>) -> bool {
+        let timeout = [self.timeout(), at_most].into_iter().flatten().min();
+        if let Err(error) = self.poll.poll(events, timeout) {
+            if error.kind() != io::ErrorKind::Interrupted {
+                log::error!("worker {}: epoll failed: {error}", self.index);
+            }
+            return true;
+        }
+        self.now = Instant::now();
+        self.look();
+        let mut busy = !events.is_empty() || !self.again.is_empty();
+        for event in &*events {
+            if event.token() == WAKER {
                 continue;
             }
-            self.now = Instant::now();
-            self.look();
-            for event in &events {
-                if event.token() == WAKER {
-                    continue;
-                }
-                let place = event.token().0;
-                if (event.is_readable() || event.is_read_closed())
-                    && let Some(connection) = self.connections.get_mut(place)
-                {
-                    connection.readable = true;
-                    connection.half_closed |= event.is_read_closed();
-                }
-                self.drive(place);
+            let place = event.token().0;
+            if (event.is_readable() || event.is_read_closed())
+                && let Some(connection) = self.connections.get_mut(place)
+            {
+                connection.readable = true;
+                connection.half_closed |= event.is_read_closed();
             }
-            for place in std::mem::take(&mut self.again) {
-                self.drive(place);
-            }
-            while let Ok(message) = self.messages.try_recv() {
-                self.take(message);
-            }
-            self.look();
-            self.close_late_ones();
-            if self.stopping.is_some() && self.connections.taken().is_empty() {
-                break;
-            }
+            self.drive(place);
         }
+        for place in std::mem::take(&mut self.again) {
+            self.drive(place);
+        }
+        while let Ok(message) = self.messages.try_recv() {
+            busy = true;
+            self.take(message);
+        }
+        self.look();
+        self.close_late_ones();
+        busy
+    }
+
+    /// Whether something is under way that comes back from another thread.
+    pub(crate) fn waits_for_others(&self) -> bool {
+        !self.under_way.is_empty()
     }
 
     fn timeout(&self) -> Option<Duration> {

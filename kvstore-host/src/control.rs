@@ -4,6 +4,7 @@
 
 mod accept;
 mod engine_command;
+mod exclusive;
 mod job;
 mod signals;
 
@@ -16,12 +17,14 @@ use std::time::{Duration, Instant};
 use crossbeam::channel::{Receiver, Sender, unbounded};
 use mio::{Events, Poll, Token, Waker};
 
+use crate::command::pipeline::{Exclusive, Transacted};
 use crate::net::listener::Listener;
 use crate::net::{ConnectionId, Message, Shared, WorkerHandle};
 use crate::plugin::lifecycle::{Nursery, Source};
 use crate::plugin::live::Live;
 use crate::plugin::reload::Reload;
 use crate::protocol::Value;
+use exclusive::{Asked, Exclusives};
 use job::{Done, History, Job};
 use signals::{Signal, Signals};
 
@@ -36,6 +39,10 @@ type Asker = Option<(usize, ConnectionId)>;
 enum ControlMessage {
     /// An ENGINE command.
     Engine { worker: usize, from: ConnectionId, args: Vec<Vec<u8>> },
+    /// A transaction that has to have the engine to itself.
+    Exclusive(Asked),
+    /// What came of it.
+    Transacted(Transacted),
     /// A step of a job has ended.
     Done { job: u64, done: Done },
     /// A worker has moved on.
@@ -61,6 +68,11 @@ impl ControlHandle {
     /// Hands over the arguments of an ENGINE command.
     pub fn engine_command(&self, worker: usize, from: ConnectionId, args: Vec<Vec<u8>>) {
         self.send(ControlMessage::Engine { worker, from, args });
+    }
+
+    /// Hands over a transaction that has to have the engine to itself.
+    pub fn transaction(&self, worker: usize, from: ConnectionId, transaction: Exclusive) {
+        self.send(ControlMessage::Exclusive(Asked { worker, from, transaction }));
     }
 
     /// A worker has seen another generation or hold, or ended its last batch.
@@ -143,6 +155,8 @@ impl Seed {
             job: None,
             stuck: None,
             last_job: 0,
+            last_hold: 0,
+            exclusives: Exclusives::default(),
             history,
         }
     }
@@ -173,6 +187,8 @@ pub struct Control {
     /// The candidate of a copy that was given up and has not ended.
     stuck: Option<Arc<Live>>,
     last_job: u64,
+    last_hold: u64,
+    exclusives: Exclusives,
     history: History,
 }
 
@@ -210,18 +226,23 @@ impl Control {
             while let Ok(message) = self.seed.messages.try_recv() {
                 match message {
                     ControlMessage::Engine { worker, from, args } => self.engine_command(worker, from, &args),
+                    ControlMessage::Exclusive(asked) => self.exclusives.ask(asked),
+                    ControlMessage::Transacted(done) => self.transacted(done),
                     ControlMessage::Done { job, done } => self.done(job, done),
                     ControlMessage::Look => {}
                 }
             }
             self.look();
+            self.look_at_exclusives();
             if let Some(since) = self.stopping
                 && self.workers.iter().all(|(_, thread)| thread.is_finished())
                 && (self.job.is_none() || since.elapsed() > STOP_TIMEOUT)
             {
                 // Beyond the live generation: then no batch of it is under way either.
                 let published = &self.shared.published;
-                let quiet = self.job.is_none() && published.all_passed(published.generation() + 1);
+                let quiet = self.job.is_none()
+                    && !self.exclusives.under_way()
+                    && published.all_passed(published.generation() + 1);
                 for (_, thread) in self.workers.drain(..) {
                     if thread.join().is_err() {
                         log::error!("a worker panicked");
@@ -237,7 +258,7 @@ impl Control {
         let job = self.job.as_ref().and_then(|job| job.deadline);
         // A stopping worker's thread ends a moment after it has told so.
         let stop = self.stopping.map(|_| now + Duration::from_millis(20));
-        let next = [self.accept_again, job, stop].into_iter().flatten().min();
+        let next = [self.accept_again, job, self.exclusives.deadline(), stop].into_iter().flatten().min();
         next.map(|at| at.saturating_duration_since(now))
     }
 

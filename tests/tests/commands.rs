@@ -10,7 +10,7 @@ use tests::host::{Host, Options};
 use tests::on_each_engine;
 use tests::show::{ask, outcome, show};
 
-on_each_engine!(every_command, transactions, limits);
+on_each_engine!(every_command, limits);
 
 /// A client that notes which commands it was asked for.
 struct Asker {
@@ -300,87 +300,6 @@ fn binary(client: &mut Client) {
     let found: BTreeSet<Vec<u8>> = client.scan(Default::default()).map(Result::unwrap).collect();
     assert!(found.contains(&all) && found.contains(&b""[..]));
     assert_eq!(client.delete(&[&all, b""]).unwrap(), 2);
-}
-
-fn transactions(engine: Engine) {
-    let host = Host::start(engine);
-    for protocol in [Protocol::Resp2, Protocol::Resp3] {
-        let mut one = host.client_over(host.tcp(), protocol);
-        let mut other = host.client_over(host.unix(), protocol);
-        let mut conflicts = |changed: bool, by: &str| {
-            let lines = ["SET w 1", "DEL absent", "WATCH w absent"];
-            lines.iter().for_each(|line| assert!(!ask(&mut one, line).starts_with('!'), "{line}"));
-            let reply = ask(&mut other, by);
-            assert!(!reply.starts_with('!'), "{by}: {reply}");
-            assert_eq!(ask(&mut one, "MULTI"), "OK");
-            assert_eq!(ask(&mut one, "INCR done"), "QUEUED");
-            let before = ask(&mut other, "GET done");
-            let exec = ask(&mut one, "EXEC");
-            assert_eq!(exec == "nil", changed, "{by}: {exec}");
-            assert_eq!(ask(&mut other, "GET done") == before, changed, "{by}");
-        };
-        conflicts(true, "SET w 2");
-        // As in Redis, writing the same value is a change too.
-        conflicts(true, "SET w 1");
-        conflicts(true, "DEL w");
-        conflicts(true, "APPEND w x");
-        conflicts(true, "SET absent now");
-        conflicts(true, "FLUSHALL");
-        conflicts(false, "GET w");
-        // The host counts keys as changed together where it has to keep the versions: seldom, and at random.
-        if engine != Engine::CExample {
-            conflicts(false, "SET other x");
-        }
-        conflicts(false, "SET absent now XX");
-
-        // An error before EXEC calls all of it off; one in it leaves the others done, as in Redis.
-        for (line, reply) in [
-            ("MULTI", "OK"),
-            ("SET a 1", "QUEUED"),
-            ("NOSUCH", "!ERR unknown command 'NOSUCH', with args beginning with: "),
-            ("EXEC", "!EXECABORT Transaction discarded because of previous errors."),
-            ("EXISTS a", "0"),
-            ("SET text x", "OK"),
-            ("MULTI", "OK"),
-            ("SET a 1", "QUEUED"),
-            ("INCR text", "QUEUED"),
-            ("INCR a", "QUEUED"),
-            ("EXEC", "[OK !ERR value is not an integer or out of range 2]"),
-            ("MULTI", "OK"),
-            ("MULTI", "!ERR MULTI calls can not be nested"),
-            ("WATCH a", "!ERR WATCH inside MULTI is not allowed"),
-            ("EXEC", "[]"),
-            ("FLUSHALL", "OK"),
-        ] {
-            assert_eq!(ask(&mut one, line), reply, "{line}");
-        }
-    }
-    increments_by_watching_add_up(&host);
-}
-
-/// Clients that read, and write what they have computed only where nobody else wrote, lose no increment.
-fn increments_by_watching_add_up(host: &Host) {
-    const CLIENTS: usize = 4;
-    const TIMES: usize = 25;
-    std::thread::scope(|scope| {
-        for _ in 0..CLIENTS {
-            scope.spawn(|| {
-                let mut client = host.client();
-                let mut done = 0;
-                while done < TIMES {
-                    assert_eq!(ask(&mut client, "WATCH sum"), "OK");
-                    let sum = client
-                        .get(b"sum")
-                        .unwrap()
-                        .map_or(0, |text| String::from_utf8(text).unwrap().parse::<usize>().unwrap());
-                    assert_eq!(ask(&mut client, "MULTI"), "OK");
-                    assert_eq!(ask(&mut client, &format!("SET sum {}", sum + 1)), "QUEUED");
-                    done += usize::from(ask(&mut client, "EXEC") != "nil");
-                }
-            });
-        }
-    });
-    assert_eq!(ask(&mut host.client(), "GET sum"), format!("\"{}\"", CLIENTS * TIMES));
 }
 
 fn limits(engine: Engine) {

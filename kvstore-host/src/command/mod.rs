@@ -157,14 +157,18 @@ pub type ReplyFn = Box<dyn Fn(Answers<'_>, &mut dyn Reply) + Send>;
 /// Plans the operations of one request.
 pub type PlanFn = for<'a> fn(&mut Plan<'a>, Request<'a>, &Context<'_>) -> Result<ReplyFn, Error>;
 
+/// Answers a request that is about the connection or the server.
+pub type SessionFn = fn(&mut Session, &Server, Request<'_>) -> Result<Value, Error>;
+
 /// What carries a command out.
 #[derive(Clone, Copy, Debug)]
 pub enum Handler {
     /// Reads or writes entries: becomes operations, which go to the engine together with those of its neighbours.
     Data(PlanFn),
     /// Is about the connection or the server: answered at once.
-    Session(fn(&mut Session, &Server, Request<'_>) -> Result<Value, Error>),
-    /// Is about the whole keyspace: runs alone, and on another thread where the engine blocks. Not allowed in a transaction.
+    Session(SessionFn),
+    /// Is about the whole keyspace: runs alone, and on another thread where the engine blocks. A transaction with one in it
+    /// has the engine to itself.
     Keyspace {
         /// Parses the request.
         parse: fn(Request<'_>) -> Result<Box<dyn KeyspaceTask>, Error>,

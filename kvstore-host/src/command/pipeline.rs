@@ -2,15 +2,18 @@
 //!
 //! Does no I/O and calls no engine.
 
+mod exclusive;
 mod reply;
 mod take;
 mod transaction;
 
 use super::{Context, KeyspaceTask, Session, engine};
 use crate::plugin::live::Live;
+use crate::plugin::published::Hold;
 use crate::plugin::{Keyspace, Outcomes, Storage, Work};
 use crate::protocol::{Encoder, Value};
 use crate::server::{Server, add};
+pub use exclusive::{Exclusive, Transacted};
 pub use reply::{Pending, finish_alone};
 use reply::{Planned, Then, finish};
 use take::{Alone, Taken, take};
@@ -33,7 +36,9 @@ pub enum Step {
     },
     /// Hand these arguments of ENGINE to the control thread, and write its reply.
     Engine(Vec<Vec<u8>>),
-    /// The next request writes, and writes are held back: come again later.
+    /// Hand this transaction to the control thread, which lets it have the engine to itself, and write its replies.
+    Exclusive(Exclusive),
+    /// The next request is held back: come again later.
     Held,
 }
 
@@ -79,14 +84,12 @@ impl Pipeline {
     }
 
     /// Takes as many requests as go together. What can be answered at once, ahead of all work, goes to `out`.
-    ///
-    /// `held`: writes are held back.
     pub fn step(
         &mut self,
         session: &mut Session,
         server: &Server,
         live: &Live,
-        held: bool,
+        hold: Hold,
         out: &mut Vec<u8>,
     ) -> Step {
         if self.is_empty() || session.closing {
@@ -104,7 +107,7 @@ impl Pipeline {
                     break;
                 }
                 let protocol = session.protocol;
-                match take(plan, request, session, server, &context, held) {
+                match take(plan, request, session, server, &context, hold) {
                     Taken::Answer(spec, answer) => {
                         // What a command changes of the protocol holds for its own reply already (HELLO).
                         let protocol = if session.protocol == protocol { protocol } else { session.protocol };
@@ -130,7 +133,7 @@ impl Pipeline {
         }
         let nothing = Outcomes::default();
         for one in &planned {
-            one.reply(&nothing, server, &mut Encoder::new(out, one.protocol));
+            one.reply(&nothing, session, server, &mut Encoder::new(out, one.protocol));
         }
         self.input = work.into_storage();
         match stop {

@@ -13,6 +13,7 @@ use crate::plugin::copy::{Copied, CopyError, copy};
 use crate::plugin::file::EngineFile;
 use crate::plugin::lifecycle::{Retired, Source, retire};
 use crate::plugin::live::{Candidate, Live};
+use crate::plugin::published::Hold;
 use crate::plugin::reload::{Action, Event, Phase};
 use crate::protocol::Value;
 use crate::server::add;
@@ -41,6 +42,8 @@ pub(super) struct Job {
     candidate: Option<Box<Candidate>>,
     live: Option<Arc<Live>>,
     old: Option<Arc<Live>>,
+    /// Number of its hold.
+    hold: u64,
     held_since: Option<Instant>,
     /// Entries copied so far, as the copier tells; and as they were when it was last looked.
     progress: Arc<AtomicU64>,
@@ -142,6 +145,7 @@ impl Control {
                 candidate: None,
                 live: None,
                 old: None,
+                hold: 0,
                 held_since: None,
                 progress: Arc::default(),
                 progress_seen: 0,
@@ -156,6 +160,9 @@ impl Control {
 
     /// Takes what a thread of a job has done.
     pub(super) fn done(&mut self, number: u64, done: Done) {
+        if matches!(done, Done::Opened(_)) && self.exclusives.under_way() {
+            return self.exclusives.postpone(number, done);
+        }
         let Some(job) = self.job.as_mut().filter(|job| job.number == number) else {
             return self.too_late(done);
         };
@@ -224,7 +231,7 @@ impl Control {
         }
         let published = &self.shared.published;
         let reached = match self.reload.phase() {
-            Phase::Hold => published.all_held(job.number),
+            Phase::Hold => published.all_held(job.hold),
             Phase::Drain => job.live.as_ref().is_some_and(|live| published.all_passed(live.generation)),
             _ => false,
         };
@@ -281,13 +288,15 @@ impl Control {
             Action::HoldWrites => {
                 let Some(job) = &mut self.job else { return };
                 job.held_since = Some(Instant::now());
-                self.shared.published.hold_writes(job.number);
+                self.last_hold += 1;
+                job.hold = self.last_hold;
+                self.shared.published.set_hold(Hold::Writes(job.hold));
                 self.wake_workers();
             }
             Action::Copy => self.copy(),
             Action::Publish => self.publish(),
             Action::ReleaseWrites => {
-                self.shared.published.release_writes();
+                self.shared.published.set_hold(Hold::No);
                 self.wake_workers();
                 if let Some(job) = &mut self.job {
                     job.held = job.held_since.take().map_or(Duration::ZERO, |since| since.elapsed());

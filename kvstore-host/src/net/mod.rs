@@ -12,6 +12,7 @@ use std::sync::atomic::Ordering;
 use crossbeam::channel::Sender;
 use mio::Waker;
 
+use crate::command::pipeline::Transacted;
 use crate::control::ControlHandle;
 use crate::plugin::Landed;
 use crate::plugin::pool::Pool;
@@ -78,6 +79,13 @@ pub enum Message {
         to: ConnectionId,
         /// What it is.
         value: Value,
+    },
+    /// What came of a transaction that had the engine to itself.
+    Transacted {
+        /// Whose it is.
+        to: ConnectionId,
+        /// What came of it.
+        done: Transacted,
     },
     /// Something changed about the engine or the hold: look.
     Look,

@@ -16,9 +16,10 @@ use super::{ConnectionId, Message, Shared, WorkerHandle};
 use crate::command::Session;
 use crate::command::pipeline::{Step, finish_alone};
 use crate::plugin::live::{Execution, Live};
-use crate::plugin::{Home, Landed, Outcomes, Work, published};
+use crate::plugin::published::{self, Hold};
+use crate::plugin::{Home, Landed, Outcomes, Work};
 use crate::protocol::Value;
-use crate::server::{ClientInfo, add};
+use crate::server::{ClientInfo, Server, add};
 
 /// The token of a worker's waker; connections have their place as token.
 const WAKER: Token = Token(usize::MAX);
@@ -195,14 +196,19 @@ impl Worker {
         let oldest = kept.min().unwrap_or(published::NONE);
         let mut news = marks.oldest.swap(oldest, Ordering::AcqRel) != oldest;
         news |= marks.seen.swap(generation, Ordering::AcqRel) != generation;
-        let writes = self.under_way.iter().any(|(.., writes)| *writes > 0);
-        if hold != 0 && !writes {
-            news |= marks.held.swap(hold, Ordering::AcqRel) != hold;
+        let live = || self.under_way.iter().filter(|(generation, ..)| *generation > given_up);
+        let held = match hold {
+            Hold::Writes(number) if self.under_way.iter().all(|(.., writes)| *writes == 0) => number,
+            Hold::All(number) if live().next().is_none() => number,
+            _ => 0,
+        };
+        if held != 0 {
+            news |= marks.held.swap(held, Ordering::AcqRel) != held;
         }
         if news {
             shared.control.look();
         }
-        if hold == 0 {
+        if hold == Hold::No {
             for id in std::mem::take(&mut self.held) {
                 let freed = self.connection(id).map(|connection| connection.waiting = Waiting::No);
                 if freed.is_some() {
@@ -221,17 +227,25 @@ impl Worker {
             Message::Connect(socket) => self.connect(socket),
             Message::Landed { ticket, landed } => self.landed(ticket as usize, landed),
             Message::PoolDone { ticket, done } => self.pool_done(ticket as usize, done),
-            Message::EngineReply { to, value } => {
-                let shared = Arc::clone(&self.shared);
-                let Some(connection) = self.connection(to) else { return };
-                connection.waiting = Waiting::No;
-                connection.active = Instant::now();
-                finish_alone(&value, &connection.session, &shared.server, &mut connection.output);
-                self.drive(to.place);
-            }
+            Message::EngineReply { to, value } => self.controlled(to, |session, server, output| {
+                finish_alone(&value, session, server, output);
+            }),
+            Message::Transacted { to, done } => self.controlled(to, |session, server, output| {
+                done.finish(session, server, output);
+            }),
             Message::Look => self.look(),
             Message::Stop => self.stop(),
         }
+    }
+
+    /// The control thread has done what a connection asked of it.
+    fn controlled(&mut self, to: ConnectionId, finish: impl FnOnce(&mut Session, &Server, &mut Vec<u8>)) {
+        let shared = Arc::clone(&self.shared);
+        let Some(connection) = self.connection(to) else { return };
+        connection.waiting = Waiting::No;
+        connection.active = Instant::now();
+        finish(&mut connection.session, &shared.server, &mut connection.output);
+        self.drive(to.place);
     }
 
     fn connect(&mut self, mut socket: Socket) {
@@ -326,10 +340,10 @@ impl Worker {
     /// Carries out the next requests of a connection.
     fn step(&mut self, connection: &mut Connection, place: usize, shared: &Arc<Shared>) {
         let server = &shared.server;
-        let held = shared.published.hold() != 0;
+        let hold = shared.published.hold();
         shared.published.with(|live| {
             let Connection { pipeline, session, output, .. } = connection;
-            match pipeline.step(session, server, live, held, output) {
+            match pipeline.step(session, server, live, hold, output) {
                 Step::Idle => {}
                 Step::Held => {
                     self.held.push(ConnectionId { place, client: connection.session.id });
@@ -339,6 +353,11 @@ impl Worker {
                     connection.waiting = Waiting::Control;
                     let from = ConnectionId { place, client: connection.session.id };
                     shared.control.engine_command(self.index, from, args);
+                }
+                Step::Exclusive(transaction) => {
+                    connection.waiting = Waiting::Control;
+                    let from = ConnectionId { place, client: connection.session.id };
+                    shared.control.transaction(self.index, from, transaction);
                 }
                 Step::Work(work, pending) => {
                     let (generation, writes) = (live.generation, work.writes());

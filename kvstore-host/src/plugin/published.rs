@@ -1,4 +1,4 @@
-//! Published: which engine is live, who may still be using an older one, and whether writes are held back.
+//! Published: which engine is live, who may still be using an older one, and what is held back.
 //!
 //! A worker pins the epoch once per batch and reads the live engine. The epoch keeps the little cell alive in which
 //! the pointer lies; when an old engine may be closed is decided by the workers' own counters alone, because an epoch
@@ -15,6 +15,46 @@ use super::live::Live;
 /// No batch is under way.
 pub const NONE: u64 = u64::MAX;
 
+/// What is held back at the moment.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Hold {
+    /// Nothing.
+    #[default]
+    No,
+    /// Writes, by the hold of this number.
+    Writes(u64),
+    /// Whatever touches the engine, by the hold of this number.
+    All(u64),
+}
+
+impl Hold {
+    /// Whether a request has to wait that writes, or only reads.
+    pub fn stops(self, writes: bool) -> bool {
+        match self {
+            Self::No => false,
+            Self::Writes(_) => writes,
+            Self::All(_) => true,
+        }
+    }
+
+    // In one word, so that it is read and changed at once: the number, and which of the two in the lowest bit.
+    fn word(self) -> u64 {
+        match self {
+            Self::No => 0,
+            Self::Writes(number) => number << 1,
+            Self::All(number) => number << 1 | 1,
+        }
+    }
+
+    fn of(word: u64) -> Self {
+        match (word >> 1, word & 1) {
+            (0, _) => Self::No,
+            (number, 0) => Self::Writes(number),
+            (number, _) => Self::All(number),
+        }
+    }
+}
+
 /// What a worker tells the control thread.
 #[derive(Debug)]
 pub struct WorkerMarks {
@@ -22,7 +62,7 @@ pub struct WorkerMarks {
     pub seen: AtomicU64,
     /// The oldest generation on which it has a batch under way, or [`NONE`]. Written before `seen`.
     pub oldest: AtomicU64,
-    /// The newest hold that it has seen with no write under way.
+    /// Number of the newest hold that it has seen with nothing under way that is held back.
     pub held: AtomicU64,
 }
 
@@ -123,24 +163,19 @@ impl Published {
         self.workers.get(worker).map(|marks| &**marks)
     }
 
-    /// Holds writes back; `ticket` is new and not 0.
-    pub fn hold_writes(&self, ticket: u64) {
-        self.hold.store(ticket, Ordering::Release);
+    /// Holds back what it says; its number is higher than those before, and not 0.
+    pub fn set_hold(&self, hold: Hold) {
+        self.hold.store(hold.word(), Ordering::Release);
     }
 
-    /// Lets writes go on.
-    pub fn release_writes(&self) {
-        self.hold.store(0, Ordering::Release);
+    /// What is held back.
+    pub fn hold(&self) -> Hold {
+        Hold::of(self.hold.load(Ordering::Acquire))
     }
 
-    /// The hold in force, or 0.
-    pub fn hold(&self) -> u64 {
-        self.hold.load(Ordering::Acquire)
-    }
-
-    /// Whether every worker has seen this hold, with no write under way.
-    pub fn all_held(&self, ticket: u64) -> bool {
-        self.workers.iter().all(|marks| marks.held.load(Ordering::Acquire) >= ticket)
+    /// Whether every worker has seen the hold of this number, with nothing under way that it holds back.
+    pub fn all_held(&self, number: u64) -> bool {
+        self.workers.iter().all(|marks| marks.held.load(Ordering::Acquire) >= number)
     }
 
     /// Whether no worker has, or can get, anything to do with generations before this one.

@@ -3,9 +3,9 @@
 use std::ops::Range;
 
 use super::transaction::finish_transaction;
-use crate::command::{Error, ReplyFn, Session, Spec};
+use crate::command::{Error, ReplyFn, Session, SessionFn, Spec};
 use crate::plugin::Outcomes;
-use crate::protocol::{Encoder, Protocol, Reply, Value};
+use crate::protocol::{Encoder, Protocol, Reply, Requests, Value};
 use crate::server::{Server, add};
 
 /// What has to be known to write the replies when work is done.
@@ -24,6 +24,8 @@ pub(super) struct Planned {
 pub(super) enum Answer {
     Ready(Value),
     Ops(Range<usize>, ReplyFn),
+    /// To be carried out when the replies before it are written: a request of a transaction that is about the connection or the server.
+    Session(SessionFn, Requests),
 }
 
 pub(super) enum Then {
@@ -46,7 +48,7 @@ pub(super) fn finish(
     if matches!(pending.then, Then::Reply) {
         let done = pending.planned.iter().take_while(|one| !one.deferred(outcomes)).count();
         for one in pending.planned.iter().take(done) {
-            one.reply(outcomes, server, &mut Encoder::new(out, one.protocol));
+            one.reply(outcomes, session, server, &mut Encoder::new(out, one.protocol));
         }
         return pending.planned.len() - done;
     }
@@ -63,22 +65,31 @@ pub fn finish_alone(value: &Value, session: &Session, server: &Server, out: &mut
 impl Planned {
     pub(super) fn deferred(&self, outcomes: &Outcomes) -> bool {
         match &self.answer {
-            Answer::Ready(_) => false,
+            Answer::Ready(_) | Answer::Session(..) => false,
             Answer::Ops(ops, _) => outcomes.part(ops.start, ops.end).deferred(),
         }
     }
 
-    pub(super) fn reply(&self, outcomes: &Outcomes, server: &Server, encoder: &mut Encoder<'_>) {
+    pub(super) fn reply(
+        &self,
+        outcomes: &Outcomes,
+        session: &mut Session,
+        server: &Server,
+        encoder: &mut Encoder<'_>,
+    ) {
         add(&server.stats.commands, 1);
         if let Some(spec) = self.spec {
             spec.count_call();
         }
         match &self.answer {
-            Answer::Ready(value) => {
-                if matches!(value, Value::Error(_)) {
-                    add(&server.stats.errors, 1);
-                }
-                value.write(encoder);
+            Answer::Ready(value) => answer(value, server, encoder),
+            Answer::Session(run, requests) => {
+                let value = requests.get(0, &[]).map(|request| run(session, server, request));
+                answer(
+                    &value.map_or(Value::Null, |value| value.unwrap_or_else(Value::from)),
+                    server,
+                    encoder,
+                );
             }
             Answer::Ops(ops, reply) => {
                 let answers = outcomes.part(ops.start, ops.end);
@@ -98,4 +109,11 @@ impl Planned {
             }
         }
     }
+}
+
+fn answer(value: &Value, server: &Server, encoder: &mut Encoder<'_>) {
+    if matches!(value, Value::Error(_)) {
+        add(&server.stats.errors, 1);
+    }
+    value.write(encoder);
 }

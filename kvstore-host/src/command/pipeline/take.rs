@@ -6,12 +6,13 @@ use super::reply::Answer;
 use super::transaction::{self, queue};
 use crate::command::{Context, Error, Handler, KeyspaceTask, PlanFn, ReplyFn, Session, Spec, error, table};
 use crate::plugin::Plan;
+use crate::plugin::published::Hold;
 use crate::protocol::{Request, Value};
 use crate::server::Server;
 
 /// A request that runs by itself.
 pub(super) enum Alone {
-    /// After what was planned before it; or, if that is nothing, when writes are no longer held back.
+    /// After what was planned before it; or, if that is nothing, when it is no longer held back.
     NotNow,
     Keyspace(Box<dyn KeyspaceTask>, bool),
     Engine,
@@ -39,7 +40,7 @@ pub(super) fn take<'a>(
     session: &mut Session,
     server: &Server,
     context: &Context<'_>,
-    held: bool,
+    hold: Hold,
 ) -> Taken {
     let refuse = |session: &mut Session, spec, error: Error| {
         if let Some(transaction) = &mut session.transaction {
@@ -71,7 +72,7 @@ pub(super) fn take<'a>(
         return queue(session, spec, request);
     }
     match spec.handler {
-        Handler::Data(_) if held && spec.writes() => Taken::Alone(Alone::NotNow),
+        Handler::Data(_) if hold.stops(spec.writes()) => Taken::Alone(Alone::NotNow),
         Handler::Data(planner) => match plan_checked(plan, request, planner, context) {
             // To others, a command on several keys happens at one moment, and fails as a whole.
             Ok((ops, _)) if ops.len() > 1 && ops.start > 0 => {
@@ -88,18 +89,20 @@ pub(super) fn take<'a>(
             }
             Err(error) => ready(Some(spec), error),
         },
+        // To others it happens after all that stands before it.
+        Handler::Session(_) if !plan.is_empty() => Taken::Alone(Alone::NotNow),
         Handler::Session(answer) => match answer(session, server, request) {
             Ok(value) => ready(Some(spec), value),
             Err(error) => ready(Some(spec), error),
         },
-        Handler::Keyspace { writes: true, .. } if held => Taken::Alone(Alone::NotNow),
+        Handler::Keyspace { writes, .. } if hold.stops(writes) => Taken::Alone(Alone::NotNow),
         Handler::Keyspace { parse, writes } => match parse(request) {
             Ok(task) => alone(Alone::Keyspace(task, writes)),
             Err(error) => ready(Some(spec), error),
         },
         Handler::Engine => alone(Alone::Engine),
         Handler::Transaction => match spec.name {
-            "exec" if held => Taken::Alone(Alone::NotNow),
+            "exec" | "watch" if hold.stops(spec.name == "exec") => Taken::Alone(Alone::NotNow),
             "exec" => alone(Alone::Exec),
             "watch" => alone(Alone::Watch),
             _ => ready(Some(spec), transaction::change(session, spec)),

@@ -1,12 +1,12 @@
 //! Transaction: MULTI, EXEC, DISCARD, WATCH and UNWATCH, which stand above single commands.
 
-use super::Step;
 use super::reply::{Answer, Pending, Planned, Then, finish};
 use super::take::{Taken, plan_checked, ready};
+use super::{Exclusive, Step};
 use crate::command::{Context, Error, Handler, Session, Spec, Transaction, Watched, table};
 use crate::plugin::live::Live;
 use crate::plugin::{Keyspace, Outcomes, Plan, Storage, Work};
-use crate::protocol::{Encoder, Reply, Request, Value};
+use crate::protocol::{Encoder, Protocol, Reply, Request, Requests, Value};
 use crate::server::{Server, add};
 
 /// Carries out MULTI, DISCARD or UNWATCH: they change the session only.
@@ -35,10 +35,9 @@ pub(super) fn queue(session: &mut Session, spec: &'static Spec, request: Request
         Handler::Transaction if spec.name == "watch" => {
             return ready(Some(spec), Error::new("ERR WATCH inside MULTI is not allowed"));
         }
-        Handler::Keyspace { .. } | Handler::Engine => Some(Error::text(format!(
-            "ERR {} is not allowed in a transaction: it is about the whole keyspace or the server",
-            spec.name.to_uppercase()
-        ))),
+        Handler::Engine => Some(Error::new(
+            "ERR ENGINE is not allowed in a transaction: it goes to the control thread, which tells when it is done",
+        )),
         _ if transaction.queue.memory_size_bytes() > QUEUE_LEN_MAX => {
             Some(Error::new("ERR the transaction is too large"))
         }
@@ -91,6 +90,12 @@ pub(super) fn exec(
         encoder.null_array();
         return Step::Idle;
     }
+    let alone = |request: Request<'_>| {
+        table::find(request.name()).is_some_and(|spec| matches!(spec.handler, Handler::Keyspace { .. }))
+    };
+    if queue.iter(&[]).any(alone) {
+        return Step::Exclusive(Exclusive { queue, watched });
+    }
     let mut storage = Storage { buffer: Vec::new(), requests: queue };
     let commands = storage.requests.len();
     storage.requests.push(watched.iter().map(|watched| watched.key.as_slice()));
@@ -100,7 +105,7 @@ pub(super) fn exec(
             keys.iter().zip(&watched).for_each(|(key, watched)| plan.expect(key, watched.version));
         }
         let requests = storage.requests.iter(&storage.buffer).take(commands);
-        requests.filter_map(|request| child(plan, request, session, server, context)).collect::<Vec<_>>()
+        requests.filter_map(|request| child(plan, request, context)).collect::<Vec<_>>()
     });
     let pending = Pending { planned, then: Then::Exec { checks: watched.len() } };
     if work.ops().is_empty() {
@@ -111,26 +116,22 @@ pub(super) fn exec(
 }
 
 /// Plans one command of a transaction.
-fn child<'a>(
-    plan: &mut Plan<'a>,
-    request: Request<'a>,
-    session: &mut Session,
-    server: &Server,
-    context: &Context<'_>,
-) -> Option<Planned> {
+pub(super) fn child<'a>(plan: &mut Plan<'a>, request: Request<'a>, context: &Context<'_>) -> Option<Planned> {
     let spec = table::find(request.name())?;
     let answer = match spec.handler {
         Handler::Data(planner) => match plan_checked(plan, request, planner, context) {
             Ok((ops, reply)) => Answer::Ops(ops, reply),
             Err(error) => Answer::Ready(error.into()),
         },
-        Handler::Session(answer) => {
-            Answer::Ready(answer(session, server, request).unwrap_or_else(Value::from))
+        Handler::Session(run) => {
+            let mut requests = Requests::new();
+            requests.push(request.iter());
+            Answer::Session(run, requests)
         }
         // UNWATCH: the watches are gone with EXEC anyway.
         _ => Answer::Ready(Value::Ok),
     };
-    Some(Planned { spec: Some(spec), answer, protocol: session.protocol })
+    Some(Planned { spec: Some(spec), answer, protocol: Protocol::default() })
 }
 
 pub(super) fn finish_transaction(
@@ -176,7 +177,7 @@ pub(super) fn finish_transaction(
             }
             encoder.array(pending.planned.len());
             for one in &pending.planned {
-                one.reply(outcomes, server, &mut encoder);
+                one.reply(outcomes, session, server, &mut encoder);
             }
         }
     }

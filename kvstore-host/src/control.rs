@@ -116,12 +116,20 @@ impl Seed {
         })
     }
 
-    /// Refuses the ENGINE commands that have come, in a host that never grows this thread; `worker` asked for all of them.
-    pub(crate) fn refuse(&self, worker: &WorkerHandle) {
+    /// Does what a control thread would, in a host that never grows it and has one worker: nobody else is there, so a transaction has the
+    /// engine to itself. ENGINE is refused.
+    pub(crate) fn stand_in(&self, shared: &Shared, worker: &WorkerHandle) {
         while let Ok(message) = self.messages.try_recv() {
-            if let ControlMessage::Engine { from, .. } = message {
-                let value = Value::error("ERR an embedded host keeps its engine");
-                worker.send(Message::EngineReply { to: from, value });
+            match message {
+                ControlMessage::Engine { from, .. } => {
+                    let value = Value::error("ERR an embedded host keeps its engine");
+                    worker.send(Message::EngineReply { to: from, value });
+                }
+                ControlMessage::Exclusive(Asked { from, transaction, .. }) => {
+                    let done = transaction.run(&shared.published.get(), &shared.server);
+                    worker.send(Message::Transacted { to: from, done });
+                }
+                _ => {}
             }
         }
     }

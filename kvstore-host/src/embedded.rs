@@ -100,7 +100,7 @@ impl Embedded {
         loop {
             let wait = if self.worker.waits_for_others() { LOOK_INTERVAL } else { Duration::ZERO };
             let busy = self.worker.turn(&mut self.events, Some(wait));
-            self.control.refuse(&self.handle);
+            self.control.stand_in(&self.shared, &self.handle);
             if !busy && !self.worker.waits_for_others() {
                 return;
             }

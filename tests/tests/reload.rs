@@ -309,7 +309,7 @@ fn reloads_are_told_in_words_that_people_and_programs_understand() {
             ("MULTI", "OK"),
             (
                 "ENGINE INFO",
-                "!ERR ENGINE is not allowed in a transaction: it is about the whole keyspace or the server",
+                "!ERR ENGINE is not allowed in a transaction: it goes to the control thread, which tells when it is done",
             ),
             ("DISCARD", "OK"),
         ],

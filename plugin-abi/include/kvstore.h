@@ -253,7 +253,7 @@ typedef int32_t kv_status;
 
 // Grows with every addition. From major 1 on a host takes engines whose minor is at most its own,
 // and uses towards each only the kinds, flags, actions and fields of the engine's minor.
-#define KV_ABI_MINOR 2
+#define KV_ABI_MINOR 3
 
 // Calls may come from several threads at once. Else the host holds one lock over every call,
 // through the lent value too.
@@ -505,8 +505,8 @@ typedef void (*kv_stat_fn)(void *ctx, const kv_stat *stat);
 
 // All operations or none: if one cannot be carried out, none has an effect, it says why, and the
 // others say ABORTED (a GET that merely finds nothing, a DELETE of nothing and an update that keeps
-// are carried out). To every other client the batch happens at one moment, and its own reads see
-// its earlier writes. Without KV_CAP_ATOMIC kv_submit refuses it with UNSUPPORTED.
+// are carried out). To every other client the batch happens at one moment, and its own reads and
+// updates see its earlier writes. Without KV_CAP_ATOMIC kv_submit refuses it with UNSUPPORTED.
 #define KV_BATCH_ATOMIC (1u << 0)
 
 // What `update` answers. Before each call the engine sets `struct_size` and clears the rest, which
@@ -535,10 +535,17 @@ typedef struct kv_decision {
 
 // Decides on one entry: a pure function of `current` (NULL: there is none) and of what `ctx` holds.
 // The engine may call it again when it has to start over, from any one thread at a time, and only
-// the last call counts; what it writes behind `ctx` is shared with no other operation. It may be
-// called under the engine's locks: it never calls the engine, never blocks, never unwinds, keeps no
-// pointer of `current`. `current` is never an expired entry, and always has its value. What is
-// stored may exceed `value_len_max`: then the engine answers TOO_LARGE.
+// the last call counts; what it writes behind `ctx` is shared with no other operation, but within
+// an atomic batch. It may be called under the engine's locks: it never calls the engine, never
+// blocks, never unwinds, keeps no pointer of `current`. `current` is never an expired entry, and
+// always has its value. What is stored may exceed `value_len_max`: then the engine answers
+// TOO_LARGE.
+//
+// In an atomic batch updates may be linked: there, what one writes behind its `ctx` may be read by
+// later ones of the batch (RENAME is two: one takes an entry, the next stores it). So the engine
+// calls the updates of an atomic batch from one thread at a time and in the order of their
+// operations, each shown what the operations before it have done; and when it calls one again, it
+// calls all updates behind that one again too, in order.
 typedef void (*kv_update_fn)(void *ctx, const kv_entry *current, kv_decision *decision);
 
 // One operation. Its memory is the host's; it does not move or change until the operation is
@@ -951,6 +958,15 @@ KV_EXPORT void kv_release(kv_engine *engine, kv_batch *batch);
 // what was lent may come again.
 KV_EXPORT kv_status kv_scan(kv_engine *engine, uint32_t space, uint32_t flags, uint32_t count,
                             kv_cursor *cursor, kv_entry_fn sink, void *sink_ctx, kv_error *error);
+
+// Lends one entry to `sink`, once, before it returns OK: any of the space, each about as likely as
+// the others, and never one that expired. Cheap, whatever the number of entries. Optional; without
+// it the host chooses among what a scan brings. `flags`: KV_OP_NO_VALUE.
+//
+// Called by: as kv_scan. Keeps: nothing.
+// Returns: OK, NOT_FOUND (there is no entry).
+KV_EXPORT kv_status kv_random(kv_engine *engine, uint32_t space, uint32_t flags, kv_entry_fn sink,
+                              void *sink_ctx, kv_error *error);
 
 // Counts the entries. Those that expired and are not yet removed may be among them. Optional;
 // without it the host scans.

@@ -115,6 +115,7 @@ fn keyspace(asker: &mut Asker) {
     asker.expect(&[
         ("FLUSHDB", "OK"),
         ("DBSIZE", "0"),
+        ("RANDOMKEY", "nil"),
         ("MSET key:1 a key:2 b other c", "OK"),
         ("DBSIZE", "3"),
         ("EXISTS key:1 key:1 none", "2"),
@@ -125,6 +126,7 @@ fn keyspace(asker: &mut Asker) {
         ("DEL key:1 none", "1"),
         ("KEYS key:?", "[\"key:2\"]"),
         ("UNLINK key:2 key:2", "1"),
+        ("RANDOMKEY", "\"other\""),
         ("SCAN 0 COUNT 100", "[\"0\" [\"other\"]]"),
         ("SCAN 0 MATCH x* COUNT 100", "[\"0\" []]"),
         ("SCAN x", "!ERR invalid cursor"),

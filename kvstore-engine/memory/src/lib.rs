@@ -8,6 +8,7 @@
 
 mod atomic;
 mod expiry;
+mod random;
 mod scan;
 mod shard;
 mod slot;
@@ -23,6 +24,7 @@ use plugin_abi::raw::{
 };
 use plugin_abi::sdk::{Batch, BatchId, Cursor, Engine, Entry, Error, Found, Host, Op, OpenArgs, Outcome};
 
+use random::Chooser;
 use table::{Held, SHARDS_MAX, Table};
 use write::{Write, Written, expect};
 
@@ -40,9 +42,21 @@ const SWEEP_PER_STATS: usize = 64;
 pub struct Memory {
     host: Host,
     table: Table,
+    chooser: Chooser,
 }
 
-plugin_abi::export_engine!(Memory { update, submit, cancel, scan, count, stats, clear, sync, sequence });
+plugin_abi::export_engine!(Memory {
+    update,
+    submit,
+    cancel,
+    scan,
+    random,
+    count,
+    stats,
+    clear,
+    sync,
+    sequence
+});
 
 impl Memory {
     fn find(&self, op: &Op<'_>, now_ms: i64) -> Result<Option<Held<'_>>, Error> {
@@ -110,7 +124,7 @@ impl Engine for Memory {
         if !shards.is_power_of_two() || shards > SHARDS_MAX {
             return Err(Error::new(Status::INVALID, format!("option 'shards': {shards} is not {wanted}")));
         }
-        Ok(Self { host: args.host, table: Table::new(shards) })
+        Ok(Self { host: args.host, table: Table::new(shards), chooser: Chooser::default() })
     }
 
     fn get(&self, op: &Op<'_>, lend: &mut dyn FnMut(&Entry<'_>)) -> Result<Found, Error> {
@@ -161,6 +175,11 @@ impl Engine for Memory {
     ) -> Result<(), Error> {
         Self::only_space_0(space)?;
         scan::step(&self.table, self.host.now_ms(), no_value, count, cursor, lend)
+    }
+
+    fn random(&self, space: u32, _: bool, lend: &mut dyn FnMut(&Entry<'_>)) -> Result<Found, Error> {
+        Self::only_space_0(space)?;
+        Ok(self.chooser.choose(&self.table, self.host.now_ms(), &self.host, lend))
     }
 
     fn count(&self, space: u32) -> Result<u64, Error> {

@@ -74,6 +74,11 @@ impl Table {
         Place { hash, shard: (hash >> 40) as usize & (self.cells.len() - 1) }
     }
 
+    /// A number that nobody outside can tell from a random one.
+    pub(crate) fn scramble(&self, number: u64) -> u64 {
+        self.hasher.hash_one(number)
+    }
+
     /// Locks a shard for reading. A panic under a lock poisons the whole instance at the boundary, so the lock's own mark says nothing new.
     pub(crate) fn read(&self, shard: usize) -> RwLockReadGuard<'_, Shard> {
         self.cells[shard].0.read().unwrap_or_else(PoisonError::into_inner)

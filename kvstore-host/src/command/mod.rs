@@ -25,6 +25,7 @@ mod mget;
 mod mset;
 mod persist;
 pub mod pipeline;
+mod randomkey;
 mod range;
 mod scan;
 mod session;

@@ -4,7 +4,7 @@ use std::sync::atomic::Ordering;
 
 use super::Spec;
 use super::{append, client, config, connection, dbsize, del, engine, expire, get, getex, hello, incr, info};
-use super::{introspect, keys, mget, mset, persist, range, scan, set, ttl};
+use super::{introspect, keys, mget, mset, persist, randomkey, range, scan, set, ttl};
 
 /// Makes a table of one row per command: name, arity, keys, flags, categories, group, since, summary, syntax, handler and, for a
 /// command that has them, its subcommands.
@@ -79,6 +79,7 @@ commands! { pub static COMMANDS =
     "psetex"       4 ONE     [write denyoom]          [string]     string "2.6.0" "Set the value and expiration in milliseconds of a key" "key milliseconds value" => Data(set::psetex);
     "pttl"         2 ONE     [readonly fast]          [keyspace]   generic "2.6.0" "Get the time to live for a key in milliseconds" "key" => Data(ttl::pttl);
     "quit"        -1 NO_KEYS [noscript loading stale fast no_auth allow_busy] [connection] connection "1.0.0" "Close the connection" "" => Session(connection::quit);
+    "randomkey"    1 NO_KEYS [readonly]               [keyspace]   generic "1.0.0" "Return a random key from the keyspace" "" => Keyspace { parse: randomkey::randomkey, writes: false };
     "reset"        1 NO_KEYS [noscript loading stale fast no_auth allow_busy] [connection] connection "6.2.0" "Reset the connection" "" => Session(connection::reset);
     "scan"        -2 NO_KEYS [readonly]               [keyspace]   generic "2.8.0" "Incrementally iterate the keys space" "cursor [MATCH pattern] [COUNT count] [TYPE type]" => Keyspace { parse: scan::scan, writes: false };
     "select"       2 NO_KEYS [loading stale fast]     [connection] connection "1.0.0" "Change the selected database for the current connection" "index" => Session(connection::select);

@@ -245,6 +245,10 @@ impl Keyspace for Map {
         Ok(())
     }
 
+    fn random(&self) -> Result<Option<Vec<u8>>, CallError> {
+        self.check().map(|()| self.lock().keys().next().cloned())
+    }
+
     fn count(&self) -> Result<u64, CallError> {
         self.check().map(|()| self.lock().len() as u64)
     }

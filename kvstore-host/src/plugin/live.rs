@@ -9,7 +9,6 @@ use plugin_abi::calls::{CallError, Instance, OpenOptions};
 use plugin_abi::raw::*;
 use plugin_abi::{Identity, Status};
 
-use super::Keyspace;
 use super::file::EngineFile;
 use super::flight::{self, Cargo, Home, Landed};
 use super::library::Library;
@@ -18,6 +17,7 @@ use super::outcome::Outcomes;
 use super::services::Services;
 use super::versioned::{Emulation, Next};
 use super::work::Work;
+use super::{Keyspace, choice};
 use crate::server::Server;
 
 /// How work is carried out, by what the engine can do.
@@ -327,6 +327,19 @@ impl Keyspace for Live {
                 return Ok(count);
             }
         }
+    }
+
+    fn random(&self) -> Result<Option<Vec<u8>>, CallError> {
+        let instance = self.instance().ok_or_else(Self::unavailable)?;
+        if !instance.has_symbol("kv_random") {
+            return choice::of_scan(&mut |cursor, sink| self.scan(cursor, choice::STEP, sink));
+        }
+        let mut chosen = None;
+        instance.session().random(0, KV_OP_NO_VALUE, |entry| {
+            // SAFETY: the engine lends the key for this call.
+            chosen = Some(unsafe { entry.key.as_slice() }.to_vec());
+        })?;
+        Ok(chosen)
     }
 
     fn clear(&self) -> Result<(), CallError> {

@@ -1,6 +1,7 @@
 //! Plugin: loads, checks and swaps engines, and carries work out in the one that is live.
 
 pub mod check;
+mod choice;
 pub mod copy;
 mod entry;
 pub mod file;
@@ -38,6 +39,11 @@ pub trait Keyspace {
     /// # Errors
     /// UNSUPPORTED where the engine has no `kv_scan`; else the engine's failure.
     fn scan(&self, cursor: &mut Vec<u8>, count: u32, sink: &mut dyn FnMut(&[u8])) -> Result<(), CallError>;
+    /// A key chosen at random, if there is any; where the engine has no `kv_random`, of the first 100,000 that a scan brings.
+    ///
+    /// # Errors
+    /// UNSUPPORTED where the engine has no `kv_scan` either; else the engine's failure.
+    fn random(&self) -> Result<Option<Vec<u8>>, CallError>;
     /// Number of entries; counted by a scan where the engine has no `kv_count`.
     ///
     /// # Errors

@@ -29,6 +29,8 @@ pub(super) enum Next {
 pub(super) struct Emulation {
     work: Work,
     keys: Vec<Key>,
+    // Which of the keys each operation is on.
+    places: Vec<usize>,
     outcomes: Outcomes,
     reading: bool,
     // The operations of the round, and which key each is for. They point into the work and into `keys`.
@@ -56,11 +58,12 @@ impl Emulation {
     /// Begins; [`ops`](Self::ops) are the reads of the first round.
     pub(super) fn new(work: Work) -> Box<Self> {
         let mut keys: Vec<Key> = Vec::new();
-        let mut places: HashMap<Vec<u8>, usize> = HashMap::new();
+        let mut known: HashMap<Vec<u8>, usize> = HashMap::new();
+        let mut places = Vec::with_capacity(work.ops().len());
         for (index, op) in work.ops().iter().enumerate() {
             // SAFETY: the operation points into the work.
             let bytes = unsafe { op.key.as_slice() };
-            let place = *places.entry(bytes.to_vec()).or_insert_with(|| {
+            let place = *known.entry(bytes.to_vec()).or_insert_with(|| {
                 let bytes = op.key;
                 let (ops, current) = (Vec::new(), None);
                 keys.push(Key { bytes, ops, version: 0, current, changed: false, settled: false });
@@ -69,10 +72,12 @@ impl Emulation {
             if let Some(key) = keys.get_mut(place) {
                 key.ops.push(index);
             }
+            places.push(place);
         }
         let outcomes = Outcomes::unknown(work.ops().len());
         let (ops, targets) = (Vec::new(), Vec::new());
-        let mut emulation = Box::new(Self { work, keys, outcomes, reading: true, ops, targets, attempts: 0 });
+        let mut emulation =
+            Box::new(Self { work, keys, places, outcomes, reading: true, ops, targets, attempts: 0 });
         emulation.plan_reads();
         emulation
     }
@@ -100,6 +105,7 @@ impl Emulation {
             for (at, target) in targets.iter().enumerate() {
                 self.take_read(*target, at, round);
             }
+            self.decide();
             if self.work.atomic() && self.keys.iter().any(|key| key.settled) {
                 self.settle_all();
                 return Next::Done;
@@ -132,7 +138,7 @@ impl Emulation {
         }
     }
 
-    /// Takes what was read of a key and runs its operations on it. Settles the key when it is done with.
+    /// Takes what was read of a key. Settles the key when it cannot be read.
     fn take_read(&mut self, target: usize, at: usize, round: &Outcomes) {
         let Some(key) = self.keys.get_mut(target) else { return };
         let answers = round.part(at, at + 1);
@@ -151,10 +157,18 @@ impl Emulation {
                 for op in &key.ops {
                     self.outcomes.set_status(*op, status, &read.message);
                 }
-                return;
             }
         }
-        for index in key.ops.clone() {
+    }
+
+    /// Runs the operations on what was read, in their order across all keys: in atomic work updates may be linked.
+    fn decide(&mut self) {
+        for index in 0..self.places.len() {
+            let place = self.places.get(index).copied();
+            let Some(key) = place.and_then(|place| self.keys.get_mut(place)).filter(|key| !key.settled)
+            else {
+                continue;
+            };
             let Some(op) = self.work.ops().get(index).copied() else { continue };
             if op.flags & KV_OP_EXPECT != 0 && op.expected_version != key.version {
                 key.settled = true;

@@ -301,6 +301,22 @@ impl Session<'_> {
         Ok(())
     }
 
+    /// Lends an entry chosen at random to `sink`. `flags`: `KV_OP_NO_VALUE`. OK, or NOT_FOUND where there is none.
+    ///
+    /// # Errors
+    /// UNSUPPORTED where the engine has no `kv_random`; else a failure, with the engine's text.
+    pub fn random(
+        &self,
+        space: u32,
+        flags: u32,
+        mut sink: impl FnMut(&KvEntry),
+    ) -> Result<Status, CallError> {
+        let Some(call) = self.instance.calls.random else { return missing("kv_random") };
+        let (sink, ctx) = lend(&mut sink);
+        // SAFETY: open instance, right type; sink and error live through the call.
+        with_error(|error| unsafe { call(self.instance.engine, space, flags, sink, ctx, error) })
+    }
+
     /// Counts the entries of a space.
     ///
     /// # Errors

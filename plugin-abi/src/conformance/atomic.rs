@@ -1,6 +1,7 @@
 //! Atomic: batches of all or nothing.
 
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use super::batch::refused_as_a_whole;
 use super::flight::Plan;
@@ -20,6 +21,8 @@ suite! { "atomic":
     once expectations_look_before_the_batch: "A version is expected of the entry as it was before the batch, not as the batch has changed it.";
     once watch_without_writing: "A GET with an expected version guards a batch that writes other keys.";
     once updates_abort_too: "Updates in an aborted batch have no effect.";
+    once linked_updates_are_called_in_order: "Updates of an atomic batch are called in the order of its operations, and each sees what those before it have done.";
+    once linked_updates_carry_an_entry: "What one update of an atomic batch takes and the next one stores is never lost or doubled, whoever does the same meanwhile.";
     once bad_operation_aborts_all: "An operation that cannot be carried out says why; all others are ABORTED, and nothing has changed.";
     once transfers_keep_the_sum: "Transfers between two keys, side by side, are never seen half done.";
 }
@@ -178,6 +181,79 @@ fn updates_abort_too(t: &Trial<'_>) -> Check {
     let found = t.read(b"k")?.map(|it| it.version);
     ensure!(found == Some(version), "version after the abort: found {found:?}, wanted {version}");
     Ok(())
+}
+
+fn linked_updates_are_called_in_order(t: &Trial<'_>) -> Check {
+    t.needs(KV_CAP_ATOMIC)?;
+    t.needs_symbol("kv_update")?;
+    const KEYS: usize = 40;
+    let key = |i: usize| format!("key:{}", i * 7 % KEYS).into_bytes();
+    for i in 0..KEYS {
+        t.store(&key(i), &1_u64.to_le_bytes())?;
+    }
+    // Each adds what it is shown to what the one before it has come to. Called again, it takes back what came behind.
+    let sums = Arc::new(Mutex::new(Vec::<u64>::new()));
+    let add = |i: usize| {
+        let sums = Arc::clone(&sums);
+        Request::update(&key(i), move |current| {
+            let mut sums = sums.lock().unwrap_or_else(PoisonError::into_inner);
+            sums.truncate(i);
+            let shown = current.and_then(|it| it.value.as_slice().try_into().ok());
+            let sum = sums.last().unwrap_or(&0).wrapping_add(shown.map_or(0, u64::from_le_bytes));
+            sums.push(sum);
+            Move::replace(&sum.to_le_bytes())
+        })
+    };
+    let mut requests = Vec::new();
+    for i in 0..KEYS {
+        if i % 2 == 0 {
+            requests.push(Request::set(&key(i), &2_u64.to_le_bytes()));
+        }
+        requests.push(add(i));
+    }
+    all_are(&t.batch(requests, ATOMIC)?, Status::OK)?;
+    let mut sum = 0_u64;
+    for i in 0..KEYS {
+        sum += if i % 2 == 0 { 2 } else { 1 };
+        t.finds(&key(i), Some(&sum.to_le_bytes()))?;
+    }
+    Ok(())
+}
+
+fn linked_updates_carry_an_entry(t: &Trial<'_>) -> Check {
+    t.needs(KV_CAP_ATOMIC)?;
+    t.needs_symbol("kv_update")?;
+    const KEYS: [&[u8]; 3] = [b"one", b"two", b"three"];
+    t.store(KEYS[0], b"token")?;
+    let is_in_one_place = || {
+        let answers = t.batch(KEYS.iter().map(|key| Request::get(key)).collect(), ATOMIC)?;
+        let places = answers.iter().filter(|answer| answer.status == Status::OK).count();
+        ensure!(places == 1, "an entry that is carried from key to key is found in {places} places");
+        Ok(())
+    };
+    side_by_side(t, |thread| {
+        for i in 0..40 {
+            let from = (i + thread) as usize % KEYS.len();
+            let to = (from + 1 + i as usize % 2) % KEYS.len();
+            let taken = Arc::new(Mutex::new(None));
+            let put = Arc::clone(&taken);
+            let requests = vec![
+                Request::update(KEYS[from], move |current| {
+                    let value = current.map(|it| it.value.clone());
+                    let decision = value.as_ref().map_or(Move::Keep, |_| Move::Remove);
+                    *taken.lock().unwrap_or_else(PoisonError::into_inner) = value;
+                    decision
+                }),
+                Request::update(KEYS[to], move |_| {
+                    let taken = put.lock().unwrap_or_else(PoisonError::into_inner);
+                    taken.as_ref().map_or(Move::Keep, |value| Move::replace(value))
+                }),
+            ];
+            all_are(&t.batch(requests, ATOMIC)?, Status::OK)?;
+            is_in_one_place()?;
+        }
+        Ok(())
+    })
 }
 
 fn bad_operation_aborts_all(t: &Trial<'_>) -> Check {

@@ -50,6 +50,7 @@ fn symbol_meaning(name: &str) -> &'static str {
         "kv_cancel" => "gives up what has not begun",
         "kv_release" => "lends values beyond a completion",
         "kv_scan" => "lists its entries, so that they can move to another engine",
+        "kv_random" => "gives an entry chosen at random",
         "kv_count" => "counts its entries",
         "kv_stats" => "tells figures of its own",
         "kv_clear" => "removes all entries at one moment",

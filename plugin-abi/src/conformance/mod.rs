@@ -14,6 +14,7 @@ mod handoff;
 mod host;
 mod model;
 mod parallel;
+mod random;
 mod request;
 mod scan;
 mod trial;
@@ -153,6 +154,7 @@ pub fn tests() -> impl Iterator<Item = &'static Test> {
         batch::TESTS,
         atomic::TESTS,
         scan::TESTS,
+        random::TESTS,
         handoff::TESTS,
         model::TESTS,
         parallel::TESTS,

@@ -11,7 +11,7 @@ pub const KV_ABI_MAGIC: [u8; 8] = *b"KVSTORE\0";
 pub const KV_ABI_MAJOR: u32 = 0;
 /// Grows with every addition. From major 1 on a host takes engines whose minor is at most its own, and uses towards each only the kinds, flags, actions and
 /// fields of the engine's minor.
-pub const KV_ABI_MINOR: u32 = 2;
+pub const KV_ABI_MINOR: u32 = 3;
 
 /// Calls may come from several threads at once. Else the host holds one lock over every call, through the lent value too.
 pub const KV_CAP_THREAD_SAFE: u64 = 1_u64 << 0;

@@ -69,8 +69,12 @@ pub struct KvDecision {
 
 /// Decides on one entry: a pure function of `current` (NULL: there is none) and of what `ctx` holds. The engine may call
 /// it again when it has to start over, from any one thread at a time, and only the last call counts; what it writes behind `ctx` is shared with no other
-/// operation. It may be called under the engine's locks: it never calls the engine, never blocks, never unwinds, keeps no pointer of `current`.
+/// operation, but within an atomic batch. It may be called under the engine's locks: it never calls the engine, never blocks, never unwinds, keeps no pointer of `current`.
 /// `current` is never an expired entry, and always has its value. What is stored may exceed `value_len_max`: then the engine answers TOO_LARGE.
+///
+/// In an atomic batch updates may be linked: there, what one writes behind its `ctx` may be read by later ones of the batch (RENAME is two: one takes an
+/// entry, the next stores it). So the engine calls the updates of an atomic batch from one thread at a time and in the order of their operations, each shown
+/// what the operations before it have done; and when it calls one again, it calls all updates behind that one again too, in order.
 pub type KvUpdateFn =
     unsafe extern "C" fn(ctx: *mut c_void, current: *const KvEntry, decision: *mut KvDecision);
 
@@ -145,7 +149,7 @@ pub struct KvResult {
 
 /// All operations or none: if one cannot be carried out, none has an effect, it says why, and the others say ABORTED
 /// (a GET that merely finds nothing, a DELETE of nothing and an update that keeps are carried out). To every other client the batch
-/// happens at one moment, and its own reads see its earlier writes. Without KV_CAP_ATOMIC kv_submit refuses it with UNSUPPORTED.
+/// happens at one moment, and its own reads and updates see its earlier writes. Without KV_CAP_ATOMIC kv_submit refuses it with UNSUPPORTED.
 pub const KV_BATCH_ATOMIC: u32 = 1_u32 << 0;
 
 /// An array of operations for kv_submit. The struct, the operations, their keys and values, and the results are the

@@ -125,6 +125,21 @@ unsafe extern "C" {
         error: *mut KvError,
     ) -> kv_status;
 
+    /// Lends one entry to `sink`, once, before it returns OK: any of the space, each about as likely as the others, and never one that expired. Cheap, whatever
+    /// the number of entries. Optional; without it the host chooses among what a scan brings.
+    /// `flags`: KV_OP_NO_VALUE.
+    ///
+    /// Called by: as kv_scan. Keeps: nothing.
+    /// Returns: OK, NOT_FOUND (there is no entry).
+    pub fn kv_random(
+        engine: *mut KvEngine,
+        space: u32,
+        flags: u32,
+        sink: KvEntryFn,
+        sink_ctx: *mut core::ffi::c_void,
+        error: *mut KvError,
+    ) -> kv_status;
+
     /// Counts the entries. Those that expired and are not yet removed may be among them. Optional; without it the host scans.
     ///
     /// Called by: as kv_scan. Keeps: nothing.
@@ -228,6 +243,8 @@ function_types! {
     KvReleaseFn = fn(*mut KvEngine, *mut KvBatch);
     /// Type of kv_scan.
     KvScanFn = fn(*mut KvEngine, u32, u32, u32, *mut KvCursor, KvEntryFn, Sink, *mut KvError) -> kv_status;
+    /// Type of kv_random.
+    KvRandomFn = fn(*mut KvEngine, u32, u32, KvEntryFn, Sink, *mut KvError) -> kv_status;
     /// Type of kv_count.
     KvCountFn = fn(*mut KvEngine, u32, *mut u64, *mut KvError) -> kv_status;
     /// Type of kv_stats.
@@ -252,12 +269,13 @@ function_types! {
 pub const REQUIRED_SYMBOLS: [&str; 6] = ["kv_abi", "kv_open", "kv_close", "kv_get", "kv_set", "kv_delete"];
 
 /// The symbols that an engine may have beside them.
-pub const OPTIONAL_SYMBOLS: [&str; 14] = [
+pub const OPTIONAL_SYMBOLS: [&str; 15] = [
     "kv_update",
     "kv_submit",
     "kv_cancel",
     "kv_release",
     "kv_scan",
+    "kv_random",
     "kv_count",
     "kv_stats",
     "kv_clear",

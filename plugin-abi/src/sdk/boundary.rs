@@ -277,9 +277,7 @@ pub unsafe fn scan<E: Engine>(
     error: *mut KvError,
 ) -> i32 {
     let run = |it: &Instance<E>| {
-        if flags & !KV_OP_NO_VALUE != 0 {
-            return Err(Error::new(Status::INVALID, format!("unknown scan flags {flags:#x}")));
-        }
+        no_value_alone(flags)?;
         // SAFETY: by the contract: the cursor and its buffer are the engine's for this call.
         let raw = unsafe { &mut *cursor };
         // SAFETY: as above.
@@ -292,6 +290,34 @@ pub unsafe fn scan<E: Engine>(
     };
     // SAFETY: by the contract.
     unsafe { call::<E>(engine, error, run) }
+}
+
+/// # Safety
+/// As kv_random in the contract.
+pub unsafe fn random<E: Engine>(
+    engine: *mut KvEngine,
+    space: u32,
+    flags: u32,
+    sink: KvEntryFn,
+    ctx: *mut c_void,
+    error: *mut KvError,
+) -> i32 {
+    let run = |it: &Instance<E>| {
+        no_value_alone(flags)?;
+        // SAFETY: sink and context fit together, by the contract.
+        let mut lend = unsafe { lender(sink, ctx) };
+        it.engine.random(space, flags & KV_OP_NO_VALUE != 0, &mut lend).map(found)
+    };
+    // SAFETY: by the contract.
+    unsafe { call::<E>(engine, error, run) }
+}
+
+/// Refuses flags of a scan or a random entry other than `KV_OP_NO_VALUE`.
+fn no_value_alone(flags: u32) -> Result<(), Error> {
+    if flags & !KV_OP_NO_VALUE == 0 {
+        return Ok(());
+    }
+    Err(Error::new(Status::INVALID, format!("unknown flags {flags:#x}")))
 }
 
 /// # Safety

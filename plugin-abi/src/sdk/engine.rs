@@ -199,6 +199,15 @@ pub trait Engine: Sized + Send + Sync + 'static {
         Err(Status::UNSUPPORTED.into())
     }
 
+    /// Lends one entry, chosen at random, each about as likely as the others.
+    ///
+    /// # Errors
+    /// A failure.
+    fn random(&self, space: u32, no_value: bool, lend: &mut dyn FnMut(&Entry<'_>)) -> Result<Found, Error> {
+        let _ = (space, no_value, lend);
+        Err(Status::UNSUPPORTED.into())
+    }
+
     /// Counts the entries.
     ///
     /// # Errors

@@ -74,6 +74,14 @@ macro_rules! export_engine {
             ctx: *mut core::ffi::c_void,
         ) -> i32);
     };
+    (@optional $engine:ty, random) => {
+        $crate::export_engine!(@call $engine, kv_random, random(
+            space: u32,
+            flags: u32,
+            sink: $crate::raw::KvEntryFn,
+            ctx: *mut core::ffi::c_void,
+        ) -> i32);
+    };
     (@optional $engine:ty, count) => {
         $crate::export_engine!(@call $engine, kv_count, count(space: u32, count: *mut u64) -> i32);
     };

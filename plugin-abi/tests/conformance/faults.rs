@@ -134,6 +134,18 @@ fn an_expectation_of_what_the_batch_wrote_is_caught() {
 }
 
 #[test]
+fn linked_updates_that_are_called_out_of_order_or_torn_apart_are_caught() {
+    catches_fault("wrong_order", "linked_updates_are_called_in_order", "GET of");
+    catches_a_race("torn_batch", "linked_updates_carry_an_entry", "is found in");
+}
+
+#[test]
+fn a_choice_that_is_not_random_or_brings_the_expired_is_caught() {
+    catches_fault("same_random", "each_entry_is_about_as_likely", "was chosen");
+    catches_fault("ignored_expiry", "expired_is_never_chosen", "beside expired entries");
+}
+
+#[test]
 fn a_broken_decision_that_is_taken_is_caught() {
     catches_fault("lenient_decision", "broken_decisions_change_nothing", "wanted INVALID");
 }

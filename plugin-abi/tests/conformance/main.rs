@@ -48,6 +48,7 @@ fn address(name: &CStr) -> *const c_void {
         b"kv_submit" => kv_submit as *const c_void,
         b"kv_cancel" => kv_cancel as *const c_void,
         b"kv_scan" => kv_scan as *const c_void,
+        b"kv_random" => kv_random as *const c_void,
         b"kv_count" => kv_count as *const c_void,
         b"kv_stats" => kv_stats as *const c_void,
         b"kv_clear" => kv_clear as *const c_void,
@@ -163,6 +164,7 @@ fn an_engine_with_the_required_symbols_alone_passes() {
         c"kv_submit",
         c"kv_cancel",
         c"kv_scan",
+        c"kv_random",
         c"kv_count",
         c"kv_stats",
         c"kv_clear",
@@ -223,7 +225,7 @@ fn capabilities_are_listed() {
     assert_eq!(present(CapabilityKind::Bit, "EXPIRY"), Some(true));
     assert_eq!(present(CapabilityKind::Bit, "ATOMIC"), Some(false));
     assert!(table.iter().all(|line| !line.meaning.is_empty()));
-    assert_eq!(table.len(), 14 + 13);
+    assert_eq!(table.len(), 15 + 13);
 }
 
 #[test]

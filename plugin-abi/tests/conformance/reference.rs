@@ -2,6 +2,7 @@
 //! thread.
 
 use std::collections::VecDeque;
+use std::hash::{BuildHasher, RandomState};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::thread::{self, JoinHandle};
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -36,6 +37,7 @@ plugin_abi::export_engine!(Reference {
     submit,
     cancel,
     scan,
+    random,
     count,
     stats,
     clear,
@@ -297,6 +299,19 @@ impl Engine for Reference {
             Some(last) if entries.next().is_some() => cursor.set(&[b"k", last.as_slice()].concat()),
             _ => cursor.set(b""),
         }
+    }
+
+    fn random(&self, space: u32, _: bool, lend: &mut dyn FnMut(&Entry<'_>)) -> Result<Found, Error> {
+        self.shared.space(space)?;
+        let store = self.shared.store();
+        let len = store.entries.len() as u64;
+        let index = match self.shared.fault.as_str() {
+            "same_random" => 0,
+            _ => RandomState::new().hash_one(len).checked_rem(len).unwrap_or(0),
+        };
+        let Some((key, stored)) = store.entries.iter().nth(index as usize) else { return Ok(Found::No) };
+        lend(&stored.entry(key));
+        Ok(Found::Yes)
     }
 
     fn count(&self, space: u32) -> Result<u64, Error> {

@@ -23,6 +23,7 @@ agree! {
     kv_cancel: KvCancelFn,
     kv_release: KvReleaseFn,
     kv_scan: KvScanFn,
+    kv_random: KvRandomFn,
     kv_count: KvCountFn,
     kv_stats: KvStatsFn,
     kv_clear: KvClearFn,

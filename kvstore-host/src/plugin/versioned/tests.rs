@@ -1,6 +1,8 @@
 //! Tests of the emulation against a store in which others write between the rounds.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 
 use plugin_abi::sdk::{Decision, Entry};
 
@@ -113,6 +115,44 @@ fn operations_on_one_key_see_each_other_in_order() {
     assert_eq!(outcomes.all()[3].status, Status::OK);
     assert_eq!(outcomes.all()[4].reply, Some(Value::Integer(1)));
     assert_eq!(store.get("k"), Some(b"1".as_slice()));
+}
+
+/// Writes one more than the link of the chain before it has written.
+struct Link {
+    before: Arc<AtomicI64>,
+    first: bool,
+    digits: Vec<u8>,
+}
+
+impl Update for Link {
+    fn decide(&mut self, _: Option<&Entry<'_>>) -> (Decision<'_>, Value) {
+        let number = if self.first { 1 } else { self.before.load(Ordering::Relaxed) + 1 };
+        self.before.store(number, Ordering::Relaxed);
+        self.digits.clear();
+        push_i64(&mut self.digits, number);
+        (Decision::Replace(Entry { value: &self.digits, ..Entry::default() }), Value::Integer(number))
+    }
+}
+
+#[test]
+fn linked_updates_run_in_their_order_across_keys_and_again_after_a_lost_race() {
+    let mut store = Store::default();
+    let before = Arc::new(AtomicI64::new(0));
+    let work = work(|plan| {
+        plan.set_atomic();
+        for (place, key) in [b"a", b"b", b"a", b"c", b"b"].into_iter().enumerate() {
+            let link = Link { before: Arc::clone(&before), first: place == 0, digits: Vec::new() };
+            plan.update(key, link);
+        }
+    });
+    let outcomes = store.run(work, |store, round| {
+        if round == 1 {
+            store.set(b"c", b"theirs");
+        }
+    });
+    let replies: Vec<_> = outcomes.all().iter().map(|outcome| outcome.reply.clone()).collect();
+    assert_eq!(replies, (1..=5).map(|number| Some(Value::Integer(number))).collect::<Vec<_>>());
+    assert_eq!(["a", "b", "c"].map(|key| store.get(key).unwrap()), [b"3", b"5", b"4"]);
 }
 
 #[test]

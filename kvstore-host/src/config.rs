@@ -9,6 +9,7 @@ use clap::{Args, Parser, Subcommand};
 use serde::Deserialize;
 
 use crate::plugin::check::{CHILD_COMMAND, CheckArgs, ChildArgs};
+use crate::shell::{CompletionsArgs, ManArgs};
 
 /// Where the host listens unless told otherwise.
 const LISTEN_DEFAULT: &str = "127.0.0.1:8080";
@@ -30,6 +31,10 @@ pub struct Cli {
 pub enum Command {
     /// Check an engine in a child process: its file, its identity, and the conformance suite. Exits 0 or 1.
     Check(CheckArgs),
+    /// Print the completions for a shell.
+    Completions(CompletionsArgs),
+    /// Write the man pages of this program to a directory.
+    Man(ManArgs),
     /// The child of a check.
     #[command(name = CHILD_COMMAND, hide = true)]
     CheckChild(ChildArgs),

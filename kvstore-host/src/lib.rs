@@ -13,3 +13,4 @@ pub mod plugin;
 pub mod protocol;
 pub mod serve;
 pub mod server;
+pub mod shell;

@@ -1,4 +1,4 @@
-//! The program: reads the configuration and serves, or checks an engine.
+//! The program: reads the configuration and serves, or carries out a sub-command.
 
 use std::process::ExitCode;
 
@@ -8,8 +8,11 @@ use kvstore_host::{plugin, serve};
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
-    if let Some(Command::CheckChild(args)) = &cli.command {
-        return plugin::check::run_child(&args.request);
+    match &cli.command {
+        Some(Command::CheckChild(args)) => return plugin::check::run_child(&args.request),
+        Some(Command::Completions(args)) => return written(args.print()),
+        Some(Command::Man(args)) => return written(args.write()),
+        Some(Command::Check(_)) | None => {}
     }
     let verbose = std::env::var("KV_VERBOSE").is_ok_and(|value| !value.is_empty() && value != "0");
     let level = if verbose { "debug" } else { "info" };
@@ -24,6 +27,16 @@ fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             log::error!("{error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn written(result: std::io::Result<()>) -> ExitCode {
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("kvstore-host: cannot write: {error}");
             ExitCode::FAILURE
         }
     }

@@ -1,6 +1,6 @@
 //! Command: the list of sub-commands.
 
-use super::{bench, data, engine, info, raw, scan, self_test};
+use super::{bench, data, engine, info, raw, scan, self_test, shell};
 use std::ffi::OsString;
 
 #[derive(Debug, clap::Subcommand)]
@@ -18,6 +18,10 @@ pub(crate) enum Command {
     Bench(Box<bench::Bench>),
     /// Send any words as one request, as they are
     Raw(raw::Raw),
+    /// Print the completions for a shell
+    Completions(shell::Completions),
+    /// Write the man pages of this program to a directory
+    Man(shell::Man),
     #[command(external_subcommand)]
     Other(Vec<OsString>),
 }

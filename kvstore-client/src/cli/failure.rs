@@ -3,6 +3,7 @@
 use super::Exit;
 use kvstore_client::Error;
 use std::io;
+use std::path::PathBuf;
 
 #[derive(Debug)]
 pub(crate) enum Failure {
@@ -10,6 +11,11 @@ pub(crate) enum Failure {
     Client(Error),
     Input(io::Error),
     Output(io::Error),
+    /// A file or a directory that was named.
+    File {
+        path: PathBuf,
+        error: io::Error,
+    },
     /// A thread of the benchmark could not be started.
     Thread(io::Error),
 }
@@ -22,7 +28,7 @@ impl Failure {
             Self::Client(_) => Exit::NoConnection,
             // The reader has seen enough, as `head` does.
             Self::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => Exit::Done,
-            Self::Input(_) | Self::Output(_) | Self::Thread(_) => Exit::Local,
+            Self::Input(_) | Self::Output(_) | Self::File { .. } | Self::Thread(_) => Exit::Local,
         }
     }
 
@@ -35,6 +41,7 @@ impl Failure {
             Self::Input(error) => Some(format!("kvstore-client: cannot read standard input: {error}")),
             Self::Output(_) if self.exit() == Exit::Done => None,
             Self::Output(error) => Some(format!("kvstore-client: cannot write to standard output: {error}")),
+            Self::File { path, error } => Some(format!("kvstore-client: {}: {error}", path.display())),
             Self::Thread(error) => Some(format!("kvstore-client: cannot start a thread: {error}")),
         }
     }

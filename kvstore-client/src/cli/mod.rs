@@ -16,6 +16,7 @@ mod request;
 mod scan;
 mod self_test;
 mod session;
+mod shell;
 mod stream;
 
 use clap::{CommandFactory, FromArgMatches};
@@ -100,6 +101,8 @@ fn run(cli: Cli) -> Result<Exit, Failure> {
         Command::Test(test) => test.run(&options),
         Command::Bench(bench) => bench.run(&options),
         Command::Raw(raw) => request::run(&options, raw.words()),
+        Command::Completions(completions) => completions.run(),
+        Command::Man(man) => man.run(),
         Command::Other(words) => request::run(&options, words.into_iter().map(data::bytes).collect()),
     }
 }

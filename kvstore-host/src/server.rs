@@ -1,9 +1,17 @@
 //! Server: what all workers share: settings that can change live, counters, the clock, and the list of clients.
 
+mod latency;
+mod slowlog;
+mod tally;
+
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicI64, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+pub use latency::{Latency, Spike, Spikes};
+pub use slowlog::{SlowRequest, Slowlog};
+pub use tally::{Counted, Figures, Tallies, Tally};
 
 use crate::command::Cursors;
 
@@ -22,6 +30,14 @@ pub struct Settings {
     pub idle_timeout_s: AtomicU64,
     /// How long a reload waits for what is under way, in milliseconds.
     pub drain_timeout_ms: AtomicU64,
+    /// From which time on a batch is noted in the slowlog, in microseconds; negative: none is.
+    pub slowlog_threshold_us: AtomicI64,
+    /// Requests that the slowlog keeps.
+    pub slowlog_len_max: AtomicUsize,
+    /// From which time on something counts as a spike of latency, in milliseconds; 0: nothing does.
+    pub latency_threshold_ms: AtomicU64,
+    /// Whether the times of commands go to histograms.
+    pub latency_tracking: AtomicBool,
 }
 
 impl Default for Settings {
@@ -33,6 +49,10 @@ impl Default for Settings {
             output_stall_timeout_ms: AtomicU64::new(60_000),
             idle_timeout_s: AtomicU64::new(0),
             drain_timeout_ms: AtomicU64::new(5_000),
+            slowlog_threshold_us: AtomicI64::new(10_000),
+            slowlog_len_max: AtomicUsize::new(128),
+            latency_threshold_ms: AtomicU64::new(0),
+            latency_tracking: AtomicBool::new(true),
         }
     }
 }
@@ -44,14 +64,8 @@ pub struct Stats {
     pub connections: AtomicU64,
     /// Connections refused because there were too many.
     pub connections_rejected: AtomicU64,
-    /// Commands carried out.
-    pub commands: AtomicU64,
-    /// Commands that a command error answered.
+    /// Error replies.
     pub errors: AtomicU64,
-    /// Reads that found an entry.
-    pub hits: AtomicU64,
-    /// Reads that found none.
-    pub misses: AtomicU64,
     /// Entries that expired, as engines tell.
     pub expired: AtomicU64,
     /// Entries that were evicted, as engines tell.
@@ -73,14 +87,42 @@ pub struct Stats {
 impl Stats {
     /// Sets to 0 what `CONFIG RESETSTAT` sets to 0 in Redis. What is told of engines and reloads goes on.
     pub fn reset(&self) {
-        let Self { connections, connections_rejected, commands, errors, hits, misses, .. } = self;
+        let Self { connections, connections_rejected, errors, .. } = self;
         let Self { expired, evicted, input_bytes, output_bytes, .. } = self;
-        for counter in [connections, connections_rejected, commands, errors, hits, misses] {
+        for counter in
+            [connections, connections_rejected, errors, expired, evicted, input_bytes, output_bytes]
+        {
             counter.store(0, Ordering::Relaxed);
         }
-        for counter in [expired, evicted, input_bytes, output_bytes] {
-            counter.store(0, Ordering::Relaxed);
+    }
+}
+
+/// How often each error code was told.
+#[derive(Debug, Default)]
+pub struct ErrorCodes(Mutex<BTreeMap<String, u64>>);
+
+impl ErrorCodes {
+    /// Most different codes that are kept: the words of an engine's errors are not known beforehand.
+    const LEN_MAX: usize = 128;
+
+    /// Counts an error: its code, or all of it.
+    pub fn count(&self, error: &[u8]) {
+        let code = error.split(|byte| byte.is_ascii_whitespace()).next().unwrap_or_default();
+        let code = String::from_utf8_lossy(code);
+        let mut all = lock(&self.0);
+        if all.len() < Self::LEN_MAX || all.contains_key(&*code) {
+            *all.entry(code.into_owned()).or_default() += 1;
         }
+    }
+
+    /// All of them, by code.
+    pub fn list(&self) -> Vec<(String, u64)> {
+        lock(&self.0).iter().map(|(code, count)| (code.clone(), *count)).collect()
+    }
+
+    /// Sets all to 0.
+    pub fn reset(&self) {
+        lock(&self.0).clear();
     }
 }
 
@@ -296,6 +338,14 @@ pub struct Server {
     pub settings: Settings,
     /// Counters.
     pub stats: Stats,
+    /// What the workers count of their commands.
+    pub tallies: Tallies,
+    /// Error replies by their code.
+    pub error_codes: ErrorCodes,
+    /// Requests that took long.
+    pub slowlog: Slowlog,
+    /// What took long.
+    pub latency: Latency,
     /// The time.
     pub clock: Clock,
     /// The clients.
@@ -319,8 +369,9 @@ impl Server {
         let now_ns = self.clock.monotonic_ns();
         let elapsed_ns = now_ns.saturating_sub(last.at_ns);
         if elapsed_ns >= Self::LOOK_NS {
-            let Stats { commands, input_bytes, output_bytes, .. } = &self.stats;
-            let counters = [commands, input_bytes, output_bytes].map(|one| one.load(Ordering::Relaxed));
+            let bytes = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+            let Stats { input_bytes, output_bytes, .. } = &self.stats;
+            let counters = [self.tallies.commands(), bytes(input_bytes), bytes(output_bytes)];
             let per_second = |now: u64, then: u64| {
                 let grown = u128::from(now.saturating_sub(then)) * 1_000_000_000;
                 u64::try_from(grown / u128::from(elapsed_ns)).unwrap_or(u64::MAX)

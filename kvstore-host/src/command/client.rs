@@ -6,7 +6,7 @@ use super::{Error, Session, container};
 use crate::protocol::{Request, Value, parse_i64};
 use crate::server::{ClientInfo, Server};
 
-super::table::commands! { pub(super) static SUBCOMMANDS =
+super::table::commands! { pub(super) static SUBCOMMANDS of "client" =
     "id"       2 NO_KEYS [noscript loading stale]       [connection] connection "5.0.0" "Returns the client ID for the current connection" "" => Session(id);
     "getname"  2 NO_KEYS [noscript loading stale]       [connection] connection "2.6.9" "Get the current connection name" "" => Session(getname);
     "setname"  3 NO_KEYS [noscript loading stale]       [connection] connection "2.6.9" "Set the current connection name" "connection-name" => Session(setname);
@@ -16,10 +16,6 @@ super::table::commands! { pub(super) static SUBCOMMANDS =
     "no-evict" 3 NO_KEYS [admin noscript loading stale] [connection] connection "7.0.0" "Set client eviction mode for the current connection" "ON|OFF" => Session(on_or_off);
     "no-touch" 3 NO_KEYS [noscript loading stale]       [connection] connection "7.2.0" "Set whether the current connection alters the access time of keys" "ON|OFF" => Session(on_or_off);
     "help"     2 NO_KEYS [loading stale]                [connection] connection "5.0.0" "Show helpful text about the different subcommands" "" => Session(help);
-}
-
-pub(super) fn run(session: &mut Session, server: &Server, request: Request<'_>) -> Result<Value, Error> {
-    container::run("client", SUBCOMMANDS, session, server, request)
 }
 
 fn id(session: &mut Session, _: &Server, _: Request<'_>) -> Result<Value, Error> {

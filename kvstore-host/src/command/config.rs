@@ -2,20 +2,16 @@
 
 use std::sync::atomic::Ordering;
 
-use super::{Error, Session, container, table};
+use super::{Error, Session, container};
 use crate::glob::{Case, matches};
 use crate::protocol::{Request, Value};
 use crate::server::Server;
 
-super::table::commands! { pub(super) static SUBCOMMANDS =
+super::table::commands! { pub(super) static SUBCOMMANDS of "config" =
     "get"       -3 NO_KEYS [admin noscript loading stale] [] server "2.0.0" "Get the values of configuration parameters" "parameter [parameter ...]" => Session(get);
     "set"       -4 NO_KEYS [admin noscript loading stale] [] server "2.0.0" "Set configuration parameters to the given values" "parameter value [parameter value ...]" => Session(set);
     "resetstat"  2 NO_KEYS [admin noscript loading stale] [] server "2.0.0" "Reset the stats returned by INFO" "" => Session(resetstat);
     "help"       2 NO_KEYS [loading stale]                [] server "5.0.0" "Show helpful text about the different subcommands" "" => Session(help);
-}
-
-pub(super) fn run(session: &mut Session, server: &Server, request: Request<'_>) -> Result<Value, Error> {
-    container::run("config", SUBCOMMANDS, session, server, request)
 }
 
 /// A parameter: what it is, and how it can change.
@@ -172,7 +168,7 @@ fn parse_bytes(text: &[u8]) -> Option<u64> {
 
 fn resetstat(_: &mut Session, server: &Server, _: Request<'_>) -> Result<Value, Error> {
     server.stats.reset();
-    table::reset_calls();
+    server.tallies.reset();
     Ok(Value::Ok)
 }
 
@@ -283,11 +279,11 @@ mod tests {
     #[test]
     fn resetstat_sets_counters_to_0_but_not_those_of_the_engine() {
         let mut rig = Rig::new();
-        rig.server.stats.hits.store(5, Ordering::Relaxed);
+        rig.session.tally.open().hits = 5;
         rig.server.stats.output_bytes.store(5, Ordering::Relaxed);
         rig.server.stats.batches.store(5, Ordering::Relaxed);
         rig.expect(&[("CONFIG RESETSTAT", "+OK")]);
-        assert_eq!(rig.server.stats.hits.load(Ordering::Relaxed), 0);
+        assert_eq!(rig.server.tallies.sum().hits, 0);
         assert_eq!(rig.server.stats.output_bytes.load(Ordering::Relaxed), 0);
         assert_eq!(rig.server.stats.batches.load(Ordering::Relaxed), 5);
     }

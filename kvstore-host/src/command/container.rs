@@ -1,27 +1,6 @@
-//! Container: commands that consist of subcommands.
+//! Container: what commands that consist of subcommands have in common.
 
-use super::{Error, Handler, Session, Spec};
-use crate::protocol::{Request, Value};
-use crate::server::Server;
-
-/// Carries out the subcommand that the request names.
-pub(super) fn run(
-    command: &str,
-    subcommands: &[Spec],
-    session: &mut Session,
-    server: &Server,
-    request: Request<'_>,
-) -> Result<Value, Error> {
-    let name = request.get(1).ok_or_else(|| Error::arity(command))?;
-    let found = subcommands.iter().find(|spec| spec.name.as_bytes().eq_ignore_ascii_case(name));
-    match found.map(|spec| (spec, spec.handler)) {
-        Some((spec, Handler::Session(answer))) => {
-            spec.count_call();
-            answer(session, server, request)
-        }
-        _ => Err(Error::unknown_subcommand(command, name)),
-    }
-}
+use crate::protocol::Value;
 
 /// The reply to HELP: a line each, the subcommands without indent, what they do with four spaces.
 pub(super) fn help(command: &str, lines: &[&'static str]) -> Value {

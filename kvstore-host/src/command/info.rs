@@ -1,15 +1,15 @@
 //! INFO: what the server and its engine are and do, in sections, from real counters only.
 
+mod commands;
 mod process;
 
 use std::fmt::{Display, Write};
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::table::COMMANDS;
 use super::{Error, KeyspaceTask};
 use crate::plugin::Keyspace;
 use crate::protocol::{Request, Value};
-use crate::server::Server;
+use crate::server::{Counted, Server};
 use process::Usage;
 
 /// The version of Redis that this server's replies are equal to.
@@ -18,7 +18,7 @@ pub(super) const REDIS_VERSION: &str = "7.0.15";
 /// A section: its name, whether it is told without being asked for, and what it says.
 type Section = (&'static str, bool, fn(&mut Lines, &Source<'_>));
 
-const SECTIONS: [Section; 10] = [
+const SECTIONS: [Section; 13] = [
     ("Server", true, server),
     ("Clients", true, clients),
     ("Memory", true, memory),
@@ -26,7 +26,10 @@ const SECTIONS: [Section; 10] = [
     ("Stats", true, stats),
     ("Replication", true, replication),
     ("CPU", true, cpu),
-    ("Commandstats", false, commandstats),
+    ("Modules", true, |_, _| {}),
+    ("Commandstats", false, commands::commandstats),
+    ("Errorstats", true, commands::errorstats),
+    ("Latencystats", false, commands::latencystats),
     ("Cluster", true, cluster),
     ("Engine", true, engine),
 ];
@@ -40,6 +43,7 @@ struct Source<'a> {
     /// The engine's own figures, or why there are none.
     engine: Result<Vec<(String, String)>, Error>,
     usage: Usage,
+    counted: Counted,
 }
 
 pub(super) fn info(request: Request<'_>) -> Result<Box<dyn KeyspaceTask>, Error> {
@@ -73,7 +77,9 @@ impl KeyspaceTask for Info {
         let tells = |names: &[&str]| sections.iter().any(|(name, _, _)| names.contains(name));
         let engine = if tells(&["Engine", "Keyspace"]) { keyspace.stats() } else { Ok(Vec::new()) };
         let usage = if tells(&["Memory", "CPU"]) { Usage::now() } else { Usage::default() };
-        let source = Source { server, keyspace, engine: engine.map_err(Error::from), usage };
+        let counts = tells(&["Stats", "Commandstats", "Latencystats"]);
+        let counted = if counts { server.tallies.sum() } else { Counted::default() };
+        let source = Source { server, keyspace, engine: engine.map_err(Error::from), usage, counted };
         let mut lines = Lines(String::new());
         for (name, _, write) in sections {
             if !lines.0.is_empty() {
@@ -175,7 +181,7 @@ fn stats(lines: &mut Lines, source: &Source<'_>) {
     let stats = &source.server.stats;
     let rates = source.server.rates();
     lines.put_count("total_connections_received", &stats.connections);
-    lines.put_count("total_commands_processed", &stats.commands);
+    lines.put("total_commands_processed", source.counted.commands);
     lines.put("instantaneous_ops_per_sec", rates.commands);
     lines.put_count("total_net_input_bytes", &stats.input_bytes);
     lines.put_count("total_net_output_bytes", &stats.output_bytes);
@@ -184,8 +190,8 @@ fn stats(lines: &mut Lines, source: &Source<'_>) {
     lines.put_count("rejected_connections", &stats.connections_rejected);
     lines.put_count("expired_keys", &stats.expired);
     lines.put_count("evicted_keys", &stats.evicted);
-    lines.put_count("keyspace_hits", &stats.hits);
-    lines.put_count("keyspace_misses", &stats.misses);
+    lines.put("keyspace_hits", source.counted.hits);
+    lines.put("keyspace_misses", source.counted.misses);
     lines.put("pubsub_channels", 0);
     lines.put("pubsub_patterns", 0);
     lines.put_count("total_error_replies", &stats.errors);
@@ -200,19 +206,6 @@ fn cpu(lines: &mut Lines, source: &Source<'_>) {
     let seconds = |us: u64| format!("{}.{:06}", us / 1_000_000, us % 1_000_000);
     lines.put("used_cpu_sys", seconds(source.usage.system_us));
     lines.put("used_cpu_user", seconds(source.usage.user_us));
-}
-
-/// Only calls: requests are carried out in batches, so no command has a time of its own.
-fn commandstats(lines: &mut Lines, _: &Source<'_>) {
-    for spec in COMMANDS {
-        if spec.subcommands.is_empty() && spec.calls() > 0 {
-            lines.put(&format!("cmdstat_{}", spec.name), format_args!("calls={}", spec.calls()));
-        }
-        for subcommand in spec.subcommands.iter().filter(|subcommand| subcommand.calls() > 0) {
-            let name = format!("cmdstat_{}|{}", spec.name, subcommand.name);
-            lines.put(&name, format_args!("calls={}", subcommand.calls()));
-        }
-    }
 }
 
 fn cluster(lines: &mut Lines, _: &Source<'_>) {
@@ -300,13 +293,15 @@ mod tests {
             "Stats",
             "Replication",
             "CPU",
+            "Modules",
+            "Errorstats",
             "Cluster",
             "Engine",
             "Keyspace",
         ];
         assert_eq!(headings(&rig.run("INFO")), default);
         assert_eq!(headings(&rig.run("INFO default")), default);
-        assert_eq!(headings(&rig.run("INFO everything")).len(), default.len() + 1);
+        assert_eq!(headings(&rig.run("INFO everything")).len(), default.len() + 2);
         assert_eq!(headings(&rig.run("INFO ALL")), headings(&rig.run("INFO everything")));
         assert_eq!(headings(&rig.run("INFO cpu SERVER")), ["Server", "CPU"]);
         assert_eq!(
@@ -322,7 +317,7 @@ mod tests {
     fn figures_are_the_real_ones() {
         let mut rig = Rig::new();
         rig.server.facts.tcp_port = 8080;
-        rig.server.stats.hits.store(7, Ordering::Relaxed);
+        rig.session.tally.open().hits = 7;
         rig.server.stats.batches.store(3, Ordering::Relaxed);
         rig.server.metrics.note("map", "syncs", true, 2);
         rig.server.metrics.note("other", "syncs", true, 5);
@@ -381,7 +376,7 @@ mod tests {
         while server.clock.monotonic_ns() < 100_000_000 {
             std::thread::yield_now();
         }
-        server.stats.commands.store(1_000_000, Ordering::Relaxed);
+        server.tallies.add().open().commands = 1_000_000;
         let rates = server.rates();
         assert!(0 < rates.commands && rates.commands <= 10_000_000, "{rates:?}");
         assert_eq!((rates.input_bytes, rates.output_bytes), (0, 0));

@@ -6,7 +6,7 @@ use crate::glob::{Case, matches};
 use crate::protocol::{Request, Value};
 use crate::server::Server;
 
-super::table::commands! { pub(super) static SUBCOMMANDS =
+super::table::commands! { pub(super) static SUBCOMMANDS of "command" =
     "count"    2 NO_KEYS [loading stale] [connection] server "2.8.13" "Get total number of Redis commands" "" => Session(count);
     "docs"    -2 NO_KEYS [loading stale] [connection] server "7.0.0"  "Get array of specific Redis command documentation" "[command-name [command-name ...]]" => Session(docs);
     "getkeys" -4 NO_KEYS [loading stale] [connection] server "2.8.13" "Extract keys given a full Redis command" "command [arg [arg ...]]" => Session(getkeys);
@@ -15,29 +15,23 @@ super::table::commands! { pub(super) static SUBCOMMANDS =
     "help"     2 NO_KEYS [loading stale] [connection] server "5.0.0"  "Show helpful text about the different subcommands" "" => Session(help);
 }
 
-pub(super) fn run(session: &mut Session, server: &Server, request: Request<'_>) -> Result<Value, Error> {
-    if request.len() == 1 {
-        return Ok(Value::Array(COMMANDS.iter().map(|spec| details(spec, None)).collect()));
-    }
-    container::run("command", SUBCOMMANDS, session, server, request)
+/// COMMAND alone.
+pub(super) fn command(_: &mut Session, _: &Server, _: Request<'_>) -> Result<Value, Error> {
+    Ok(Value::Array(COMMANDS.iter().map(details).collect()))
 }
 
 fn count(_: &mut Session, _: &Server, _: Request<'_>) -> Result<Value, Error> {
     Ok(Value::Integer(COMMANDS.len() as i64))
 }
 
-/// The command of that name, and the one it belongs to for a subcommand, whose name is behind a bar.
-fn find(name: &[u8]) -> Option<(&'static Spec, Option<&'static Spec>)> {
+/// The command of that name; a subcommand's is behind its command's and a bar.
+fn find(name: &[u8]) -> Option<&'static Spec> {
     let mut parts = name.splitn(2, |&byte| byte == b'|');
     let command = table::find(parts.next()?)?;
     match parts.next() {
-        None => Some((command, None)),
-        Some(subcommand) => Some((command.subcommand(subcommand)?, Some(command))),
+        None => Some(command),
+        Some(subcommand) => command.subcommand(subcommand),
     }
-}
-
-fn full_name(spec: &Spec, container: Option<&Spec>) -> String {
-    container.map_or_else(|| spec.name.to_owned(), |container| format!("{}|{}", container.name, spec.name))
 }
 
 fn statuses(names: impl IntoIterator<Item = String>) -> Value {
@@ -45,11 +39,11 @@ fn statuses(names: impl IntoIterator<Item = String>) -> Value {
 }
 
 /// A command in ten elements.
-fn details(spec: &'static Spec, container: Option<&'static Spec>) -> Value {
+fn details(spec: &'static Spec) -> Value {
     let Keys(first, last, step) = spec.keys;
-    let subcommands = spec.subcommands.iter().map(|subcommand| details(subcommand, Some(spec)));
+    let subcommands = spec.subcommands.iter().map(details);
     Value::Array(vec![
-        Value::text(full_name(spec, container)),
+        Value::text(spec.full_name),
         Value::Integer(spec.arity.into()),
         statuses(spec.flags.iter().map(|&flag| flag.to_owned())),
         Value::Integer(first.into()),
@@ -122,31 +116,31 @@ fn key_places(spec: &Spec) -> Option<Value> {
 
 fn info(_: &mut Session, _: &Server, request: Request<'_>) -> Result<Value, Error> {
     if request.len() == 2 {
-        return Ok(Value::Array(COMMANDS.iter().map(|spec| details(spec, None)).collect()));
+        return Ok(Value::Array(COMMANDS.iter().map(details).collect()));
     }
-    let one = |name| find(name).map_or(Value::Null, |(spec, container)| details(spec, container));
+    let one = |name| find(name).map_or(Value::Null, details);
     Ok(Value::Array(request.skip(2).iter().map(one).collect()))
 }
 
 fn docs(_: &mut Session, _: &Server, request: Request<'_>) -> Result<Value, Error> {
     if request.len() == 2 {
-        return Ok(Value::Map(COMMANDS.iter().map(|spec| doc(spec, None)).collect()));
+        return Ok(Value::Map(COMMANDS.iter().map(doc).collect()));
     }
     let found = request.skip(2).iter().filter_map(find);
-    Ok(Value::Map(found.map(|(spec, container)| doc(spec, container)).collect()))
+    Ok(Value::Map(found.map(doc).collect()))
 }
 
-fn doc(spec: &'static Spec, container: Option<&'static Spec>) -> (Value, Value) {
+fn doc(spec: &'static Spec) -> (Value, Value) {
     let mut fields = vec![
         (Value::text("summary"), Value::text(spec.summary)),
         (Value::text("since"), Value::text(spec.since)),
         (Value::text("group"), Value::text(spec.group)),
     ];
     if !spec.subcommands.is_empty() {
-        let subcommands = spec.subcommands.iter().map(|subcommand| doc(subcommand, Some(spec)));
+        let subcommands = spec.subcommands.iter().map(doc);
         fields.push((Value::text("subcommands"), Value::Map(subcommands.collect())));
     }
-    (Value::text(full_name(spec, container)), Value::Map(fields))
+    (Value::text(spec.full_name), Value::Map(fields))
 }
 
 fn getkeys(_: &mut Session, _: &Server, request: Request<'_>) -> Result<Value, Error> {

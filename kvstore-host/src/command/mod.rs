@@ -35,16 +35,14 @@ pub mod table;
 mod testing;
 mod ttl;
 
-use std::sync::atomic::{AtomicU64, Ordering};
-
-use crossbeam::utils::CachePadded;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use plugin_abi::Identity;
 use plugin_abi::raw::KV_CAP_EXPIRY;
 
 pub use cursor::Cursors;
 pub use error::Error;
-pub use session::{Session, Transaction, Watched};
+pub use session::{Replies, Session, Transaction, Watched};
 
 use crate::plugin::{Answers, Keyspace, Plan};
 use crate::protocol::{Reply, Request, Value};
@@ -70,6 +68,8 @@ impl Keys {
 pub struct Spec {
     /// Its name, in lower case.
     pub name: &'static str,
+    /// The same; of a subcommand behind its command's name and a bar: `client|id`.
+    pub full_name: &'static str,
     /// How many arguments it takes, its name included; negative: at least so many.
     pub arity: i32,
     /// Flags as `COMMAND` tells them: `write`, `readonly`, `fast` …
@@ -91,12 +91,37 @@ pub struct Spec {
     pub handler: Handler,
     /// What may stand as its second argument; empty: anything.
     pub subcommands: &'static [Spec],
-    /// How often it was called. Not in here, and in a cache line of its own: it is written while others read the rest.
-    calls: &'static Calls,
+    /// By which its calls are counted.
+    pub number: &'static Number,
 }
 
-/// A counter of calls.
-type Calls = CachePadded<AtomicU64>;
+/// A number that no other command has, given when it is first asked for.
+#[derive(Debug)]
+pub struct Number(AtomicUsize);
+
+impl Number {
+    const fn new() -> Self {
+        Self(AtomicUsize::new(0))
+    }
+
+    /// The number: 0, 1, 2 …
+    pub fn get(&self) -> usize {
+        match self.0.load(Ordering::Relaxed) {
+            0 => self.give(),
+            number => number - 1,
+        }
+    }
+
+    fn give(&self) -> usize {
+        static GIVEN: AtomicUsize = AtomicUsize::new(0);
+        let new = GIVEN.fetch_add(1, Ordering::Relaxed) + 1;
+        // Where another thread was faster, its number holds and this one stays unused.
+        self.0
+            .compare_exchange(0, new, Ordering::Relaxed, Ordering::Relaxed)
+            .map_or_else(|given| given, |_| new)
+            - 1
+    }
+}
 
 impl Spec {
     /// The keys in a request of this command.
@@ -111,24 +136,16 @@ impl Spec {
         request.skip(first).iter().take(count).step_by(place(step).max(1))
     }
 
-    /// Refuses a wrong number of arguments, also of a subcommand, and an unknown subcommand.
+    /// Refuses a wrong number of arguments.
     ///
     /// # Errors
     /// In Redis' words.
     pub fn check_arity(&self, request: Request<'_>) -> Result<(), Error> {
-        let fits = |arity: i32| match usize::try_from(arity) {
+        let fits = match usize::try_from(self.arity) {
             Ok(exactly) => request.len() == exactly,
-            Err(_) => request.len() >= arity.unsigned_abs() as usize,
+            Err(_) => request.len() >= self.arity.unsigned_abs() as usize,
         };
-        let Some(name) = request.get(1).filter(|_| !self.subcommands.is_empty()) else {
-            return if fits(self.arity) { Ok(()) } else { Err(Error::arity(self.name)) };
-        };
-        let subcommand = self.subcommand(name).ok_or_else(|| Error::unknown_subcommand(self.name, name))?;
-        if fits(subcommand.arity) {
-            Ok(())
-        } else {
-            Err(Error::arity(&format!("{}|{}", self.name, subcommand.name)))
-        }
+        if fits { Ok(()) } else { Err(Error::arity(self.full_name)) }
     }
 
     /// Its subcommand of that name, in any case.
@@ -139,16 +156,6 @@ impl Spec {
     /// Whether it can change an entry.
     pub fn writes(&self) -> bool {
         self.flags.contains(&"write")
-    }
-
-    /// Counts a call.
-    pub fn count_call(&self) {
-        self.calls.fetch_add(1, Ordering::Relaxed);
-    }
-
-    /// How often it was called since the start or the last `CONFIG RESETSTAT`.
-    pub fn calls(&self) -> u64 {
-        self.calls.load(Ordering::Relaxed)
     }
 }
 
@@ -178,6 +185,8 @@ pub enum Handler {
     },
     /// MULTI, EXEC, DISCARD, WATCH and UNWATCH: see [`pipeline`].
     Transaction,
+    /// Nothing: one of its subcommands has to be named.
+    Container,
     /// ENGINE: goes to the control thread. Only for clients of the same machine.
     Engine,
 }

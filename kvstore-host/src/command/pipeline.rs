@@ -2,20 +2,22 @@
 //!
 //! Does no I/O and calls no engine.
 
+mod account;
 mod exclusive;
 mod reply;
 mod take;
 mod transaction;
 
-use super::{Context, KeyspaceTask, Session, engine};
+use super::{Context, KeyspaceTask, Session, Spec, engine};
 use crate::plugin::live::Live;
 use crate::plugin::published::Hold;
 use crate::plugin::{Keyspace, Outcomes, Storage, Work};
-use crate::protocol::{Encoder, Value};
-use crate::server::{Server, add};
+use crate::protocol::{Encoder, Reply, Value};
+use crate::server::Server;
+use exclusive::Part;
 pub use exclusive::{Exclusive, Transacted};
-pub use reply::{Pending, finish_alone};
-use reply::{Planned, Then, finish};
+pub use reply::Pending;
+use reply::{Planned, Then, reply_all};
 use take::{Alone, Taken, take};
 
 /// Operations that go to the engine in one call at most.
@@ -27,7 +29,7 @@ pub enum Step {
     Idle,
     /// Carry this out, and then let [`Pipeline::finish`] write the replies.
     Work(Work, Pending),
-    /// Let this look at the whole keyspace, and then let [`finish_alone`] write its reply.
+    /// Let this look at the whole keyspace, and then let [`Pipeline::finish_alone`] write its reply.
     Keyspace {
         /// What to do.
         task: Box<dyn KeyspaceTask>,
@@ -47,6 +49,17 @@ pub enum Step {
 pub struct Pipeline {
     input: Storage,
     next: usize,
+    /// When the batch began that is under way, on the server's clock.
+    began_ns: u64,
+    /// The request that runs by itself.
+    alone: Option<Single>,
+}
+
+/// A request that runs by itself.
+#[derive(Debug)]
+struct Single {
+    spec: &'static Spec,
+    muted: bool,
 }
 
 impl Pipeline {
@@ -71,10 +84,86 @@ impl Pipeline {
         server: &Server,
         out: &mut Vec<u8>,
     ) {
-        if matches!(pending.then, Then::Reply) {
-            self.input = work.into_storage();
+        let Pending { planned, then } = pending;
+        match then {
+            Then::Reply => {
+                self.input = work.into_storage();
+                // What is deferred, and all behind it, is carried out again.
+                let done = planned.iter().take_while(|one| !one.deferred(outcomes)).count();
+                let first = self.next - planned.len();
+                self.next = first + done;
+                let planned = planned.get(..done).unwrap_or_default();
+                reply_all(planned, outcomes, session, server, out);
+                account::note(self.time_ns(server), planned, outcomes, (&self.input, first), session, server);
+            }
+            Then::Watch { keys, generation } => {
+                let value = transaction::watched(keys, generation, outcomes, session);
+                self.finish_alone(&value, session, server, out);
+            }
+            Then::Exec { checks } => {
+                if let Some(value) = transaction::refusal(checks, outcomes) {
+                    return self.finish_alone(&value, session, server, out);
+                }
+                let start = out.len();
+                Encoder::new(out, session.protocol).array(planned.len());
+                reply_all(&planned, outcomes, session, server, out);
+                let storage = work.into_storage();
+                account::note(self.time_ns(server), &planned, outcomes, (&storage, 0), session, server);
+                self.end_transaction(start, session, server, out);
+            }
         }
-        self.next -= finish(pending, outcomes, session, server, out);
+    }
+
+    /// Writes the replies of a transaction that had the engine to itself.
+    pub fn finish_exclusive(
+        &mut self,
+        done: Transacted,
+        session: &mut Session,
+        server: &Server,
+        out: &mut Vec<u8>,
+    ) {
+        match done {
+            Transacted::Conflict => self.finish_alone(&Value::NullArray, session, server, out),
+            Transacted::Failed(text) => self.finish_alone(&Value::error(text), session, server, out),
+            Transacted::Done(parts) => {
+                let start = out.len();
+                Encoder::new(out, session.protocol).array(parts.iter().map(|part| part.planned.len()).sum());
+                for Part { planned, outcomes, storage, time_ns } in parts {
+                    reply_all(&planned, &outcomes, session, server, out);
+                    account::note(time_ns, &planned, &outcomes, (&storage, 0), session, server);
+                }
+                self.end_transaction(start, session, server, out);
+            }
+        }
+    }
+
+    /// Writes the reply of a request that ran by itself.
+    pub fn finish_alone(&mut self, value: &Value, session: &Session, server: &Server, out: &mut Vec<u8>) {
+        let start = out.len();
+        value.write(&mut Encoder::new(out, session.protocol));
+        let Some(Single { spec, muted }) = self.alone.take() else { return };
+        let request = self.input.requests.get(self.next.saturating_sub(1), &self.input.buffer);
+        account::note_alone(self.time_ns(server), spec, request, session, server);
+        if account::note_error(out.get(start..).unwrap_or_default(), server) {
+            session.tally.open().of(spec.number.get()).failed += 1;
+        }
+        if muted {
+            out.truncate(start);
+        }
+    }
+
+    /// Ends an EXEC whose replies are written, from `start` on.
+    fn end_transaction(&mut self, start: usize, session: &Session, server: &Server, out: &mut Vec<u8>) {
+        let Some(Single { spec, muted }) = self.alone.take() else { return };
+        account::note_alone(self.time_ns(server), spec, None, session, server);
+        if muted {
+            out.truncate(start);
+        }
+    }
+
+    /// How long the batch has taken that is under way, in nanoseconds.
+    fn time_ns(&self, server: &Server) -> u64 {
+        server.clock.monotonic_ns().saturating_sub(self.began_ns)
     }
 
     /// The storage, to be used again, when all requests are taken.
@@ -96,34 +185,42 @@ impl Pipeline {
             return Step::Idle;
         }
         let context = Context::new(server, live.identity());
-        let mut taken = self.next;
+        self.began_ns = server.clock.monotonic_ns();
+        let first = self.next;
+        let mut taken = first;
         let ops_max = OPS_MAX.min(usize::try_from(live.identity().batch_len_max).unwrap_or(usize::MAX));
         let input = std::mem::take(&mut self.input);
         let (work, (planned, stop)) = Work::plan(input, |plan, storage| {
             let mut planned = Vec::new();
-            let mut stop = None;
+            let mut stop = Stop::End;
             while let Some(request) = storage.requests.get(taken, &storage.buffer) {
                 if session.closing || plan.len() >= ops_max {
                     break;
                 }
                 let protocol = session.protocol;
-                match take(plan, request, session, server, &context, hold) {
-                    Taken::Answer(spec, answer) => {
-                        // What a command changes of the protocol holds for its own reply already (HELLO).
-                        let protocol = if session.protocol == protocol { protocol } else { session.protocol };
-                        planned.push(Planned { spec, answer, protocol });
+                let replies = session.replies;
+                session.replies.begin();
+                let (spec, answer, last) = match take(plan, request, session, server, &context, hold) {
+                    Taken::Answer(spec, answer) => (spec, answer, false),
+                    Taken::Last(spec, answer) => (spec, answer, true),
+                    Taken::NotNow => {
+                        session.replies = replies;
+                        stop = Stop::Held;
+                        break;
                     }
-                    Taken::Last(spec, answer) => {
-                        planned.push(Planned { spec, answer, protocol });
+                    Taken::Alone(spec, alone) => {
+                        stop = Stop::Alone(alone, Single { spec, muted: session.replies.end() });
                         taken += 1;
                         break;
                     }
-                    Taken::Alone(alone) => {
-                        stop = Some(alone);
-                        break;
-                    }
-                }
+                };
+                // What a command changes of the protocol holds for its own reply already (HELLO).
+                let protocol = Some(if last { protocol } else { session.protocol });
+                planned.push(Planned { spec, answer, protocol, muted: session.replies.end() });
                 taken += 1;
+                if last {
+                    break;
+                }
             }
             (planned, stop)
         });
@@ -132,23 +229,25 @@ impl Pipeline {
             return Step::Work(work, Pending { planned, then: Then::Reply });
         }
         let nothing = Outcomes::default();
-        for one in &planned {
-            one.reply(&nothing, session, server, &mut Encoder::new(out, one.protocol));
-        }
         self.input = work.into_storage();
+        if !planned.is_empty() {
+            reply_all(&planned, &nothing, session, server, out);
+            account::note(self.time_ns(server), &planned, &nothing, (&self.input, first), session, server);
+        }
         match stop {
-            None => Step::Idle,
-            Some(Alone::NotNow) => Step::Held,
-            Some(alone) => {
-                self.next += 1;
-                self.alone(alone, session, server, live, &context, out)
+            Stop::End => Step::Idle,
+            Stop::Held => Step::Held,
+            Stop::Alone(alone, single) => {
+                self.began_ns = server.clock.monotonic_ns();
+                self.alone = Some(single);
+                self.run_alone(alone, session, server, live, &context, out)
             }
         }
     }
 
     /// Takes one request that nothing else goes together with.
-    fn alone(
-        &self,
+    fn run_alone(
+        &mut self,
         alone: Alone,
         session: &mut Session,
         server: &Server,
@@ -159,24 +258,33 @@ impl Pipeline {
         let Some(request) = self.input.requests.get(self.next - 1, &self.input.buffer) else {
             return Step::Idle;
         };
-        let mut say = |value: Value| {
-            add(&server.stats.commands, 1);
-            value.write(&mut Encoder::new(out, session.protocol));
-        };
-        match alone {
-            Alone::NotNow => {}
+        let planned = match alone {
             Alone::Keyspace(task, writes) => return Step::Keyspace { task, writes },
             Alone::Engine => match engine::args(session, request) {
                 Ok(args) => return Step::Engine(args),
-                Err(error) => say(error.into()),
+                Err(error) => Err(error.into()),
             },
-            Alone::Watch => match transaction::watch(request, live) {
-                Ok(step) => return step,
-                Err(error) => say(error.into()),
-            },
-            Alone::Exec => return transaction::exec(session, server, live, context, out),
+            Alone::Watch => transaction::watch(request, live).map_err(Value::from),
+            Alone::Exec => transaction::exec(session, live, context),
+        };
+        match planned {
+            Ok(Step::Work(work, pending)) if work.ops().is_empty() => {
+                self.finish(pending, work, &Outcomes::default(), session, server, out);
+            }
+            Ok(step) => return step,
+            Err(value) => self.finish_alone(&value, session, server, out),
         }
         // Answered: what follows can go on.
         Step::Idle
     }
+}
+
+/// Why no more requests were taken.
+enum Stop {
+    /// There is none, or there are enough.
+    End,
+    /// The next one has to wait.
+    Held,
+    /// The last one runs by itself.
+    Alone(Alone, Single),
 }

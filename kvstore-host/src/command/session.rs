@@ -1,6 +1,9 @@
 //! Session: what the server remembers of one client between two requests.
 
+use std::sync::Arc;
+
 use crate::protocol::{Protocol, Requests};
+use crate::server::Tally;
 
 /// A key that a client watches, as it was then.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -22,6 +25,38 @@ pub struct Transaction {
     pub broken: bool,
 }
 
+/// Which of its requests a client wants to be answered.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Replies {
+    /// All.
+    #[default]
+    On,
+    /// None.
+    Off,
+    /// Not the next one.
+    SkipNext,
+    /// Not the one that is carried out.
+    Skip,
+}
+
+impl Replies {
+    /// A request begins.
+    pub(super) fn begin(&mut self) {
+        if *self == Self::SkipNext {
+            *self = Self::Skip;
+        }
+    }
+
+    /// A request is carried out. Whether its reply is left out.
+    pub(super) fn end(&mut self) -> bool {
+        let muted = *self != Self::On;
+        if *self == Self::Skip {
+            *self = Self::On;
+        }
+        muted
+    }
+}
+
 /// One client's state. Knows nothing of its socket.
 #[derive(Debug, Default)]
 pub struct Session {
@@ -35,8 +70,12 @@ pub struct Session {
     pub transaction: Option<Transaction>,
     /// What it watches.
     pub watched: Vec<Watched>,
-    /// Name of its last command.
+    /// Full name of its last command.
     pub last_command: &'static str,
+    /// Which requests are answered.
+    pub replies: Replies,
+    /// Where its commands are counted.
+    pub tally: Arc<Tally>,
     /// To be closed when its replies are written.
     pub closing: bool,
 }

@@ -1,21 +1,31 @@
 //! Table: every command, its arity, flags, keys and summary. Nothing else says these.
 
-use std::sync::atomic::Ordering;
-
-use super::Spec;
+use super::{Error, Spec};
 use super::{append, client, config, connection, dbsize, del, engine, expire, get, getex, hello, incr, info};
+<<<<<<< HEAD
 use super::{introspect, keys, mget, mset, persist, randomkey, range, scan, set, ttl};
+=======
+use super::{introspect, keys, mget, mset, persist, range, scan, set, ttl};
+use crate::protocol::Request;
+>>>>>>> bf18e01 (Count commands per worker, with their times, errors and a slowlog; a batch's time is shared by its requests)
 
 /// Makes a table of one row per command: name, arity, keys, flags, categories, group, since, summary, syntax, handler and, for a
-/// command that has them, its subcommands.
+/// command that has them, its subcommands. A table `of` a command is of its subcommands.
 macro_rules! commands {
-    ($vis:vis static $table:ident = $(
+    ($vis:vis static $table:ident = $($rows:tt)*) => {
+        $crate::command::table::commands! { @rows "" "" $vis static $table = $($rows)* }
+    };
+    ($vis:vis static $table:ident of $command:literal = $($rows:tt)*) => {
+        $crate::command::table::commands! { @rows $command "|" $vis static $table = $($rows)* }
+    };
+    (@rows $command:literal $bar:literal $vis:vis static $table:ident = $(
         $name:literal $arity:literal $keys:ident [$($flag:ident)*] [$($category:ident)*] $group:ident $since:literal
         $summary:literal $syntax:literal => $handler:ident $(($plan:expr))? $({$($parts:tt)*})? $(, $subcommands:expr)?;
     )*) => {
         /// Commands by name.
         $vis static $table: &[$crate::command::Spec] = &[$($crate::command::Spec {
             name: $name,
+            full_name: concat!($command, $bar, $name),
             arity: $arity,
             keys: $crate::command::Keys::$keys,
             flags: &[$(stringify!($flag)),*],
@@ -26,9 +36,9 @@ macro_rules! commands {
             syntax: $syntax,
             handler: $crate::command::Handler::$handler $(($plan))? $({$($parts)*})?,
             subcommands: $crate::command::table::commands!(@or_none $($subcommands)?),
-            calls: {
-                static CALLS: $crate::command::Calls = $crate::command::Calls::new(std::sync::atomic::AtomicU64::new(0));
-                &CALLS
+            number: {
+                static NUMBER: $crate::command::Number = $crate::command::Number::new();
+                &NUMBER
             },
         }),*];
     };
@@ -40,16 +50,16 @@ pub(super) use commands;
 commands! { pub static COMMANDS =
     "append"       3 ONE     [write denyoom fast]     [string]     string "2.0.0" "Append a value to a key" "key value" => Data(append::append);
     "auth"        -2 NO_KEYS [noscript loading stale fast no_auth allow_busy] [connection] connection "1.0.0" "Authenticate to the server" "[username] password" => Session(connection::auth);
-    "client"      -2 NO_KEYS []                       []           connection "2.4.0" "A container for client connection commands" "" => Session(client::run), client::SUBCOMMANDS;
-    "command"     -1 NO_KEYS [loading stale]          [connection] server "2.8.13" "Get array of Redis command details" "" => Session(introspect::run), introspect::SUBCOMMANDS;
-    "config"      -2 NO_KEYS []                       []           server "2.0.0" "A container for server configuration commands" "" => Session(config::run), config::SUBCOMMANDS;
+    "client"      -2 NO_KEYS []                       []           connection "2.4.0" "A container for client connection commands" "" => Container, client::SUBCOMMANDS;
+    "command"     -1 NO_KEYS [loading stale]          [connection] server "2.8.13" "Get array of Redis command details" "" => Session(introspect::command), introspect::SUBCOMMANDS;
+    "config"      -2 NO_KEYS []                       []           server "2.0.0" "A container for server configuration commands" "" => Container, config::SUBCOMMANDS;
     "dbsize"       1 NO_KEYS [readonly fast]          [keyspace]   server "1.0.0" "Return the number of keys in the selected database" "" => Keyspace { parse: dbsize::dbsize, writes: false };
     "decr"         2 ONE     [write denyoom fast]     [string]     string "1.0.0" "Decrement the integer value of a key by one" "key" => Data(incr::decr);
     "decrby"       3 ONE     [write denyoom fast]     [string]     string "1.0.0" "Decrement the integer value of a key by the given number" "key decrement" => Data(incr::decrby);
     "del"         -2 ALL     [write]                  [keyspace]   generic "1.0.0" "Delete a key" "key [key ...]" => Data(del::del);
     "discard"      1 NO_KEYS [noscript loading stale fast allow_busy] [transaction] transactions "2.0.0" "Discard all commands issued after MULTI" "" => Transaction;
     "echo"         2 NO_KEYS [loading stale fast]     [connection] connection "1.0.0" "Echo the given string" "message" => Session(connection::echo);
-    "engine"      -2 NO_KEYS [admin noscript]         []           server "0.1.0" "A container for commands about the storage engine" "" => Engine, engine::SUBCOMMANDS;
+    "engine"      -2 NO_KEYS [admin noscript]         []           server "0.1.0" "A container for commands about the storage engine" "" => Container, engine::SUBCOMMANDS;
     "exec"         1 NO_KEYS [noscript loading stale skip_slowlog] [transaction] transactions "1.2.0" "Execute all commands issued after MULTI" "" => Transaction;
     "exists"      -2 ALL     [readonly fast]          [keyspace]   generic "1.0.0" "Determine if a key exists" "key [key ...]" => Data(del::exists);
     "exit"        -1 NO_KEYS [noscript loading stale fast no_auth allow_busy] [connection] connection "0.1.0" "Close the connection, as QUIT does" "" => Session(connection::quit);
@@ -124,16 +134,26 @@ pub fn find(name: &[u8]) -> Option<&'static Spec> {
     COMMANDS.get(start..end)?.iter().find(|spec| spec.name.as_bytes().eq_ignore_ascii_case(name))
 }
 
-/// Sets the number of calls of all commands to 0.
-pub(super) fn reset_calls() {
-    for spec in COMMANDS.iter().flat_map(|spec| std::iter::once(spec).chain(spec.subcommands)) {
-        spec.calls.store(0, Ordering::Relaxed);
+/// The command that a request is of, or the subcommand.
+///
+/// # Errors
+/// There is no such one, in Redis' words.
+pub fn resolve(request: Request<'_>) -> Result<&'static Spec, Error> {
+    let command = find(request.name()).ok_or_else(|| super::error::unknown(request))?;
+    match request.get(1).filter(|_| !command.subcommands.is_empty()) {
+        None => Ok(command),
+        Some(name) => command.subcommand(name).ok_or_else(|| Error::unknown_subcommand(command.name, name)),
     }
+}
+
+/// All commands, and behind each its subcommands.
+pub fn all() -> impl Iterator<Item = &'static Spec> {
+    COMMANDS.iter().flat_map(|spec| std::iter::once(spec).chain(spec.subcommands))
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{COMMANDS, find};
+    use super::{COMMANDS, all, find};
     use crate::command::testing::{Rig, expect};
     use crate::command::{Keys, Spec};
     use crate::protocol::Requests;
@@ -153,8 +173,7 @@ mod tests {
 
     #[test]
     fn what_a_row_says_holds_together() {
-        let all = COMMANDS.iter().flat_map(|spec| std::iter::once(spec).chain(spec.subcommands));
-        for Spec { name, arity, flags, keys, summary, .. } in all {
+        for Spec { name, arity, flags, keys, summary, .. } in all() {
             assert_eq!(*name, name.to_lowercase());
             assert!(*arity != 0 && !summary.is_empty(), "{name}");
             assert!(!(flags.contains(&"write") && flags.contains(&"readonly")), "{name}");
@@ -210,10 +229,10 @@ mod tests {
     }
 
     #[test]
-    fn calls_are_counted() {
-        let spec = find(b"echo").unwrap();
-        let before = spec.calls();
-        spec.count_call();
-        assert!(spec.calls() > before);
+    fn each_command_has_a_number_and_keeps_it() {
+        let numbers: Vec<usize> = all().map(|spec| spec.number.get()).collect();
+        let different: std::collections::BTreeSet<&usize> = numbers.iter().collect();
+        assert_eq!((different.len(), all().count()), (numbers.len(), numbers.len()));
+        assert!(all().map(|spec| spec.number.get()).eq(numbers.iter().copied()));
     }
 }

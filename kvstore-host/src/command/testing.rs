@@ -67,7 +67,8 @@ impl Rig {
             scan_len_max: usize::MAX,
             failure: None,
         };
-        Self { server, session: Session { id, ..Session::default() }, map }
+        let session = Session { id, tally: server.tallies.add(), ..Session::default() };
+        Self { server, session, map }
     }
 
     /// The reply to one inline request, line ends as spaces.
@@ -91,14 +92,16 @@ impl Rig {
         let (server, session, map) = (&self.server, &mut self.session, &self.map);
         let (mut work, answer) = Work::plan(storage, |plan, storage| {
             let request = storage.requests.get(0, &storage.buffer).unwrap();
-            let spec = table::find(request.name()).ok_or_else(|| super::error::unknown(request))?;
+            let spec = table::resolve(request)?;
             spec.check_arity(request)?;
-            spec.count_call();
+            session.tally.open().add_calls(spec.number.get(), 1, 1_000, true);
             match spec.handler {
                 Handler::Data(planner) => planner(plan, request, &context).map(Ok),
                 Handler::Session(answer) => answer(session, server, request).map(Err),
                 Handler::Keyspace { parse, .. } => parse(request).map(|task| Err(task.run(map, server))),
-                Handler::Transaction | Handler::Engine => panic!("{} is the pipeline's", spec.name),
+                Handler::Transaction | Handler::Engine | Handler::Container => {
+                    panic!("{} is the pipeline's", spec.name)
+                }
             }
         });
         let protocol = self.session.protocol;

@@ -14,12 +14,12 @@ use super::slab::Slab;
 use super::socket::Socket;
 use super::{ConnectionId, Message, Shared, WorkerHandle};
 use crate::command::Session;
-use crate::command::pipeline::{Step, finish_alone};
+use crate::command::pipeline::{Pipeline, Step};
 use crate::plugin::live::{Execution, Live};
 use crate::plugin::published::{self, Hold};
 use crate::plugin::{Home, Landed, Outcomes, Work};
 use crate::protocol::Value;
-use crate::server::{ClientInfo, Server, add};
+use crate::server::{ClientInfo, Server, Tally, add};
 
 /// The token of a worker's waker; connections have their place as token.
 const WAKER: Token = Token(usize::MAX);
@@ -49,6 +49,8 @@ pub struct Worker {
     handle: WorkerHandle,
     home: Arc<dyn Home>,
     connections: Slab<Connection>,
+    /// Where its commands are counted.
+    tally: Arc<Tally>,
     /// Connections with more to read than their turn allowed.
     again: Vec<usize>,
     /// Connections that wait for the end of a hold.
@@ -93,6 +95,7 @@ impl Seed {
         let Self { poll, messages, handle } = self;
         Worker {
             index,
+            tally: shared.server.tallies.add(),
             shared,
             poll,
             messages,
@@ -227,11 +230,11 @@ impl Worker {
             Message::Connect(socket) => self.connect(socket),
             Message::Landed { ticket, landed } => self.landed(ticket as usize, landed),
             Message::PoolDone { ticket, done } => self.pool_done(ticket as usize, done),
-            Message::EngineReply { to, value } => self.controlled(to, |session, server, output| {
-                finish_alone(&value, session, server, output);
+            Message::EngineReply { to, value } => self.controlled(to, |pipeline, session, server, output| {
+                pipeline.finish_alone(&value, session, server, output);
             }),
-            Message::Transacted { to, done } => self.controlled(to, |session, server, output| {
-                done.finish(session, server, output);
+            Message::Transacted { to, done } => self.controlled(to, |pipeline, session, server, output| {
+                pipeline.finish_exclusive(done, session, server, output);
             }),
             Message::Look => self.look(),
             Message::Stop => self.stop(),
@@ -239,12 +242,17 @@ impl Worker {
     }
 
     /// The control thread has done what a connection asked of it.
-    fn controlled(&mut self, to: ConnectionId, finish: impl FnOnce(&mut Session, &Server, &mut Vec<u8>)) {
+    fn controlled(
+        &mut self,
+        to: ConnectionId,
+        finish: impl FnOnce(&mut Pipeline, &mut Session, &Server, &mut Vec<u8>),
+    ) {
         let shared = Arc::clone(&self.shared);
         let Some(connection) = self.connection(to) else { return };
         connection.waiting = Waiting::No;
         connection.active = Instant::now();
-        finish(&mut connection.session, &shared.server, &mut connection.output);
+        let Connection { pipeline, session, output, .. } = connection;
+        finish(pipeline, session, &shared.server, output);
         self.drive(to.place);
     }
 
@@ -268,7 +276,7 @@ impl Worker {
         };
         let id = server.clients.add(info);
         let Some(entry) = server.clients.entry(id) else { return };
-        let session = Session { id, local, ..Session::default() };
+        let session = Session { id, local, tally: Arc::clone(&self.tally), ..Session::default() };
         self.connections.insert(Connection::new(socket, session, entry, self.now));
         self.drive(place);
     }
@@ -394,7 +402,7 @@ impl Worker {
                 }
                 Step::Keyspace { task, .. } => {
                     let value = task.run(&**live, server);
-                    finish_alone(&value, session, server, output);
+                    pipeline.finish_alone(&value, session, server, output);
                 }
             }
         });
@@ -456,11 +464,11 @@ impl Worker {
             (PoolDone::Work(work, outcomes), Some(pending)) => {
                 pipeline.finish(pending, work, &outcomes, session, &shared.server, output);
             }
-            (PoolDone::Value(value), _) => finish_alone(&value, session, &shared.server, output),
+            (PoolDone::Value(value), _) => pipeline.finish_alone(&value, session, &shared.server, output),
             (PoolDone::Work(..), None) => {}
             (PoolDone::Broken, _) => {
                 let error = Value::error("ERR internal error: the command failed, its outcome is unknown");
-                finish_alone(&error, session, &shared.server, output);
+                pipeline.finish_alone(&error, session, &shared.server, output);
                 session.closing = true;
             }
         }

@@ -2,11 +2,11 @@
 
 use super::reply::{Answer, Planned};
 use super::transaction::child;
-use crate::command::{Context, Handler, Session, Watched, table};
+use crate::command::{Context, Handler, Watched, table};
 use crate::plugin::copy::execute_and_wait;
 use crate::plugin::live::Live;
 use crate::plugin::{Keyspace, Outcomes, Storage, Work};
-use crate::protocol::{Encoder, Protocol, Reply, Requests, Value};
+use crate::protocol::{Requests, Value};
 use crate::server::Server;
 
 /// Such a transaction.
@@ -27,8 +27,12 @@ pub enum Transacted {
 
 /// Neighbours that went to the engine together, or one command about the whole keyspace.
 pub struct Part {
-    planned: Vec<Planned>,
-    outcomes: Outcomes,
+    pub(super) planned: Vec<Planned>,
+    pub(super) outcomes: Outcomes,
+    /// The requests.
+    pub(super) storage: Storage,
+    /// How long it took, in nanoseconds.
+    pub(super) time_ns: u64,
 }
 
 impl Exclusive {
@@ -43,16 +47,20 @@ impl Exclusive {
         let mut parts = Vec::new();
         let mut together = Requests::new();
         for request in queue.iter(&[]) {
-            let Some(spec) = table::find(request.name()) else { continue };
+            let Ok(spec) = table::resolve(request) else { continue };
             let Handler::Keyspace { parse, .. } = spec.handler else {
                 together.push(request.iter());
                 continue;
             };
             parts.extend(atomically(std::mem::take(&mut together), live, server));
+            let began_ns = server.clock.monotonic_ns();
             let value = parse(request).map_or_else(Value::from, |task| task.run(live, server));
-            let planned =
-                Planned { spec: Some(spec), answer: Answer::Ready(value), protocol: Protocol::default() };
-            parts.push(Part { planned: vec![planned], outcomes: Outcomes::default() });
+            let answer = Answer::Ready(value);
+            let planned = vec![Planned { spec: Some(spec), answer, protocol: None, muted: false }];
+            let mut storage = Storage::default();
+            storage.requests.push(request.iter());
+            let time_ns = server.clock.monotonic_ns().saturating_sub(began_ns);
+            parts.push(Part { planned, outcomes: Outcomes::default(), storage, time_ns });
         }
         parts.extend(atomically(together, live, server));
         Transacted::Done(parts)
@@ -82,31 +90,15 @@ fn atomically(requests: Requests, live: &Live, server: &Server) -> Option<Part> 
     if requests.is_empty() {
         return None;
     }
+    let began_ns = server.clock.monotonic_ns();
     let context = Context::new(server, live.identity());
     let (work, planned) = Work::plan(Storage { buffer: Vec::new(), requests }, |plan, storage| {
         plan.set_atomic();
         let requests = storage.requests.iter(&[]);
         requests.filter_map(|request| child(plan, request, &context)).collect::<Vec<_>>()
     });
-    let outcomes = if work.ops().is_empty() { Outcomes::default() } else { execute_and_wait(live, work).1 };
-    Some(Part { planned, outcomes })
-}
-
-impl Transacted {
-    /// Writes the replies.
-    pub fn finish(self, session: &mut Session, server: &Server, out: &mut Vec<u8>) {
-        let mut encoder = Encoder::new(out, session.protocol);
-        match self {
-            Self::Conflict => encoder.null_array(),
-            Self::Failed(text) => encoder.error(&text),
-            Self::Done(parts) => {
-                encoder.array(parts.iter().map(|part| part.planned.len()).sum());
-                for Part { planned, outcomes } in parts {
-                    for one in planned {
-                        one.reply(&outcomes, session, server, &mut encoder);
-                    }
-                }
-            }
-        }
-    }
+    let nothing = work.ops().is_empty();
+    let (work, outcomes) = if nothing { (work, Outcomes::default()) } else { execute_and_wait(live, work) };
+    let time_ns = server.clock.monotonic_ns().saturating_sub(began_ns);
+    Some(Part { planned, outcomes, storage: work.into_storage(), time_ns })
 }

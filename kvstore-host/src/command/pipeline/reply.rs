@@ -2,11 +2,11 @@
 
 use std::ops::Range;
 
-use super::transaction::finish_transaction;
+use super::account::note_error;
 use crate::command::{Error, ReplyFn, Session, SessionFn, Spec};
 use crate::plugin::Outcomes;
 use crate::protocol::{Encoder, Protocol, Reply, Requests, Value};
-use crate::server::{Server, add};
+use crate::server::Server;
 
 /// What has to be known to write the replies when work is done.
 pub struct Pending {
@@ -18,11 +18,20 @@ pub struct Pending {
 pub(super) struct Planned {
     pub(super) spec: Option<&'static Spec>,
     pub(super) answer: Answer,
-    pub(super) protocol: Protocol,
+    /// `None`: what the client speaks when it is answered.
+    pub(super) protocol: Option<Protocol>,
+    /// The client does not want the reply.
+    pub(super) muted: bool,
 }
 
 pub(super) enum Answer {
+    /// Carried out.
     Ready(Value),
+    /// Not carried out.
+    Refused(Error),
+    /// To be carried out with EXEC.
+    Queued,
+    /// Planned as these operations.
     Ops(Range<usize>, ReplyFn),
     /// To be carried out when the replies before it are written: a request of a transaction that is about the connection or the server.
     Session(SessionFn, Requests),
@@ -37,83 +46,60 @@ pub(super) enum Then {
     Watch { keys: Vec<Vec<u8>>, generation: u64 },
 }
 
-/// Writes the replies of work that is done. Answers how many requests at its end are to be carried out again.
-pub(super) fn finish(
-    pending: Pending,
+/// Writes the replies of requests that were carried out together.
+pub(super) fn reply_all(
+    planned: &[Planned],
     outcomes: &Outcomes,
     session: &mut Session,
     server: &Server,
     out: &mut Vec<u8>,
-) -> usize {
-    if matches!(pending.then, Then::Reply) {
-        let done = pending.planned.iter().take_while(|one| !one.deferred(outcomes)).count();
-        for one in pending.planned.iter().take(done) {
-            one.reply(outcomes, session, server, &mut Encoder::new(out, one.protocol));
+) {
+    for one in planned {
+        let start = out.len();
+        one.reply(outcomes, session, server, out);
+        if note_error(out.get(start..).unwrap_or_default(), server)
+            && let Some(spec) = one.spec
+        {
+            let mut tally = session.tally.open();
+            let figures = tally.of(spec.number.get());
+            match one.answer {
+                Answer::Refused(_) => figures.rejected += 1,
+                _ => figures.failed += 1,
+            }
         }
-        return pending.planned.len() - done;
+        if one.muted {
+            out.truncate(start);
+        }
     }
-    finish_transaction(pending, outcomes, session, server, out);
-    0
-}
-
-/// Writes the reply of a request that ran by itself.
-pub fn finish_alone(value: &Value, session: &Session, server: &Server, out: &mut Vec<u8>) {
-    add(&server.stats.commands, 1);
-    value.write(&mut Encoder::new(out, session.protocol));
 }
 
 impl Planned {
     pub(super) fn deferred(&self, outcomes: &Outcomes) -> bool {
         match &self.answer {
-            Answer::Ready(_) | Answer::Session(..) => false,
             Answer::Ops(ops, _) => outcomes.part(ops.start, ops.end).deferred(),
+            _ => false,
         }
     }
 
-    pub(super) fn reply(
-        &self,
-        outcomes: &Outcomes,
-        session: &mut Session,
-        server: &Server,
-        encoder: &mut Encoder<'_>,
-    ) {
-        add(&server.stats.commands, 1);
-        if let Some(spec) = self.spec {
-            spec.count_call();
+    fn reply(&self, outcomes: &Outcomes, session: &mut Session, server: &Server, out: &mut Vec<u8>) {
+        if let Answer::Session(run, requests) = &self.answer {
+            let result = requests.get(0, &[]).map(|request| run(session, server, request));
+            let value = result.map_or(Value::Null, |result| result.unwrap_or_else(Value::from));
+            return value.write(&mut Encoder::new(out, session.protocol));
         }
+        let mut encoder = Encoder::new(out, self.protocol.unwrap_or(session.protocol));
         match &self.answer {
-            Answer::Ready(value) => answer(value, server, encoder),
-            Answer::Session(run, requests) => {
-                let value = requests.get(0, &[]).map(|request| run(session, server, request));
-                answer(
-                    &value.map_or(Value::Null, |value| value.unwrap_or_else(Value::from)),
-                    server,
-                    encoder,
-                );
-            }
+            Answer::Ready(value) => value.write(&mut encoder),
+            Answer::Refused(error) => encoder.error(&error.0),
+            Answer::Queued => encoder.simple("QUEUED"),
+            Answer::Session(..) => {}
             Answer::Ops(ops, reply) => {
                 let answers = outcomes.part(ops.start, ops.end);
-                if self.spec.is_some_and(|spec| !spec.writes()) {
-                    let hits =
-                        answers.all().iter().filter(|one| one.status == plugin_abi::Status::OK).count();
-                    add(&server.stats.hits, hits as u64);
-                    add(&server.stats.misses, (answers.all().len() - hits) as u64);
-                }
                 match answers.failure() {
-                    Some(failed) => {
-                        add(&server.stats.errors, 1);
-                        encoder.error(&Error::from(failed).0);
-                    }
-                    None => reply(answers, encoder),
+                    Some(failed) => encoder.error(&Error::from(failed).0),
+                    None => reply(answers, &mut encoder),
                 }
             }
         }
     }
-}
-
-fn answer(value: &Value, server: &Server, encoder: &mut Encoder<'_>) {
-    if matches!(value, Value::Error(_)) {
-        add(&server.stats.errors, 1);
-    }
-    value.write(encoder);
 }

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use super::reply::Answer;
 use super::transaction::{self, queue};
-use crate::command::{Context, Error, Handler, KeyspaceTask, PlanFn, ReplyFn, Session, Spec, error, table};
+use crate::command::{Context, Error, Handler, KeyspaceTask, PlanFn, ReplyFn, Session, Spec, table};
 use crate::plugin::Plan;
 use crate::plugin::published::Hold;
 use crate::protocol::{Request, Value};
@@ -12,8 +12,6 @@ use crate::server::Server;
 
 /// A request that runs by itself.
 pub(super) enum Alone {
-    /// After what was planned before it; or, if that is nothing, when it is no longer held back.
-    NotNow,
     Keyspace(Box<dyn KeyspaceTask>, bool),
     Engine,
     Watch,
@@ -25,12 +23,14 @@ pub(super) enum Taken {
     Answer(Option<&'static Spec>, Answer),
     /// Planned, and nothing else may go to the engine with it.
     Last(Option<&'static Spec>, Answer),
+    /// Not planned: it comes after what was planned before it, or, if that is nothing, when it is no longer held back.
+    NotNow,
     /// Not planned.
-    Alone(Alone),
+    Alone(&'static Spec, Alone),
 }
 
-pub(super) fn ready(spec: Option<&'static Spec>, value: impl Into<Value>) -> Taken {
-    Taken::Answer(spec, Answer::Ready(value.into()))
+fn ready(spec: &'static Spec, result: Result<Value, Error>) -> Taken {
+    Taken::Answer(Some(spec), Answer::Ready(result.unwrap_or_else(Value::from)))
 }
 
 /// Understands one request: plans its operations, answers it, queues it, or says that it has to run alone.
@@ -46,38 +46,38 @@ pub(super) fn take<'a>(
         if let Some(transaction) = &mut session.transaction {
             transaction.broken = true;
         }
-        ready(spec, error)
+        Taken::Answer(spec, Answer::Refused(error))
     };
-    let Some(spec) = table::find(request.name()) else {
-        return refuse(session, None, error::unknown(request));
+    let spec = match table::resolve(request) {
+        Ok(spec) => spec,
+        Err(error) => return refuse(session, None, error),
     };
     // A read that is put off is carried out again with all that stands behind it: only reads can be.
     let is_read = matches!(spec.handler, Handler::Data(_)) && !spec.writes();
     if plan.may_defer() && !is_read {
-        return Taken::Alone(Alone::NotNow);
+        return Taken::NotNow;
     }
     if let Err(error) = spec.check_arity(request) {
         return refuse(session, Some(spec), error);
     }
     let alone = |alone| {
         if !plan.is_empty() {
-            return Taken::Alone(Alone::NotNow);
+            return Taken::NotNow;
         }
-        spec.count_call();
-        Taken::Alone(alone)
+        Taken::Alone(spec, alone)
     };
-    session.last_command = spec.name;
+    session.last_command = spec.full_name;
     if session.transaction.is_some() && !matches!(spec.name, "exec" | "discard" | "multi" | "quit" | "reset")
     {
-        return queue(session, spec, request);
+        return Taken::Answer(Some(spec), queue(session, spec, request));
     }
     match spec.handler {
-        Handler::Data(_) if hold.stops(spec.writes()) => Taken::Alone(Alone::NotNow),
+        Handler::Data(_) if hold.stops(spec.writes()) => Taken::NotNow,
         Handler::Data(planner) => match plan_checked(plan, request, planner, context) {
             // To others, a command on several keys happens at one moment, and fails as a whole.
             Ok((ops, _)) if ops.len() > 1 && ops.start > 0 => {
                 plan.truncate(ops.start);
-                Taken::Alone(Alone::NotNow)
+                Taken::NotNow
             }
             Ok((ops, reply)) if ops.len() > 1 => {
                 plan.set_atomic();
@@ -87,25 +87,24 @@ pub(super) fn take<'a>(
                 plan.end_request();
                 Taken::Answer(Some(spec), Answer::Ops(ops, reply))
             }
-            Err(error) => ready(Some(spec), error),
+            Err(error) => ready(spec, Err(error)),
         },
         // To others it happens after all that stands before it.
-        Handler::Session(_) if !plan.is_empty() => Taken::Alone(Alone::NotNow),
-        Handler::Session(answer) => match answer(session, server, request) {
-            Ok(value) => ready(Some(spec), value),
-            Err(error) => ready(Some(spec), error),
-        },
-        Handler::Keyspace { writes, .. } if hold.stops(writes) => Taken::Alone(Alone::NotNow),
+        Handler::Session(_) if !plan.is_empty() => Taken::NotNow,
+        Handler::Session(answer) => ready(spec, answer(session, server, request)),
+        Handler::Keyspace { writes, .. } if hold.stops(writes) => Taken::NotNow,
         Handler::Keyspace { parse, writes } => match parse(request) {
             Ok(task) => alone(Alone::Keyspace(task, writes)),
-            Err(error) => ready(Some(spec), error),
+            Err(error) => ready(spec, Err(error)),
         },
         Handler::Engine => alone(Alone::Engine),
+        // Its arity says that it takes an argument, and that was found to be a subcommand.
+        Handler::Container => refuse(session, Some(spec), Error::arity(spec.name)),
         Handler::Transaction => match spec.name {
-            "exec" | "watch" if hold.stops(spec.name == "exec") => Taken::Alone(Alone::NotNow),
+            "exec" | "watch" if hold.stops(spec.name == "exec") => Taken::NotNow,
             "exec" => alone(Alone::Exec),
             "watch" => alone(Alone::Watch),
-            _ => ready(Some(spec), transaction::change(session, spec)),
+            _ => ready(spec, Ok(transaction::change(session, spec))),
         },
     }
 }

@@ -1,13 +1,12 @@
 //! Transaction: MULTI, EXEC, DISCARD, WATCH and UNWATCH, which stand above single commands.
 
-use super::reply::{Answer, Pending, Planned, Then, finish};
-use super::take::{Taken, plan_checked, ready};
+use super::reply::{Answer, Pending, Planned, Then};
+use super::take::plan_checked;
 use super::{Exclusive, Step};
 use crate::command::{Context, Error, Handler, Session, Spec, Transaction, Watched, table};
 use crate::plugin::live::Live;
 use crate::plugin::{Keyspace, Outcomes, Plan, Storage, Work};
-use crate::protocol::{Encoder, Protocol, Reply, Request, Requests, Value};
-use crate::server::{Server, add};
+use crate::protocol::{Request, Requests, Value};
 
 /// Carries out MULTI, DISCARD or UNWATCH: they change the session only.
 pub(super) fn change(session: &mut Session, spec: &Spec) -> Value {
@@ -29,15 +28,15 @@ pub(super) fn change(session: &mut Session, spec: &Spec) -> Value {
 /// Bytes that a transaction's queue may hold.
 const QUEUE_LEN_MAX: usize = 1 << 30;
 
-pub(super) fn queue(session: &mut Session, spec: &'static Spec, request: Request<'_>) -> Taken {
-    let Some(transaction) = &mut session.transaction else { return ready(Some(spec), Value::Null) };
+/// Takes a request into the transaction.
+pub(super) fn queue(session: &mut Session, spec: &'static Spec, request: Request<'_>) -> Answer {
+    let Some(transaction) = &mut session.transaction else { return Answer::Ready(Value::Null) };
     let refusal = match spec.handler {
         Handler::Transaction if spec.name == "watch" => {
-            return ready(Some(spec), Error::new("ERR WATCH inside MULTI is not allowed"));
+            return Answer::Ready(Value::error("ERR WATCH inside MULTI is not allowed"));
         }
-        Handler::Engine => Some(Error::new(
-            "ERR ENGINE is not allowed in a transaction: it goes to the control thread, which tells when it is done",
-        )),
+        // It goes to the control thread, which tells when it is done.
+        Handler::Engine => Some(Error::new("ERR Command not allowed inside a transaction")),
         _ if transaction.queue.memory_size_bytes() > QUEUE_LEN_MAX => {
             Some(Error::new("ERR the transaction is too large"))
         }
@@ -45,12 +44,13 @@ pub(super) fn queue(session: &mut Session, spec: &'static Spec, request: Request
     };
     if let Some(error) = refusal {
         transaction.broken = true;
-        return ready(Some(spec), error);
+        return Answer::Refused(error);
     }
     transaction.queue.push(request.iter());
-    ready(Some(spec), Value::Simple("QUEUED".into()))
+    Answer::Queued
 }
 
+/// Plans a look at the keys to be watched.
 pub(super) fn watch(request: Request<'_>, live: &Live) -> Result<Step, Error> {
     if !live.can_watch() {
         return Err(Error::lacks(live.identity(), "VERSIONS"));
@@ -67,34 +67,23 @@ pub(super) fn watch(request: Request<'_>, live: &Live) -> Result<Step, Error> {
     Ok(Step::Work(work, Pending { planned: Vec::new(), then }))
 }
 
-pub(super) fn exec(
-    session: &mut Session,
-    server: &Server,
-    live: &Live,
-    context: &Context<'_>,
-    out: &mut Vec<u8>,
-) -> Step {
-    let protocol = session.protocol;
-    let mut encoder = Encoder::new(out, protocol);
-    add(&server.stats.commands, 1);
+/// Plans the commands of a transaction; `Err`: the reply, if they are not to be carried out.
+pub(super) fn exec(session: &mut Session, live: &Live, context: &Context<'_>) -> Result<Step, Value> {
     let Some(Transaction { queue, broken }) = session.transaction.take() else {
-        encoder.error("ERR EXEC without MULTI");
-        return Step::Idle;
+        return Err(Value::error("ERR EXEC without MULTI"));
     };
     let watched = std::mem::take(&mut session.watched);
     if broken {
-        encoder.error("EXECABORT Transaction discarded because of previous errors.");
-        return Step::Idle;
+        return Err(Value::error("EXECABORT Transaction discarded because of previous errors."));
     }
     if watched.iter().any(|watched| watched.generation < live.versions_since()) {
-        encoder.null_array();
-        return Step::Idle;
+        return Err(Value::NullArray);
     }
     let alone = |request: Request<'_>| {
-        table::find(request.name()).is_some_and(|spec| matches!(spec.handler, Handler::Keyspace { .. }))
+        table::resolve(request).is_ok_and(|spec| matches!(spec.handler, Handler::Keyspace { .. }))
     };
     if queue.iter(&[]).any(alone) {
-        return Step::Exclusive(Exclusive { queue, watched });
+        return Ok(Step::Exclusive(Exclusive { queue, watched }));
     }
     let mut storage = Storage { buffer: Vec::new(), requests: queue };
     let commands = storage.requests.len();
@@ -107,17 +96,12 @@ pub(super) fn exec(
         let requests = storage.requests.iter(&storage.buffer).take(commands);
         requests.filter_map(|request| child(plan, request, context)).collect::<Vec<_>>()
     });
-    let pending = Pending { planned, then: Then::Exec { checks: watched.len() } };
-    if work.ops().is_empty() {
-        finish(pending, &Outcomes::default(), session, server, out);
-        return Step::Idle;
-    }
-    Step::Work(work, pending)
+    Ok(Step::Work(work, Pending { planned, then: Then::Exec { checks: watched.len() } }))
 }
 
 /// Plans one command of a transaction.
 pub(super) fn child<'a>(plan: &mut Plan<'a>, request: Request<'a>, context: &Context<'_>) -> Option<Planned> {
-    let spec = table::find(request.name())?;
+    let spec = table::resolve(request).ok()?;
     let answer = match spec.handler {
         Handler::Data(planner) => match plan_checked(plan, request, planner, context) {
             Ok((ops, reply)) => Answer::Ops(ops, reply),
@@ -131,54 +115,41 @@ pub(super) fn child<'a>(plan: &mut Plan<'a>, request: Request<'a>, context: &Con
         // UNWATCH: the watches are gone with EXEC anyway.
         _ => Answer::Ready(Value::Ok),
     };
-    Some(Planned { spec: Some(spec), answer, protocol: Protocol::default() })
+    Some(Planned { spec: Some(spec), answer, protocol: None, muted: false })
 }
 
-pub(super) fn finish_transaction(
-    pending: Pending,
+/// Watches keys as they are.
+pub(super) fn watched(
+    keys: Vec<Vec<u8>>,
+    generation: u64,
     outcomes: &Outcomes,
     session: &mut Session,
-    server: &Server,
-    out: &mut Vec<u8>,
-) {
-    match pending.then {
-        Then::Reply => {}
-        Then::Watch { keys, generation } => {
-            add(&server.stats.commands, 1);
-            let answers = outcomes.part(0, keys.len());
-            let mut encoder = Encoder::new(out, session.protocol);
-            if let Some(failed) = answers.failure() {
-                return encoder.error(&Error::from(failed).0);
-            }
-            for (key, outcome) in keys.into_iter().zip(answers.all()) {
-                // As it was when it was first watched.
-                if session.watched.iter().any(|watched| watched.key == key) {
-                    continue;
-                }
-                session.watched.push(Watched { key, generation, version: outcome.version });
-            }
-            encoder.ok();
-        }
-        Then::Exec { checks } => {
-            let mut encoder = Encoder::new(out, session.protocol);
-            let conflict = |status| status == plugin_abi::Status::CONFLICT;
-            if outcomes.part(0, checks).all().iter().any(|outcome| conflict(outcome.status)) {
-                return encoder.null_array();
-            }
-            let all = outcomes.part(0, outcomes.all().len()).all();
-            let failed = |aborted: bool| {
-                all.iter().find(|outcome| {
-                    !matches!(outcome.status, plugin_abi::Status::OK | plugin_abi::Status::NOT_FOUND)
-                        && (outcome.status == plugin_abi::Status::ABORTED) == aborted
-                })
-            };
-            if let Some(failed) = failed(false).or_else(|| failed(true)) {
-                return encoder.error(&Error::from(failed).0);
-            }
-            encoder.array(pending.planned.len());
-            for one in &pending.planned {
-                one.reply(outcomes, session, server, &mut encoder);
-            }
-        }
+) -> Value {
+    let answers = outcomes.part(0, keys.len());
+    if let Some(failed) = answers.failure() {
+        return Error::from(failed).into();
     }
+    for (key, outcome) in keys.into_iter().zip(answers.all()) {
+        // As it was when it was first watched.
+        if session.watched.iter().any(|watched| watched.key == key) {
+            continue;
+        }
+        session.watched.push(Watched { key, generation, version: outcome.version });
+    }
+    Value::Ok
+}
+
+/// Why a transaction was not carried out, if it was not: a watched key has changed, or the engine failed.
+pub(super) fn refusal(checks: usize, outcomes: &Outcomes) -> Option<Value> {
+    let conflict = |status| status == plugin_abi::Status::CONFLICT;
+    if outcomes.part(0, checks).all().iter().any(|outcome| conflict(outcome.status)) {
+        return Some(Value::NullArray);
+    }
+    let failed = |aborted: bool| {
+        outcomes.all().iter().find(|outcome| {
+            !matches!(outcome.status, plugin_abi::Status::OK | plugin_abi::Status::NOT_FOUND)
+                && (outcome.status == plugin_abi::Status::ABORTED) == aborted
+        })
+    };
+    failed(false).or_else(|| failed(true)).map(|failed| Error::from(failed).into())
 }

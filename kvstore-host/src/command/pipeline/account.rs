@@ -1,0 +1,190 @@
+//! Account: what a batch of requests was and how long it took, noted for INFO, SLOWLOG and LATENCY.
+//!
+//! The clock is read once per batch: each of its requests gets an equal share of the time, so that sums are exact.
+
+use std::sync::atomic::Ordering;
+
+use super::reply::{Answer, Planned};
+use crate::command::{Session, Spec};
+use crate::plugin::{Outcomes, Storage};
+use crate::protocol::Request;
+use crate::server::{Server, SlowRequest, add};
+
+/// Arguments of a request that the slowlog keeps, as in Redis.
+const ARGS_MAX: usize = 32;
+/// Bytes of an argument that the slowlog keeps, as in Redis.
+const ARG_LEN_MAX: usize = 128;
+
+/// Notes requests that were carried out together in `time_ns`; `requests` are the storage that they lie in, the first at place `first`.
+pub(super) fn note(
+    time_ns: u64,
+    planned: &[Planned],
+    outcomes: &Outcomes,
+    (requests, first): (&Storage, usize),
+    session: &Session,
+    server: &Server,
+) {
+    let track = server.settings.latency_tracking.load(Ordering::Relaxed);
+    let called = planned.iter().filter(|one| one.called().is_some()).count() as u64;
+    if let Some(share_ns) = time_ns.checked_div(called) {
+        // What does not divide evenly goes to the first ones.
+        let mut rest_ns = time_ns % called;
+        let mut tally = session.tally.open();
+        let same = |one: &Planned, next: &Planned| match (one.called(), next.called()) {
+            (Some(one), Some(next)) => std::ptr::eq(one, next),
+            (one, next) => one.is_none() && next.is_none(),
+        };
+        for run in planned.chunk_by(same) {
+            let Some(spec) = run.first().and_then(Planned::called) else { continue };
+            let calls = run.len() as u64;
+            let run_ns = share_ns * calls + std::mem::take(&mut rest_ns);
+            tally.add_calls(spec.number.get(), calls, run_ns, track);
+            if !spec.writes() {
+                let (hits, misses) = run.iter().map(|one| one.found(outcomes)).fold((0, 0), add_both);
+                tally.hits += hits;
+                tally.misses += misses;
+            }
+        }
+    }
+    if is_slow(time_ns, server) {
+        let place = planned.iter().position(|one| one.called().is_some()).unwrap_or(0);
+        let request = requests.requests.get(first + place, &requests.buffer);
+        let fast = planned.iter().all(|one| one.spec.is_none_or(|spec| spec.flags.contains(&"fast")));
+        note_slow(time_ns, request, called.saturating_sub(1), fast, session, server);
+    }
+}
+
+/// Notes a request that ran by itself.
+pub(super) fn note_alone(
+    time_ns: u64,
+    spec: &Spec,
+    request: Option<Request<'_>>,
+    session: &Session,
+    server: &Server,
+) {
+    let track = server.settings.latency_tracking.load(Ordering::Relaxed);
+    session.tally.open().add_calls(spec.number.get(), 1, time_ns, track);
+    if is_slow(time_ns, server) {
+        // Of EXEC the requests in it are told.
+        let request = request.filter(|_| !spec.flags.contains(&"skip_slowlog"));
+        note_slow(time_ns, request, 0, spec.flags.contains(&"fast"), session, server);
+    }
+}
+
+fn add_both((a, b): (u64, u64), (c, d): (u64, u64)) -> (u64, u64) {
+    (a + c, b + d)
+}
+
+fn is_slow(time_ns: u64, server: &Server) -> bool {
+    slowlog_takes(time_ns, server) || latency_takes(time_ns, server)
+}
+
+fn slowlog_takes(time_ns: u64, server: &Server) -> bool {
+    let threshold_us = server.settings.slowlog_threshold_us.load(Ordering::Relaxed);
+    u64::try_from(threshold_us).is_ok_and(|threshold_us| time_ns / 1_000 >= threshold_us)
+}
+
+fn latency_takes(time_ns: u64, server: &Server) -> bool {
+    let threshold_ms = server.settings.latency_threshold_ms.load(Ordering::Relaxed);
+    threshold_ms > 0 && time_ns / 1_000_000 >= threshold_ms
+}
+
+fn note_slow(
+    time_ns: u64,
+    request: Option<Request<'_>>,
+    more: u64,
+    fast: bool,
+    session: &Session,
+    server: &Server,
+) {
+    let at_s = server.clock.now_ms().div_euclid(1_000);
+    if latency_takes(time_ns, server) {
+        server.latency.note(if fast { "fast-command" } else { "command" }, at_s, time_ns / 1_000_000);
+    }
+    if let Some(request) = request.filter(|_| slowlog_takes(time_ns, server)) {
+        let mut args = cut(request);
+        if more > 0 {
+            args.push(format!("... ({more} more requests of the same batch)").into_bytes());
+        }
+        let client = server.clients.get(session.id).unwrap_or_default();
+        let (addr, name) = (client.addr, client.name);
+        let slow = SlowRequest { id: 0, at_s, took_us: time_ns / 1_000, args, addr, name };
+        server.slowlog.push(slow, server.settings.slowlog_len_max.load(Ordering::Relaxed));
+    }
+}
+
+/// The arguments, as much of them as the slowlog keeps, and no secret.
+fn cut(request: Request<'_>) -> Vec<Vec<u8>> {
+    let kept = if request.len() > ARGS_MAX { ARGS_MAX - 1 } else { request.len() };
+    let secret_from = match request.name().to_ascii_lowercase().as_slice() {
+        b"auth" => 1,
+        b"hello" => 3,
+        _ => usize::MAX,
+    };
+    let one = |(place, arg): (usize, &[u8])| match arg.get(..ARG_LEN_MAX) {
+        _ if place >= secret_from => b"(redacted)".to_vec(),
+        Some(start) if arg.len() > ARG_LEN_MAX => {
+            let more = format!("... ({} more bytes)", arg.len() - ARG_LEN_MAX);
+            [start, more.as_bytes()].concat()
+        }
+        _ => arg.to_vec(),
+    };
+    let mut args: Vec<Vec<u8>> = request.iter().take(kept).enumerate().map(one).collect();
+    if kept < request.len() {
+        args.push(format!("... ({} more arguments)", request.len() - kept).into_bytes());
+    }
+    args
+}
+
+/// Counts an error reply, if what was written is one, and answers whether it is.
+pub(super) fn note_error(reply: &[u8], server: &Server) -> bool {
+    let Some(error) = reply.strip_prefix(b"-") else { return false };
+    add(&server.stats.errors, 1);
+    server.error_codes.count(error);
+    true
+}
+
+impl Planned {
+    /// The command, if the request was one that was carried out: not refused, not queued.
+    fn called(&self) -> Option<&'static Spec> {
+        self.spec.filter(|_| !matches!(self.answer, Answer::Refused(_) | Answer::Queued))
+    }
+
+    /// How many of its reads found an entry, and how many did not.
+    fn found(&self, outcomes: &Outcomes) -> (u64, u64) {
+        let Answer::Ops(ops, _) = &self.answer else { return (0, 0) };
+        let all = outcomes.part(ops.start, ops.end).all();
+        let hits = all.iter().filter(|one| one.status == plugin_abi::Status::OK).count();
+        (hits as u64, (all.len() - hits) as u64)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::cut;
+    use crate::protocol::Requests;
+
+    fn shown(args: &[&[u8]]) -> Vec<String> {
+        let mut requests = Requests::new();
+        requests.push(args.iter().copied());
+        let cut = cut(requests.get(0, b"").unwrap());
+        cut.into_iter().map(|arg| String::from_utf8(arg).unwrap()).collect()
+    }
+
+    #[test]
+    fn long_arguments_and_many_are_cut_as_redis_cuts_them() {
+        let long = [b'x'; 130];
+        assert_eq!(shown(&[b"SET", &long[..128], b""]), ["SET", &"x".repeat(128), ""]);
+        assert_eq!(shown(&[b"GET", &long]), ["GET", &format!("{}... (2 more bytes)", "x".repeat(128))]);
+        let many = [&b"a"[..]; 33];
+        assert_eq!(shown(&many[..32]).len(), 32);
+        assert_eq!((shown(&many).len(), &*shown(&many)[31]), (32, "... (2 more arguments)"));
+    }
+
+    #[test]
+    fn passwords_are_left_out() {
+        assert_eq!(shown(&[b"auth", b"user", b"secret"]), ["auth", "(redacted)", "(redacted)"]);
+        let hello = shown(&[b"HELLO", b"3", b"AUTH", b"user", b"secret"]);
+        assert_eq!(hello, ["HELLO", "3", "AUTH", "(redacted)", "(redacted)"]);
+    }
+}

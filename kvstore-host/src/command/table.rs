@@ -2,12 +2,8 @@
 
 use super::{Error, Spec};
 use super::{append, client, config, connection, dbsize, del, engine, expire, get, getex, hello, incr, info};
-<<<<<<< HEAD
 use super::{introspect, keys, mget, mset, persist, randomkey, range, scan, set, ttl};
-=======
-use super::{introspect, keys, mget, mset, persist, range, scan, set, ttl};
 use crate::protocol::Request;
->>>>>>> bf18e01 (Count commands per worker, with their times, errors and a slowlog; a batch's time is shared by its requests)
 
 /// Makes a table of one row per command: name, arity, keys, flags, categories, group, since, summary, syntax, handler and, for a
 /// command that has them, its subcommands. A table `of` a command is of its subcommands.

@@ -1,7 +1,7 @@
 //! Client: keeps one connection to a host, connects again after a loss, and repeats a request only when that cannot do harm.
 
 use crate::pipeline::Transaction;
-use crate::{Address, Backoff, Connection, Error, Limits, Pipeline, ReplyError, Value, Wait};
+use crate::{Address, Backoff, Connection, Error, Interrupt, Limits, Pipeline, ReplyError, Value, Wait};
 use std::time::Duration;
 
 /// Which protocol to speak.
@@ -25,6 +25,8 @@ pub struct Options {
     pub protocol: Protocol,
     /// What a reply may have at most.
     pub limits: Limits,
+    /// What can end a wait from elsewhere.
+    pub interrupt: Option<Interrupt>,
 }
 
 /// A client of one host. Calls block until the reply is there or an error is certain.
@@ -40,6 +42,7 @@ pub struct Client {
     address: Address,
     options: Options,
     connection: Option<Connection>,
+    opened: u64,
     protocol: Protocol,
     transaction: Transaction,
 }
@@ -48,7 +51,7 @@ impl Client {
     /// A client that will connect on its first call.
     pub fn new(address: Address, options: Options) -> Self {
         let protocol = options.protocol;
-        Self { address, options, connection: None, protocol, transaction: Transaction::default() }
+        Self { address, options, connection: None, opened: 0, protocol, transaction: Transaction::default() }
     }
 
     /// A client that is connected; tried once.
@@ -57,8 +60,7 @@ impl Client {
     /// [`Error::Connect`], [`Error::Refused`], and the errors of reading and writing.
     pub fn connect(address: Address, options: Options) -> Result<Self, Error> {
         let mut client = Self::new(address, options);
-        let connection = client.open()?;
-        client.connection = Some(connection);
+        client.connection = Some(client.open()?);
         Ok(client)
     }
 
@@ -88,6 +90,16 @@ impl Client {
     /// The messages that answered no request and arrived during calls, oldest first, 1,024 at most.
     pub fn take_pushes(&mut self) -> Vec<Value> {
         self.connection.as_mut().map(Connection::take_pushes).unwrap_or_default()
+    }
+
+    /// How many connections this client has opened so far. When it has grown, what was set on the connection before is gone.
+    pub fn connections_opened(&self) -> u64 {
+        self.opened
+    }
+
+    /// The connection, if there is one: to look for pushes while no call is under way. What is received here answers no call.
+    pub fn connection_mut(&mut self) -> Option<&mut Connection> {
+        self.connection.as_mut()
     }
 
     /// Gives the connection away, for subscriptions; connects first if need be. The next call connects anew.
@@ -140,7 +152,8 @@ impl Client {
             let held = std::mem::take(&mut self.transaction).is_held();
             let sent = pipeline.ends().partition_point(|end| *end <= exchange.written_len);
             let repeatable = pipeline.is_repeatable() && !matches!(cause, Error::Protocol { .. });
-            if !held && (sent == 0 || repeatable) && self.pause(&mut retry, &cause) {
+            let wanted = !matches!(cause, Error::Interrupted);
+            if wanted && !held && (sent == 0 || repeatable) && self.pause(&mut retry, &cause) {
                 continue;
             }
             let unknown = Error::OutcomeUnknown { cause: Box::new(cause.clone()) };
@@ -189,10 +202,12 @@ impl Client {
 
     fn open(&mut self) -> Result<Connection, Error> {
         let mut connection = Connection::connect(&self.address, self.options.wait, self.options.limits)?;
+        connection.set_interrupt(self.options.interrupt.clone());
         self.protocol = match self.options.protocol {
             Protocol::Resp2 => Protocol::Resp2,
             Protocol::Resp3 => negotiate(&self.address, &mut connection)?,
         };
+        self.opened += 1;
         Ok(connection)
     }
 }

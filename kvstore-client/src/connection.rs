@@ -1,7 +1,7 @@
 //! Connection: one socket and its decoder. Sends any bytes, receives any values, repeats nothing.
 
 use crate::socket::{Interest, Socket};
-use crate::{Address, Decoder, Error, Limits, Value};
+use crate::{Address, Decoder, Error, Interrupt, Limits, Value};
 use std::collections::VecDeque;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::time::Duration;
@@ -32,14 +32,15 @@ impl Default for Wait {
 ///
 /// Blocking calls are [`send`](Self::send), [`receive`](Self::receive) and [`exchange`](Self::exchange). Programs with a loop of their own
 /// use [`write_some`](Self::write_some), [`read_some`](Self::read_some) and [`decoded`](Self::decoded), which never wait, and poll the
-/// descriptor ([`AsFd`]). After any error but a timeout the connection is of no further use; after a timeout only to
-/// who knows which replies are still due.
+/// descriptor ([`AsFd`]). After any error but a timeout or an interrupt the connection is of no further use; after these
+/// only to who knows which replies are still due.
 #[derive(Debug)]
 pub struct Connection {
     socket: Socket,
     decoder: Decoder,
     buffer: Vec<u8>,
     reply_wait: Option<Duration>,
+    interrupt: Option<Interrupt>,
     pushes: VecDeque<Value>,
 }
 
@@ -67,6 +68,7 @@ impl Connection {
             decoder: Decoder::new(limits),
             buffer: vec![0; READ_LEN],
             reply_wait: wait.reply,
+            interrupt: None,
             pushes: VecDeque::new(),
         })
     }
@@ -74,6 +76,11 @@ impl Connection {
     /// Sets the longest silence while something is due; `None` waits for ever.
     pub fn set_reply_wait(&mut self, reply_wait: Option<Duration>) {
         self.reply_wait = reply_wait;
+    }
+
+    /// Sets what can end a wait from elsewhere.
+    pub fn set_interrupt(&mut self, interrupt: Option<Interrupt>) {
+        self.interrupt = interrupt;
     }
 
     /// Sends all of `bytes`, whatever they are. Takes in what arrives meanwhile, so that two sides that both write do not wait
@@ -227,10 +234,10 @@ impl Connection {
     }
 
     fn wait_for(&self, interest: Interest) -> Result<(), Error> {
+        let ready = self.socket.wait(interest, self.reply_wait, self.interrupt.as_ref())?;
         match self.reply_wait {
-            Some(after) if !self.socket.wait(interest, Some(after))? => Err(Error::Timeout { after }),
-            Some(_) => Ok(()),
-            None => Ok(self.socket.wait(interest, None).map(|_| ())?),
+            Some(after) if !ready => Err(Error::Timeout { after }),
+            _ => Ok(()),
         }
     }
 }

@@ -37,6 +37,8 @@ pub enum Error {
         /// The longest silence that is allowed.
         after: Duration,
     },
+    /// The wait was ended by an [`Interrupt`](crate::Interrupt).
+    Interrupted,
     /// The host closed the connection.
     Closed,
     /// What the host sent is not the protocol.
@@ -83,6 +85,7 @@ impl From<io::Error> for Error {
             io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionAborted => {
                 Self::Closed
             }
+            io::ErrorKind::Interrupted => Self::Interrupted,
             _ => Self::Io { cause: Arc::new(cause) },
         }
     }
@@ -101,6 +104,7 @@ impl fmt::Display for Error {
             Self::Refused { address, reply } => write!(f, "{address} refused the connection: {reply}"),
             Self::Io { cause } => write!(f, "the connection failed: {cause}"),
             Self::Timeout { after } => write!(f, "the host has been silent for {} ms", after.as_millis()),
+            Self::Interrupted => f.write_str("the wait for the reply was broken off"),
             Self::Closed => f.write_str("the host closed the connection"),
             Self::Protocol { cause } => write!(f, "the host does not speak the protocol: {cause}"),
             Self::Reply(reply) => write!(f, "{reply}"),
@@ -124,9 +128,11 @@ impl std::error::Error for Error {
             Self::Refused { reply, .. } | Self::Reply(reply) => Some(reply),
             Self::Protocol { cause } => Some(cause),
             Self::OutcomeUnknown { cause } => Some(cause.as_ref()),
-            Self::Timeout { .. } | Self::Closed | Self::UnexpectedReply { .. } | Self::TransactionLost => {
-                None
-            }
+            Self::Timeout { .. }
+            | Self::Interrupted
+            | Self::Closed
+            | Self::UnexpectedReply { .. }
+            | Self::TransactionLost => None,
         }
     }
 }

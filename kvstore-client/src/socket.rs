@@ -1,6 +1,6 @@
 //! Socket: a TCP or Unix stream that never blocks by itself; waiting is done in one place, with a deadline.
 
-use crate::Address;
+use crate::{Address, Interrupt};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, sockopt};
 use std::io::{self, Read, Write};
@@ -50,8 +50,13 @@ impl Socket {
     }
 
     /// Waits for `interest`, at most for `timeout`; whether it came true. An error or a hang-up on the socket counts as true, as the
-    /// next read or write gives its reason.
-    pub(crate) fn wait(&self, interest: Interest, timeout: Option<Duration>) -> io::Result<bool> {
+    /// next read or write gives its reason. [`io::ErrorKind::Interrupted`] when `interrupt` says so first.
+    pub(crate) fn wait(
+        &self,
+        interest: Interest,
+        timeout: Option<Duration>,
+        interrupt: Option<&Interrupt>,
+    ) -> io::Result<bool> {
         let mut flags = PollFlags::empty();
         flags.set(PollFlags::IN, interest.read);
         flags.set(PollFlags::OUT, interest.write);
@@ -59,7 +64,12 @@ impl Socket {
         loop {
             let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
             let left = left.and_then(|left| Timespec::try_from(left).ok());
-            match poll(&mut [PollFd::new(self, flags)], left.as_ref()) {
+            let mut polled = vec![PollFd::new(self, flags)];
+            polled.extend(interrupt.map(|interrupt| PollFd::new(interrupt, PollFlags::IN)));
+            match poll(&mut polled, left.as_ref()) {
+                Ok(_) if polled.get(1).is_some_and(|interrupt| !interrupt.revents().is_empty()) => {
+                    return Err(io::ErrorKind::Interrupted.into());
+                }
                 Ok(ready) => return Ok(ready > 0),
                 Err(rustix::io::Errno::INTR) => {}
                 Err(error) => return Err(error.into()),

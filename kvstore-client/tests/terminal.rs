@@ -30,6 +30,7 @@ impl Terminal {
         let open = || OwnedFd::from(OpenOptions::new().read(true).write(true).open(&name).unwrap());
         let child = Command::new(env!("CARGO_BIN_EXE_kvstore-client"))
             .env_clear()
+            .env("NO_COLOR", "1")
             .env("KV_PORT", server.port.to_string())
             .args(words)
             .stdin(open())

@@ -1,6 +1,6 @@
 //! Command: the list of sub-commands.
 
-use super::{bench, data, engine, info, raw, scan, self_test, shell};
+use super::{bench, data, engine, info, monitor, raw, scan, self_test, shell, stat, watch};
 use std::ffi::OsString;
 
 #[derive(Debug, clap::Subcommand)]
@@ -14,6 +14,9 @@ pub(crate) enum Command {
     /// Show, reload or roll back the host's engine
     #[command(subcommand, disable_help_subcommand = true)]
     Engine(engine::Engine),
+    Watch(watch::Watch),
+    Monitor(monitor::Monitor),
+    Stat(stat::Stat),
     Test(self_test::SelfTest),
     Bench(Box<bench::Bench>),
     /// Send any words as one request, as they are

@@ -2,7 +2,7 @@
 
 use super::Exit;
 use kvstore_client::Error;
-use std::io;
+use std::io::{self, Write};
 use std::path::PathBuf;
 
 #[derive(Debug)]
@@ -45,6 +45,11 @@ impl Failure {
             Self::Thread(error) => Some(format!("kvstore-client: cannot start a thread: {error}")),
         }
     }
+}
+
+/// Tells the user something that ends nothing. Where standard error is closed, nobody wants to know.
+pub(crate) fn note(text: &str) {
+    let _ = writeln!(io::stderr(), "kvstore-client: {text}");
 }
 
 impl From<Error> for Failure {

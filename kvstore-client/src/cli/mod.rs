@@ -1,6 +1,8 @@
 //! Command line: parses it, runs one sub-command or a session, and turns the outcome into an exit code.
 
 mod bench;
+mod clock;
+mod color;
 mod command;
 mod data;
 mod engine;
@@ -9,6 +11,7 @@ mod failure;
 mod format;
 mod info;
 mod line;
+mod monitor;
 mod options;
 mod output;
 mod raw;
@@ -17,7 +20,9 @@ mod scan;
 mod self_test;
 mod session;
 mod shell;
+mod stat;
 mod stream;
+mod watch;
 
 use clap::{CommandFactory, FromArgMatches};
 use command::Command;
@@ -98,6 +103,9 @@ fn run(cli: Cli) -> Result<Exit, Failure> {
         Command::Scan(scan) => scan.run(&options),
         Command::Info(info) => info.run(&options),
         Command::Engine(engine) => engine.run(&options),
+        Command::Watch(watch) => watch.run(&options),
+        Command::Monitor(monitor) => monitor.run(&options),
+        Command::Stat(stat) => stat.run(&options),
         Command::Test(test) => test.run(&options),
         Command::Bench(bench) => bench.run(&options),
         Command::Raw(raw) => request::run(&options, raw.words()),

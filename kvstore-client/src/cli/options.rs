@@ -1,5 +1,6 @@
 //! Options: those that every sub-command takes.
 
+use super::color::Color;
 use clap::{Args, value_parser};
 use kvstore_client::{Address, Backoff, Client, Error, Protocol, Wait};
 use std::path::PathBuf;
@@ -23,6 +24,9 @@ pub(crate) struct Options {
     /// Print the bytes of a string reply and nothing else
     #[arg(long, global = true)]
     pub(crate) raw: bool,
+    /// When to colour what is printed
+    #[arg(long, value_name = "WHEN", value_enum, default_value_t = Color::Auto, global = true)]
+    pub(crate) color: Color,
     /// Longest time to connect, in milliseconds
     #[arg(long, value_name = "MS", default_value_t = 5_000, value_parser = value_parser!(u64).range(1..), global = true)]
     pub(crate) connect_timeout_ms: u64,

@@ -1,5 +1,6 @@
 //! Output: prints replies in the form that was asked for, buffered, and reports every write that fails.
 
+use super::color::{Color, Paint};
 use super::format::{self, Place};
 use super::{Failure, Options};
 use kvstore_client::{ReplyError, Value};
@@ -21,6 +22,7 @@ pub(crate) struct Output {
     out: BufWriter<Stdout>,
     form: Form,
     place: Place,
+    paint: Paint,
 }
 
 impl Output {
@@ -39,28 +41,43 @@ impl Output {
             Form::Json
         } else if options.raw {
             Form::Raw
-        } else if io::stdout().is_terminal() {
+        } else if io::stdout().is_terminal() || options.color == Color::Always {
             Form::Typed
         } else {
             Form::Plain
         };
-        Self { out: BufWriter::with_capacity(64 * 1024, io::stdout()), form, place }
+        Self {
+            out: BufWriter::with_capacity(64 * 1024, io::stdout()),
+            form,
+            place,
+            paint: Paint::new(options),
+        }
     }
 
     pub(crate) fn form(&self) -> Form {
         self.form
     }
 
+    pub(crate) fn paint(&self) -> Paint {
+        self.paint
+    }
+
     /// Prints one reply, without flushing.
     pub(crate) fn reply(&mut self, value: &Value) -> Result<(), Failure> {
+        let bytes = self.formatted(value);
+        self.bytes(&bytes)
+    }
+
+    /// One reply as it is printed.
+    pub(crate) fn formatted(&self, value: &Value) -> Vec<u8> {
         let mut bytes = Vec::new();
         match self.form {
-            Form::Typed => format::typed(value, &mut bytes),
+            Form::Typed => format::typed(value, self.paint, &mut bytes),
             Form::Plain => format::plain(value, self.place, &mut bytes),
             Form::Raw => format::raw(value, self.place, &mut bytes),
             Form::Json => format::json_line(value, &mut bytes),
         }
-        self.bytes(&bytes)
+        bytes
     }
 
     /// Prints the error reply to a single request as a document, where documents are asked for; else it goes to standard error.

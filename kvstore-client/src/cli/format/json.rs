@@ -33,7 +33,8 @@ fn json(value: &Value) -> Json {
     }
 }
 
-fn string(bytes: &[u8]) -> Json {
+/// Bytes as a document.
+pub(crate) fn string(bytes: &[u8]) -> Json {
     match std::str::from_utf8(bytes) {
         Ok(text) => Json::from(text),
         Err(_) => document!({ "base64": STANDARD.encode(bytes) }),

@@ -5,8 +5,9 @@ mod plain;
 mod quote;
 mod typed;
 
-pub(crate) use json::json_line;
+pub(crate) use json::{json_line, string as json_string};
 pub(crate) use plain::{plain, raw};
+pub(crate) use quote::{quoted, visible};
 pub(crate) use typed::typed;
 
 /// Where a reply is printed.

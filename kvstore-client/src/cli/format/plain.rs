@@ -50,7 +50,7 @@ fn line(bytes: &[u8], out: &mut Vec<u8>) {
 }
 
 /// A text of several lines, with the line ends of this system.
-pub(super) fn text_lines(text: &[u8], out: &mut Vec<u8>) {
+fn text_lines(text: &[u8], out: &mut Vec<u8>) {
     let text = text.strip_suffix(b"\n").unwrap_or(text);
     for part in text.split(|byte| *byte == b'\n') {
         line(part.strip_suffix(b"\r").unwrap_or(part), out);

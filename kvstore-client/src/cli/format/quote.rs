@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 /// The bytes in double quotes, with everything that cannot be printed as an escape. Printable UTF-8 stays as it is.
-pub(super) fn quoted(bytes: &[u8]) -> String {
+pub(crate) fn quoted(bytes: &[u8]) -> String {
     let mut text = String::with_capacity(bytes.len() + 2);
     text.push('"');
     escape(bytes, true, &mut text);
@@ -12,7 +12,7 @@ pub(super) fn quoted(bytes: &[u8]) -> String {
 }
 
 /// The bytes without quotes; only what could act on a terminal becomes an escape.
-pub(super) fn visible(bytes: &[u8]) -> String {
+pub(crate) fn visible(bytes: &[u8]) -> String {
     let mut text = String::with_capacity(bytes.len());
     escape(bytes, false, &mut text);
     text

@@ -1,6 +1,7 @@
 //! Tests of the formats, on replies of every type.
 
 use super::*;
+use crate::cli::color::Paint;
 use crate::cli::line::split;
 use kvstore_client::{ReplyError, Value};
 use proptest::prelude::*;
@@ -38,7 +39,7 @@ fn typed_says_what_each_thing_is() {
         (Value::Set(vec![Value::Integer(1)]), "1~ (integer) 1\n"),
         (Value::Map(vec![]), "(empty hash)\n"),
     ] {
-        assert_eq!(text(|out| typed(&value, out)), expected, "{value:?}");
+        assert_eq!(text(|out| typed(&value, Paint::OFF, out)), expected, "{value:?}");
     }
 }
 
@@ -47,13 +48,26 @@ fn typed_aligns_what_is_nested() {
     let mut values = vec![Value::Integer(1); 9];
     values.push(Value::Array(vec![bulk("x"), Value::Array(vec![bulk("y"), bulk("z")])]));
     let expected = "10) 1) \"x\"\n    2) 1) \"y\"\n       2) \"z\"\n";
-    assert!(text(|out| typed(&Value::Array(values), out)).ends_with(expected));
+    assert!(text(|out| typed(&Value::Array(values), Paint::OFF, out)).ends_with(expected));
     let map = Value::Map(vec![
         (bulk("a"), Value::Integer(1)),
         (bulk("bc"), Value::Array(vec![bulk("x"), bulk("y")])),
     ]);
     let expected = "1# \"a\" => (integer) 1\n2# \"bc\" => 1) \"x\"\n           2) \"y\"\n";
-    assert_eq!(text(|out| typed(&map, out)), expected);
+    assert_eq!(text(|out| typed(&map, Paint::OFF, out)), expected);
+}
+
+#[test]
+fn colours_change_nothing_but_the_colours() {
+    let nested = Value::Array(vec![Value::Array(vec![Value::Integer(1), Value::Nil]), error()]);
+    let map = Value::Map(vec![(bulk("key"), nested), (Value::Double(0.5), bulk("\x1b[31m"))]);
+    let (painted, bare) = (text(|out| typed(&map, Paint::ON, out)), text(|out| typed(&map, Paint::OFF, out)));
+    assert!(
+        painted.contains("\x1b[32m\"key\"\x1b[0m") && painted.contains("\x1b[36m1\x1b[0m"),
+        "{painted:?}"
+    );
+    let without = painted.split('\x1b').map(|part| part.split_once('m').map_or(part, |(_, rest)| rest));
+    assert_eq!(without.collect::<String>(), bare);
 }
 
 #[test]

@@ -1,68 +1,101 @@
-//! Typed: a value for people, with its type, laid out as redis-cli does on a terminal.
+//! Typed: a value for people, with its type and coloured, laid out as redis-cli does on a terminal.
 
-use super::plain::text_lines;
 use super::{double, quote};
+use crate::cli::color::{Paint, Style};
 use kvstore_client::Value;
 
 /// Appends the value with its type, and a line end.
-pub(crate) fn typed(value: &Value, out: &mut Vec<u8>) {
-    nested(value, 0, out);
+pub(crate) fn typed(value: &Value, paint: Paint, out: &mut Vec<u8>) {
+    let mut page = Page { out, paint, column: 0 };
+    page.value(value);
+    page.end_line();
 }
 
-/// The value, whose first line begins at column `indent`.
-fn nested(value: &Value, indent: usize, out: &mut Vec<u8>) {
-    let line = |text: &str, out: &mut Vec<u8>| out.extend_from_slice(format!("{text}\n").as_bytes());
-    match value {
-        Value::Nil => line("(nil)", out),
-        Value::Error(error) => {
-            line(&format!("(error) {}", quote::visible(error.to_string().as_bytes())), out)
-        }
-        Value::Simple(text) => line(&quote::visible(text), out),
-        Value::Bulk(bytes) => line(&quote::quoted(bytes), out),
-        Value::Integer(number) => line(&format!("(integer) {number}"), out),
-        Value::Double(number) => line(&format!("(double) {}", double(*number)), out),
-        Value::Boolean(yes) => line(if *yes { "(true)" } else { "(false)" }, out),
-        Value::BigNumber(digits) => line(digits, out),
-        Value::Verbatim { text, .. } => text_lines(text, out),
-        Value::Array(values) => elements(values, ")", "(empty array)", indent, out),
-        Value::Set(values) => elements(values, "~", "(empty set)", indent, out),
-        Value::Push(values) => elements(values, ">", "(empty push)", indent, out),
-        Value::Map(pairs) if pairs.is_empty() => line("(empty hash)", out),
-        Value::Map(pairs) => {
-            let width = digits(pairs.len());
-            for (at, (key, value)) in pairs.iter().enumerate() {
-                number(at, width, "#", indent, out);
-                let key_at = out.len();
-                nested(key, indent + width + 2, out);
-                // The value stands beside its key.
-                out.pop();
-                out.extend_from_slice(b" => ");
-                let key_width =
-                    String::from_utf8_lossy(out.get(key_at..).unwrap_or_default()).chars().count();
-                nested(value, indent + width + 2 + key_width, out);
+/// What is written so far. What is nested begins where its parent has left off, in this column.
+struct Page<'a> {
+    out: &'a mut Vec<u8>,
+    paint: Paint,
+    column: usize,
+}
+
+impl Page<'_> {
+    fn put(&mut self, style: Style, text: &str) {
+        self.column += text.chars().count();
+        self.out.extend_from_slice(self.paint.paint(style, text).as_bytes());
+    }
+
+    fn end_line(&mut self) {
+        self.out.push(b'\n');
+        self.column = 0;
+    }
+
+    /// The value, without a line end.
+    fn value(&mut self, value: &Value) {
+        match value {
+            Value::Nil => self.put(Style::Faint, "(nil)"),
+            Value::Error(error) => {
+                let text = quote::visible(error.to_string().as_bytes());
+                self.put(Style::Error, &format!("(error) {text}"));
             }
+            Value::Simple(text) => self.put(Style::Plain, &quote::visible(text)),
+            Value::Bulk(bytes) => self.put(Style::Text, &quote::quoted(bytes)),
+            Value::Integer(number) => self.number("(integer) ", &number.to_string()),
+            Value::Double(number) => self.number("(double) ", &double(*number)),
+            Value::Boolean(yes) => self.put(Style::Number, if *yes { "(true)" } else { "(false)" }),
+            Value::BigNumber(digits) => self.put(Style::Number, digits),
+            Value::Verbatim { text, .. } => self.lines(text),
+            Value::Array(values) => self.elements(values, ")", "(empty array)"),
+            Value::Set(values) => self.elements(values, "~", "(empty set)"),
+            Value::Push(values) => self.elements(values, ">", "(empty push)"),
+            Value::Map(pairs) if pairs.is_empty() => self.put(Style::Faint, "(empty hash)"),
+            Value::Map(pairs) => {
+                let indent = self.column;
+                for (at, (key, value)) in pairs.iter().enumerate() {
+                    self.mark(at, pairs.len(), "#", indent);
+                    self.value(key);
+                    self.put(Style::Faint, " => ");
+                    self.value(value);
+                }
+            }
+            Value::Attribute { value, .. } => self.value(value),
         }
-        Value::Attribute { value, .. } => nested(value, indent, out),
     }
-}
 
-fn elements(values: &[Value], mark: &str, empty: &str, indent: usize, out: &mut Vec<u8>) {
-    if values.is_empty() {
-        out.extend_from_slice(format!("{empty}\n").as_bytes());
+    fn number(&mut self, kind: &str, number: &str) {
+        self.put(Style::Faint, kind);
+        self.put(Style::Number, number);
     }
-    let width = digits(values.len());
-    for (at, value) in values.iter().enumerate() {
-        number(at, width, mark, indent, out);
-        nested(value, indent + width + 2, out);
+
+    fn elements(&mut self, values: &[Value], mark: &str, empty: &str) {
+        if values.is_empty() {
+            self.put(Style::Faint, empty);
+        }
+        let indent = self.column;
+        for (at, value) in values.iter().enumerate() {
+            self.mark(at, values.len(), mark, indent);
+            self.value(value);
+        }
     }
-}
 
-/// The number before an element; the first stands where its parent has left off.
-fn number(at: usize, width: usize, mark: &str, indent: usize, out: &mut Vec<u8>) {
-    let indent = if at == 0 { 0 } else { indent };
-    out.extend_from_slice(format!("{:indent$}{:>width$}{mark} ", "", at + 1).as_bytes());
-}
+    /// The number before an element; each but the first on a line of its own.
+    fn mark(&mut self, at: usize, count: usize, mark: &str, indent: usize) {
+        if at > 0 {
+            self.end_line();
+            self.put(Style::Plain, &" ".repeat(indent));
+        }
+        let width = count.to_string().len();
+        self.put(Style::Faint, &format!("{:>width$}{mark} ", at + 1));
+    }
 
-fn digits(count: usize) -> usize {
-    count.to_string().len()
+    /// A text of several lines, such as INFO gives.
+    fn lines(&mut self, text: &[u8]) {
+        let text = text.strip_suffix(b"\n").unwrap_or(text);
+        for (at, line) in text.split(|byte| *byte == b'\n').enumerate() {
+            if at > 0 {
+                self.end_line();
+            }
+            let style = if line.starts_with(b"#") { Style::Name } else { Style::Plain };
+            self.put(style, &quote::visible(line.strip_suffix(b"\r").unwrap_or(line)));
+        }
+    }
 }

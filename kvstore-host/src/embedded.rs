@@ -1,4 +1,5 @@
-//! Embedded: a host within another program, without threads, listeners and signals of its own; for tests and fuzzing.
+//! Embedded: a host within another program, without listeners and signals, and with no thread but where an engine blocks; for tests
+//! and fuzzing.
 //!
 //! Its clients hold the other end of a stream pair, and it serves them only when it is [told to](Embedded::settle), so a
 //! run can be repeated exactly. All else is as in the program: one worker, and the engine behind its symbols.
@@ -62,9 +63,10 @@ impl Embedded {
             Live::open(candidate, 1, &server).map_err(|failed| format!("kv_open failed: {}", failed.0))?;
         let system = |error: io::Error| format!("cannot start a worker: {error}");
         let control = control::Seed::without_signals().map_err(system)?;
+        let threads = usize::from(live.blocks());
         let shared = Arc::new(Shared {
             published: Published::new(Arc::new(live), 1),
-            pool: Pool::new(1).map_err(system)?,
+            pool: Pool::new(threads).map_err(system)?,
             control: control.handle(),
             server,
         });

@@ -2,6 +2,7 @@
 
 pub mod binaries;
 pub mod engines;
+pub mod fuzz;
 pub mod host;
 pub mod linear;
 pub mod show;

@@ -1,0 +1,8 @@
+//! The target `decoder`: see `tests::fuzz::decoder`.
+
+#![no_main]
+
+#[global_allocator]
+static ALLOCATOR: tests::fuzz::memory::Counting = tests::fuzz::memory::Counting;
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| tests::fuzz::decoder::check(data));

@@ -1,0 +1,8 @@
+//! The target `host`: see `tests::fuzz::host`.
+
+#![no_main]
+
+#[global_allocator]
+static ALLOCATOR: tests::fuzz::memory::Counting = tests::fuzz::memory::Counting;
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| tests::fuzz::host::check(data));

@@ -1,0 +1,58 @@
+//! Corpus: the kept inputs of the fuzz targets and some thousand mutations of them, from a fixed seed, hold in CI too.
+
+#![allow(clippy::unwrap_used, reason = "a test stops at the first surprise")]
+
+use std::panic::catch_unwind;
+
+use rand::SeedableRng;
+use rand::rngs::StdRng;
+use tests::binaries::root;
+use tests::fuzz::{TARGETS, memory, mutate, parser};
+
+#[global_allocator]
+static ALLOCATOR: memory::Counting = memory::Counting;
+
+/// Shows the input of a run that fails.
+fn run(check: fn(&[u8]), input: &[u8]) {
+    let held = catch_unwind(|| check(input));
+    assert!(held.is_ok(), "an input that fails: {}", input.escape_ascii());
+}
+
+fn kept(target: &str) -> Vec<Vec<u8>> {
+    let dir = root().join("tests/fuzz/corpus").join(target);
+    let mut files: Vec<_> = std::fs::read_dir(&dir).unwrap().map(|entry| entry.unwrap().path()).collect();
+    files.sort();
+    assert!(files.len() > 3, "{}: only {} inputs are kept", dir.display(), files.len());
+    files.iter().map(|file| std::fs::read(file).unwrap()).collect()
+}
+
+fn replay(target: &str, mutations: usize) {
+    let (_, check) = TARGETS.into_iter().find(|(name, _)| *name == target).unwrap();
+    let kept = kept(target);
+    kept.iter().for_each(|input| run(check, input));
+    let mut random = StdRng::seed_from_u64(7);
+    for _ in 0..mutations {
+        run(check, &mutate::mutated(&mut random, &kept));
+    }
+}
+
+#[test]
+fn parser_inputs_hold_at_each_cut_and_mutated() {
+    kept("parser").iter().for_each(|input| run(parser::check_each_cut, input));
+    replay("parser", 50_000);
+}
+
+#[test]
+fn decoder_inputs_hold_and_mutated() {
+    replay("decoder", 20_000);
+}
+
+#[test]
+fn glob_inputs_hold_and_mutated() {
+    replay("glob", 5_000);
+}
+
+#[test]
+fn host_inputs_hold_and_mutated() {
+    replay("host", 500);
+}

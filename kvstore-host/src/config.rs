@@ -98,6 +98,14 @@ struct File {
     output_stall_timeout_ms: Option<u64>,
     /// After how long an idle client is closed, in seconds; 0 is never.
     idle_timeout_s: Option<u64>,
+    /// From which time on a batch of requests is noted in the slowlog, in microseconds; negative: none is.
+    slowlog_threshold_us: Option<i64>,
+    /// Requests that the slowlog keeps.
+    slowlog_len_max: Option<usize>,
+    /// From which time on something counts as a spike of latency, in milliseconds; 0: nothing does.
+    latency_threshold_ms: Option<u64>,
+    /// Whether the times of commands go to histograms.
+    latency_tracking: Option<bool>,
     /// Where private copies of libraries are kept; must allow programs to be run from it.
     copies_dir: Option<PathBuf>,
 }
@@ -131,6 +139,14 @@ pub struct Config {
     pub output_stall_timeout_ms: u64,
     /// After how long an idle client is closed, in seconds; 0 is never.
     pub idle_timeout_s: u64,
+    /// From which time on a batch of requests is noted in the slowlog, in microseconds; negative: none is.
+    pub slowlog_threshold_us: i64,
+    /// Requests that the slowlog keeps.
+    pub slowlog_len_max: usize,
+    /// From which time on something counts as a spike of latency, in milliseconds; 0: nothing does.
+    pub latency_threshold_ms: u64,
+    /// Whether the times of commands go to histograms.
+    pub latency_tracking: bool,
     /// Where private copies of libraries are kept.
     pub copies_dir: Option<PathBuf>,
     /// The configuration file, if there is one.
@@ -203,6 +219,10 @@ impl Config {
             open_timeout_ms: file.open_timeout_ms.unwrap_or(30_000),
             output_stall_timeout_ms: file.output_stall_timeout_ms.unwrap_or(60_000),
             idle_timeout_s: file.idle_timeout_s.unwrap_or(0),
+            slowlog_threshold_us: file.slowlog_threshold_us.unwrap_or(10_000),
+            slowlog_len_max: file.slowlog_len_max.unwrap_or(128),
+            latency_threshold_ms: file.latency_threshold_ms.unwrap_or(0),
+            latency_tracking: file.latency_tracking.unwrap_or(true),
             copies_dir: file.copies_dir,
             file: flags.config,
         })

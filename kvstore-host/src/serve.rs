@@ -67,6 +67,8 @@ fn server(config: &Config, listeners: &[Listener]) -> Server {
     server.facts = Facts {
         run_id: run_id(),
         tcp_port: listeners.iter().find_map(tcp_port).unwrap_or(0),
+        bind: config.listen.iter().map(|address| address.ip().to_string()).collect::<Vec<_>>().join(" "),
+        unix_mode: config.unix_mode,
         unix_socket: config.unix.as_ref().map(|path| path.display().to_string()),
         config_file: config.file.as_ref().map(|path| path.display().to_string()),
         workers: config.workers,
@@ -79,6 +81,10 @@ fn server(config: &Config, listeners: &[Listener]) -> Server {
     settings.drain_timeout_ms.store(config.drain_timeout_ms, Ordering::Relaxed);
     settings.output_stall_timeout_ms.store(config.output_stall_timeout_ms, Ordering::Relaxed);
     settings.idle_timeout_s.store(config.idle_timeout_s, Ordering::Relaxed);
+    settings.slowlog_threshold_us.store(config.slowlog_threshold_us, Ordering::Relaxed);
+    settings.slowlog_len_max.store(config.slowlog_len_max, Ordering::Relaxed);
+    settings.latency_threshold_ms.store(config.latency_threshold_ms, Ordering::Relaxed);
+    settings.latency_tracking.store(config.latency_tracking, Ordering::Relaxed);
     server
 }
 

@@ -321,8 +321,12 @@ pub struct Facts {
     pub run_id: String,
     /// The TCP port of the first listener; 0 where there is none.
     pub tcp_port: u16,
+    /// The TCP addresses that are listened on, between spaces.
+    pub bind: String,
     /// Path of the Unix socket.
     pub unix_socket: Option<String>,
+    /// Permissions of the Unix socket.
+    pub unix_mode: u32,
     /// Path of the configuration file.
     pub config_file: Option<String>,
     /// Number of workers.

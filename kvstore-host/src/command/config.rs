@@ -1,76 +1,21 @@
-//! CONFIG: the settings by Redis' names, those that can change live, and the reset of the counters.
+//! CONFIG: the settings by Redis' names, and the reset of the counters.
 
-use std::sync::atomic::Ordering;
+mod parameters;
+mod rewrite;
 
 use super::{Error, Session, container};
 use crate::glob::{Case, matches};
 use crate::protocol::{Request, Value};
 use crate::server::Server;
+use parameters::{Change, PARAMETERS, Parameter};
 
 super::table::commands! { pub(super) static SUBCOMMANDS of "config" =
     "get"       -3 NO_KEYS [admin noscript loading stale] [] server "2.0.0" "Get the values of configuration parameters" "parameter [parameter ...]" => Session(get);
     "set"       -4 NO_KEYS [admin noscript loading stale] [] server "2.0.0" "Set configuration parameters to the given values" "parameter value [parameter value ...]" => Session(set);
+    "rewrite"    2 NO_KEYS [admin noscript loading stale] [] server "2.8.0" "Rewrite the configuration file with the in memory configuration" "" => Keyspace { parse: rewrite::rewrite, writes: false };
     "resetstat"  2 NO_KEYS [admin noscript loading stale] [] server "2.0.0" "Reset the stats returned by INFO" "" => Session(resetstat);
     "help"       2 NO_KEYS [loading stale]                [] server "5.0.0" "Show helpful text about the different subcommands" "" => Session(help);
 }
-
-/// A parameter: what it is, and how it can change.
-struct Parameter {
-    name: &'static str,
-    get: fn(&Server) -> String,
-    change: Change,
-}
-
-enum Change {
-    /// Not while the server runs.
-    Never,
-    /// A number from the first to the second.
-    Number(u64, u64, fn(&Server, u64)),
-    /// The same, where units of memory are taken: `1mb`.
-    Bytes(u64, u64, fn(&Server, u64)),
-}
-
-const fn fixed(name: &'static str, get: fn(&Server) -> String) -> Parameter {
-    Parameter { name, get, change: Change::Never }
-}
-
-macro_rules! setting {
-    ($name:literal, $field:ident, $change:ident($min:expr, $max:expr)) => {
-        Parameter {
-            name: $name,
-            get: |server| server.settings.$field.load(Ordering::Relaxed).to_string(),
-            change: Change::$change($min, $max, |server, number| {
-                server.settings.$field.store(number as _, Ordering::Relaxed);
-            }),
-        }
-    };
-}
-
-const _: () = assert!(usize::BITS == u64::BITS, "a setting of either type holds the other's numbers");
-
-/// Values and keys of more bytes than this cannot be told in a reply's length.
-const LEN_MAX: u64 = i64::MAX as u64;
-const TIMEOUT_MAX: u64 = i32::MAX as u64;
-
-/// All parameters, by name. What Redis has and this server does not is told as it is: off.
-static PARAMETERS: &[Parameter] = &[
-    fixed("appendonly", |_| "no".to_owned()),
-    fixed("cluster-enabled", |_| "no".to_owned()),
-    fixed("databases", |_| "1".to_owned()),
-    setting!("drain-timeout-ms", drain_timeout_ms, Number(0, TIMEOUT_MAX)),
-    fixed("io-threads", |server| server.facts.workers.max(1).to_string()),
-    setting!("key-len-max", key_len_max, Bytes(1, LEN_MAX)),
-    setting!("maxclients", clients_max, Number(1, u32::MAX as u64)),
-    fixed("maxmemory", |_| "0".to_owned()),
-    fixed("maxmemory-policy", |_| "noeviction".to_owned()),
-    setting!("output-stall-timeout-ms", output_stall_timeout_ms, Number(0, TIMEOUT_MAX)),
-    fixed("port", |server| server.facts.tcp_port.to_string()),
-    setting!("proto-max-bulk-len", value_len_max, Bytes(1, LEN_MAX)),
-    fixed("requirepass", |_| String::new()),
-    fixed("save", |_| String::new()),
-    setting!("timeout", idle_timeout_s, Number(0, TIMEOUT_MAX)),
-    fixed("unixsocket", |server| server.facts.unix_socket.clone().unwrap_or_default()),
-];
 
 fn get(_: &mut Session, server: &Server, request: Request<'_>) -> Result<Value, Error> {
     let mut found = Vec::new();
@@ -94,13 +39,12 @@ fn set(_: &mut Session, server: &Server, request: Request<'_>) -> Result<Value, 
     let mut args = request.skip(2).iter();
     let mut refusal = None;
     while let (Some(name), Some(value)) = (args.next(), args.next()) {
-        let known = PARAMETERS.iter().find(|one| one.name.as_bytes().eq_ignore_ascii_case(name));
-        let parameter = known.ok_or_else(|| {
+        let parameter = Parameter::find(name).ok_or_else(|| {
             let name = String::from_utf8_lossy(name);
             Error::text(format!("ERR Unknown option or number of arguments for CONFIG SET - '{name}'"))
         })?;
         if named.iter().any(|(other, _)| other.name == parameter.name) {
-            refusal.get_or_insert_with(|| failed(parameter, "duplicate parameter"));
+            refusal.get_or_insert_with(|| parameter.refuse("duplicate parameter"));
         }
         named.push((parameter, value));
     }
@@ -108,66 +52,17 @@ fn set(_: &mut Session, server: &Server, request: Request<'_>) -> Result<Value, 
         return Err(refusal);
     }
     // All are checked before the first is changed.
-    let mut changes = Vec::new();
-    for (parameter, value) in named {
-        match parameter.change {
-            Change::Number(min, max, apply) => {
-                let number = parse_number(value)
-                    .ok_or_else(|| failed(parameter, "argument couldn't be parsed into an integer"))?;
-                changes.push((apply, in_bounds(parameter, number, min, max)?));
-            }
-            Change::Bytes(min, max, apply) => {
-                let bytes =
-                    parse_bytes(value).ok_or_else(|| failed(parameter, "argument must be a memory value"))?;
-                changes.push((apply, in_bounds(parameter, i128::from(bytes), min, max)?));
-            }
-            // Tools write what is there already; that is no change.
-            Change::Never if (parameter.get)(server).as_bytes().eq_ignore_ascii_case(value) => {}
-            Change::Never => return Err(failed(parameter, "can't set immutable config")),
-        }
-    }
-    changes.into_iter().for_each(|(apply, number)| apply(server, number));
+    let changes: Vec<Change> = named
+        .into_iter()
+        .map(|(parameter, value)| parameter.parse(server, value))
+        .collect::<Result<_, _>>()?;
+    changes.into_iter().for_each(|change| change(server));
     Ok(Value::Ok)
-}
-
-fn failed(parameter: &Parameter, reason: &str) -> Error {
-    Error::text(format!(
-        "ERR CONFIG SET failed (possibly related to argument '{}') - {reason}",
-        parameter.name
-    ))
-}
-
-fn in_bounds(parameter: &Parameter, number: i128, min: u64, max: u64) -> Result<u64, Error> {
-    u64::try_from(number)
-        .ok()
-        .filter(|number| (min..=max).contains(number))
-        .ok_or_else(|| failed(parameter, &format!("argument must be between {min} and {max} inclusive")))
-}
-
-fn parse_number(text: &[u8]) -> Option<i128> {
-    crate::protocol::parse_i64(text).map(i128::from)
-}
-
-/// A number of bytes: digits and a unit of 1000s (`k`, `m`, `g`) or of 1024s (`kb`, `mb`, `gb`).
-fn parse_bytes(text: &[u8]) -> Option<u64> {
-    let digits_len = text.iter().position(|byte| !byte.is_ascii_digit()).unwrap_or(text.len());
-    let (digits, unit) = text.split_at(digits_len);
-    let units: [(&[u8], u64); 8] = [
-        (b"", 1),
-        (b"b", 1),
-        (b"k", 1000),
-        (b"kb", 1 << 10),
-        (b"m", 1_000_000),
-        (b"mb", 1 << 20),
-        (b"g", 1_000_000_000),
-        (b"gb", 1 << 30),
-    ];
-    let (_, factor) = units.into_iter().find(|(name, _)| unit.eq_ignore_ascii_case(name))?;
-    std::str::from_utf8(digits).ok()?.parse::<u64>().ok()?.checked_mul(factor)
 }
 
 fn resetstat(_: &mut Session, server: &Server, _: Request<'_>) -> Result<Value, Error> {
     server.stats.reset();
+    server.error_codes.reset();
     server.tallies.reset();
     Ok(Value::Ok)
 }
@@ -182,6 +77,8 @@ fn help(_: &mut Session, _: &Server, _: Request<'_>) -> Result<Value, Error> {
             "    Set the configuration <directive> to <value>.",
             "RESETSTAT",
             "    Reset statistics reported by the INFO command.",
+            "REWRITE",
+            "    Rewrite the configuration file.",
         ],
     ))
 }
@@ -190,7 +87,7 @@ fn help(_: &mut Session, _: &Server, _: Request<'_>) -> Result<Value, Error> {
 mod tests {
     use std::sync::atomic::Ordering;
 
-    use super::{PARAMETERS, parse_bytes};
+    use super::PARAMETERS;
     use crate::command::testing::{Rig, expect};
 
     #[test]
@@ -286,28 +183,5 @@ mod tests {
         assert_eq!(rig.server.tallies.sum().hits, 0);
         assert_eq!(rig.server.stats.output_bytes.load(Ordering::Relaxed), 0);
         assert_eq!(rig.server.stats.batches.load(Ordering::Relaxed), 5);
-    }
-
-    #[test]
-    fn units_of_memory() {
-        for (text, bytes) in [
-            ("0", Some(0)),
-            ("7b", Some(7)),
-            ("2K", Some(2000)),
-            ("2kb", Some(2048)),
-            ("3m", Some(3_000_000)),
-            ("3MB", Some(3 << 20)),
-            ("1g", Some(1_000_000_000)),
-            ("1gb", Some(1 << 30)),
-            ("", None),
-            ("mb", None),
-            ("1tb", None),
-            ("-1", None),
-            ("1.5mb", None),
-            ("18446744073709551615gb", None),
-            ("18446744073709551616", None),
-        ] {
-            assert_eq!(parse_bytes(text.as_bytes()), bytes, "{text:?}");
-        }
     }
 }

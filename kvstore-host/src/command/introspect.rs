@@ -24,16 +24,6 @@ fn count(_: &mut Session, _: &Server, _: Request<'_>) -> Result<Value, Error> {
     Ok(Value::Integer(COMMANDS.len() as i64))
 }
 
-/// The command of that name; a subcommand's is behind its command's and a bar.
-fn find(name: &[u8]) -> Option<&'static Spec> {
-    let mut parts = name.splitn(2, |&byte| byte == b'|');
-    let command = table::find(parts.next()?)?;
-    match parts.next() {
-        None => Some(command),
-        Some(subcommand) => command.subcommand(subcommand),
-    }
-}
-
 fn statuses(names: impl IntoIterator<Item = String>) -> Value {
     Value::Set(names.into_iter().map(|name| Value::Simple(name.into())).collect())
 }
@@ -118,7 +108,7 @@ fn info(_: &mut Session, _: &Server, request: Request<'_>) -> Result<Value, Erro
     if request.len() == 2 {
         return Ok(Value::Array(COMMANDS.iter().map(details).collect()));
     }
-    let one = |name| find(name).map_or(Value::Null, details);
+    let one = |name| table::find_full(name).map_or(Value::Null, details);
     Ok(Value::Array(request.skip(2).iter().map(one).collect()))
 }
 
@@ -126,7 +116,7 @@ fn docs(_: &mut Session, _: &Server, request: Request<'_>) -> Result<Value, Erro
     if request.len() == 2 {
         return Ok(Value::Map(COMMANDS.iter().map(doc).collect()));
     }
-    let found = request.skip(2).iter().filter_map(find);
+    let found = request.skip(2).iter().filter_map(table::find_full);
     Ok(Value::Map(found.map(doc).collect()))
 }
 

@@ -21,6 +21,7 @@ mod incr;
 mod info;
 mod introspect;
 mod keys;
+mod latency;
 mod mget;
 mod mset;
 mod persist;
@@ -30,6 +31,7 @@ mod range;
 mod scan;
 mod session;
 mod set;
+mod slowlog;
 pub mod table;
 #[cfg(test)]
 mod testing;
@@ -193,6 +195,11 @@ pub enum Handler {
 
 /// A parsed command about the whole keyspace.
 pub trait KeyspaceTask: Send {
+    /// Whether it may block even where the engine does not, so that it has to run on another thread.
+    fn blocks(&self) -> bool {
+        false
+    }
+
     /// Carries it out.
     fn run(&self, keyspace: &dyn Keyspace, server: &Server) -> Value;
 }

@@ -2,7 +2,7 @@
 
 use super::{Error, Spec};
 use super::{append, client, config, connection, dbsize, del, engine, expire, get, getex, hello, incr, info};
-use super::{introspect, keys, mget, mset, persist, randomkey, range, scan, set, ttl};
+use super::{introspect, keys, latency, mget, mset, persist, randomkey, range, scan, set, slowlog, ttl};
 use crate::protocol::Request;
 
 /// Makes a table of one row per command: name, arity, keys, flags, categories, group, since, summary, syntax, handler and, for a
@@ -74,6 +74,7 @@ commands! { pub static COMMANDS =
     "incrby"       3 ONE     [write denyoom fast]     [string]     string "1.0.0" "Increment the integer value of a key by the given amount" "key increment" => Data(incr::incrby);
     "info"        -1 NO_KEYS [loading stale]          [dangerous]  server "1.0.0" "Get information and statistics about the server" "[section [section ...]]" => Keyspace { parse: info::info, writes: false };
     "keys"         2 NO_KEYS [readonly]               [keyspace dangerous] generic "1.0.0" "Find all keys matching the given pattern" "pattern" => Keyspace { parse: keys::keys, writes: false };
+    "latency"     -2 NO_KEYS []                       []           server "2.8.13" "A container for latency diagnostics commands" "" => Container, latency::SUBCOMMANDS;
     "mget"        -2 ALL     [readonly fast]          [string]     string "1.0.0" "Get the values of all the given keys" "key [key ...]" => Data(mget::mget);
     "mset"        -3 PAIRS   [write denyoom]          [string]     string "1.0.1" "Set multiple keys to multiple values" "key value [key value ...]" => Data(mset::mset);
     "multi"        1 NO_KEYS [noscript loading stale fast allow_busy] [transaction] transactions "1.2.0" "Mark the start of a transaction block" "" => Transaction;
@@ -93,6 +94,7 @@ commands! { pub static COMMANDS =
     "setex"        4 ONE     [write denyoom]          [string]     string "2.0.0" "Set the value and expiration of a key" "key seconds value" => Data(set::setex);
     "setnx"        3 ONE     [write denyoom fast]     [string]     string "1.0.0" "Set the value of a key, only if the key does not exist" "key value" => Data(set::setnx);
     "setrange"     4 ONE     [write denyoom]          [string]     string "2.2.0" "Overwrite part of a string at key starting at the specified offset" "key offset value" => Data(range::setrange);
+    "slowlog"     -2 NO_KEYS []                       []           server "2.2.12" "A container for slow log commands" "" => Container, slowlog::SUBCOMMANDS;
     "strlen"       2 ONE     [readonly fast]          [string]     string "2.2.0" "Get the length of the value stored in a key" "key" => Data(get::strlen);
     "substr"       4 ONE     [readonly]               [string]     string "1.0.0" "Get a substring of the string stored at a key" "key start end" => Data(range::getrange);
     "time"         1 NO_KEYS [loading stale fast]     []           server "2.6.0" "Return the current server time" "" => Session(connection::time);
@@ -128,6 +130,16 @@ pub fn find(name: &[u8]) -> Option<&'static Spec> {
     let letter = usize::from(name.first()?.to_ascii_lowercase().checked_sub(b'a')?);
     let (&start, &end) = (STARTS.get(letter)?, STARTS.get(letter + 1)?);
     COMMANDS.get(start..end)?.iter().find(|spec| spec.name.as_bytes().eq_ignore_ascii_case(name))
+}
+
+/// The command of that name; a subcommand's is behind its command's and a bar.
+pub fn find_full(name: &[u8]) -> Option<&'static Spec> {
+    let mut parts = name.splitn(2, |&byte| byte == b'|');
+    let command = find(parts.next()?)?;
+    match parts.next() {
+        None => Some(command),
+        Some(subcommand) => command.subcommand(subcommand),
+    }
 }
 
 /// The command that a request is of, or the subcommand.

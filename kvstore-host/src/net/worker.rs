@@ -391,7 +391,7 @@ impl Worker {
                         }
                     }
                 }
-                Step::Keyspace { task, writes } if live.blocks() => {
+                Step::Keyspace { task, writes } if live.blocks() || task.blocks() => {
                     let server = Arc::clone(server);
                     self.in_pool(live, place, move |live, _, _| {
                         Some(PoolDone::Value(task.run(&**live, &server)))

@@ -48,11 +48,12 @@ fn details(spec: &'static Spec) -> Value {
 }
 
 /// All categories of access rules that there are commands in, in Redis' order.
-const CATEGORIES: [&str; 10] = [
+const CATEGORIES: [&str; 11] = [
     "keyspace",
     "read",
     "write",
     "string",
+    "bitmap",
     "admin",
     "fast",
     "slow",

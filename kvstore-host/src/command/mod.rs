@@ -3,13 +3,16 @@
 //! One command, or a small family, is one file: parse, plan, reply. [`table`] is the only place that lists them.
 
 mod append;
+mod bit;
 mod client;
 mod config;
 mod connection;
 mod container;
+mod copy;
 mod cursor;
 mod dbsize;
 mod del;
+mod delifeq;
 mod engine;
 mod error;
 mod expire;
@@ -22,12 +25,15 @@ mod info;
 mod introspect;
 mod keys;
 mod latency;
+mod link;
 mod mget;
 mod mset;
+mod msetnx;
 mod persist;
 pub mod pipeline;
 mod randomkey;
 mod range;
+mod rename;
 mod scan;
 mod session;
 mod set;
@@ -46,7 +52,7 @@ pub use cursor::Cursors;
 pub use error::Error;
 pub use session::{Replies, Session, Transaction, Watched};
 
-use crate::plugin::{Answers, Keyspace, Plan};
+use crate::plugin::{Answers, Keyspace, Outcome, Plan};
 use crate::protocol::{Reply, Request, Value};
 use crate::server::Server;
 
@@ -59,6 +65,10 @@ impl Keys {
     pub const NO_KEYS: Self = Self(0, 0, 0);
     /// One, the first argument.
     pub const ONE: Self = Self(1, 1, 1);
+    /// Two, the first and the second argument.
+    pub const TWO: Self = Self(1, 2, 1);
+    /// One, the first argument of a subcommand.
+    pub const OF_SUBCOMMAND: Self = Self(2, 2, 1);
     /// All arguments.
     pub const ALL: Self = Self(1, -1, 1);
     /// Every other argument; the others are values.
@@ -229,6 +239,18 @@ impl<'a> Context<'a> {
         }
     }
 
+    /// Refuses a value that is longer than may be stored.
+    ///
+    /// # Errors
+    /// Names both lengths.
+    pub fn check_value_len(&self, value_len: usize) -> Result<(), Error> {
+        if value_len <= self.value_len_max {
+            return Ok(());
+        }
+        let max = self.value_len_max;
+        Err(Error::text(format!("ERR value of {value_len} bytes is longer than {max} bytes")))
+    }
+
     /// Refuses a command that sets an expiry where the engine has none.
     ///
     /// # Errors
@@ -240,7 +262,16 @@ impl<'a> Context<'a> {
 
 /// The reply to a request of one update: what the update decided last.
 pub(crate) fn updated(answers: Answers<'_>, reply: &mut dyn Reply) {
-    match answers.all().first().and_then(|outcome| outcome.reply.as_ref()) {
+    write_reply(answers.all().first(), reply);
+}
+
+/// The same for a request of linked updates: what the last of them decided.
+pub(crate) fn updated_last(answers: Answers<'_>, reply: &mut dyn Reply) {
+    write_reply(answers.all().last(), reply);
+}
+
+fn write_reply(outcome: Option<&Outcome>, reply: &mut dyn Reply) {
+    match outcome.and_then(|outcome| outcome.reply.as_ref()) {
         Some(value) => value.write(reply),
         None => reply.null(),
     }

@@ -10,10 +10,12 @@ use crate::protocol::{Request, Value};
 
 /// On what a write depends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Condition {
+enum Condition<'a> {
     Always,
     IfAbsent,
     IfPresent,
+    /// There is an entry, and this is its value.
+    IfEqual(&'a [u8]),
 }
 
 /// What a write answers.
@@ -29,7 +31,7 @@ enum Answer {
 
 struct Write<'a> {
     value: &'a [u8],
-    condition: Condition,
+    condition: Condition<'a>,
     expiry: Expiry,
     answer: Answer,
 }
@@ -45,10 +47,16 @@ pub(super) fn set<'a>(
     let mut options = request.skip(3).iter();
     while let Some(option) = options.next() {
         let is = |name: &[u8]| option.eq_ignore_ascii_case(name);
-        if is(b"NX") && write.condition != Condition::IfPresent {
+        let free = |given| [Condition::Always, given].contains(&write.condition);
+        if is(b"NX") && free(Condition::IfAbsent) {
             write.condition = Condition::IfAbsent;
-        } else if is(b"XX") && write.condition != Condition::IfAbsent {
+        } else if is(b"XX") && free(Condition::IfPresent) {
             write.condition = Condition::IfPresent;
+        } else if is(b"IFEQ")
+            && free(Condition::Always)
+            && let Some(value) = options.next()
+        {
+            write.condition = Condition::IfEqual(value);
         } else if is(b"GET") {
             write.answer = Answer::Old;
         } else if is(b"KEEPTTL") && time.is_none() {
@@ -142,6 +150,7 @@ impl Update for Write<'_> {
             Condition::Always => true,
             Condition::IfAbsent => current.is_none(),
             Condition::IfPresent => current.is_some(),
+            Condition::IfEqual(value) => current.is_some_and(|entry| entry.value == value),
         };
         let expiry_ms = match self.expiry {
             Expiry::At(at_ms) => Some(at_ms),
@@ -194,6 +203,39 @@ mod tests {
             ("SET k v XX NX", "-ERR syntax error"),
             ("SET k v NX NX", "$-1"),
             ("SET k v GET GET", "$1 d"),
+        ]);
+    }
+
+    /// As Valkey 8.1 and Redis 8.4 have it.
+    #[test]
+    fn compare_and_set() {
+        expect(&[
+            ("SET k a IFEQ a", "$-1"),
+            ("EXISTS k", ":0"),
+            ("SET k a IFEQ \"\"", "$-1"),
+            ("EXISTS k", ":0"),
+            ("SET k a EX 100", "+OK"),
+            ("SET k b IFEQ x", "$-1"),
+            ("SET k b IFEQ A", "$-1"),
+            ("GET k", "$1 a"),
+            ("SET k b ifeq a KEEPTTL", "+OK"),
+            ("TTL k", ":100"),
+            ("SET k c IFEQ b PX 200000", "+OK"),
+            ("TTL k", ":200"),
+            ("SET k d IFEQ x GET", "$1 c"),
+            ("GET k", "$1 c"),
+            ("SET k d GET IFEQ c", "$1 c"),
+            ("GET k", "$1 d"),
+            ("TTL k", ":-1"),
+            ("SET none d IFEQ d GET", "$-1"),
+            ("EXISTS none", ":0"),
+            ("SET k e IFEQ d PXAT 1", "+OK"),
+            ("EXISTS k", ":0"),
+            ("SET k v IFEQ", "-ERR syntax error"),
+            ("SET k v IFEQ a NX", "-ERR syntax error"),
+            ("SET k v XX IFEQ a", "-ERR syntax error"),
+            ("SET k v IFEQ a IFEQ a", "-ERR syntax error"),
+            ("SET k v IFEQ NX", "$-1"),
         ]);
     }
 

@@ -1,8 +1,13 @@
 //! Table: every command, its arity, flags, keys and summary. Nothing else says these.
 
 use super::{Error, Spec};
-use super::{append, client, config, connection, dbsize, del, engine, expire, get, getex, hello, incr, info};
-use super::{introspect, keys, latency, mget, mset, persist, randomkey, range, scan, set, slowlog, ttl};
+use super::{
+    append, bit, client, config, connection, copy, dbsize, del, delifeq, engine, expire, get, getex, hello,
+    incr, info,
+};
+use super::{
+    introspect, keys, latency, mget, mset, msetnx, persist, randomkey, range, rename, scan, set, slowlog, ttl,
+};
 use crate::protocol::Request;
 
 /// Makes a table of one row per command: name, arity, keys, flags, categories, group, since, summary, syntax, handler and, for a
@@ -46,13 +51,16 @@ pub(super) use commands;
 commands! { pub static COMMANDS =
     "append"       3 ONE     [write denyoom fast]     [string]     string "2.0.0" "Append a value to a key" "key value" => Data(append::append);
     "auth"        -2 NO_KEYS [noscript loading stale fast no_auth allow_busy] [connection] connection "1.0.0" "Authenticate to the server" "[username] password" => Session(connection::auth);
+    "bitcount"    -2 ONE     [readonly]               [bitmap]     bitmap "2.6.0" "Count set bits in a string" "key [start end [BYTE|BIT]]" => Data(bit::bitcount);
     "client"      -2 NO_KEYS []                       []           connection "2.4.0" "A container for client connection commands" "" => Container, client::SUBCOMMANDS;
     "command"     -1 NO_KEYS [loading stale]          [connection] server "2.8.13" "Get array of Redis command details" "" => Session(introspect::command), introspect::SUBCOMMANDS;
     "config"      -2 NO_KEYS []                       []           server "2.0.0" "A container for server configuration commands" "" => Container, config::SUBCOMMANDS;
+    "copy"        -3 TWO     [write denyoom]          [keyspace]   generic "6.2.0" "Copy a key" "source destination [DB destination-db] [REPLACE]" => Data(copy::copy);
     "dbsize"       1 NO_KEYS [readonly fast]          [keyspace]   server "1.0.0" "Return the number of keys in the selected database" "" => Keyspace { parse: dbsize::dbsize, writes: false };
     "decr"         2 ONE     [write denyoom fast]     [string]     string "1.0.0" "Decrement the integer value of a key by one" "key" => Data(incr::decr);
     "decrby"       3 ONE     [write denyoom fast]     [string]     string "1.0.0" "Decrement the integer value of a key by the given number" "key decrement" => Data(incr::decrby);
     "del"         -2 ALL     [write]                  [keyspace]   generic "1.0.0" "Delete a key" "key [key ...]" => Data(del::del);
+    "delifeq"      3 ONE     [write fast]             [keyspace]   string "0.1.0" "Delete a key, only if this is its value" "key value" => Data(delifeq::delifeq);
     "discard"      1 NO_KEYS [noscript loading stale fast allow_busy] [transaction] transactions "2.0.0" "Discard all commands issued after MULTI" "" => Transaction;
     "echo"         2 NO_KEYS [loading stale fast]     [connection] connection "1.0.0" "Echo the given string" "message" => Session(connection::echo);
     "engine"      -2 NO_KEYS [admin noscript]         []           server "0.1.0" "A container for commands about the storage engine" "" => Container, engine::SUBCOMMANDS;
@@ -65,6 +73,7 @@ commands! { pub static COMMANDS =
     "flushall"    -1 NO_KEYS [write]                  [keyspace dangerous] server "1.0.0" "Remove all keys from all databases" "[ASYNC|SYNC]" => Keyspace { parse: dbsize::flush, writes: true };
     "flushdb"     -1 NO_KEYS [write]                  [keyspace dangerous] server "1.0.0" "Remove all keys from the current database" "[ASYNC|SYNC]" => Keyspace { parse: dbsize::flush, writes: true };
     "get"          2 ONE     [readonly fast]          [string]     string "1.0.0" "Get the value of a key" "key" => Data(get::get);
+    "getbit"       3 ONE     [readonly fast]          [bitmap]     bitmap "2.2.0" "Returns the bit value at offset in the string value stored at key" "key offset" => Data(bit::getbit);
     "getdel"       2 ONE     [write fast]             [string]     string "6.2.0" "Get the value of a key and delete the key" "key" => Data(get::getdel);
     "getex"       -2 ONE     [write fast]             [string]     string "6.2.0" "Get the value of a key and optionally set its expiration" "key [EX seconds|PX milliseconds|EXAT unix-time-seconds|PXAT unix-time-milliseconds|PERSIST]" => Data(getex::getex);
     "getrange"     4 ONE     [readonly]               [string]     string "2.4.0" "Get a substring of the string stored at a key" "key start end" => Data(range::getrange);
@@ -77,6 +86,7 @@ commands! { pub static COMMANDS =
     "latency"     -2 NO_KEYS []                       []           server "2.8.13" "A container for latency diagnostics commands" "" => Container, latency::SUBCOMMANDS;
     "mget"        -2 ALL     [readonly fast]          [string]     string "1.0.0" "Get the values of all the given keys" "key [key ...]" => Data(mget::mget);
     "mset"        -3 PAIRS   [write denyoom]          [string]     string "1.0.1" "Set multiple keys to multiple values" "key value [key value ...]" => Data(mset::mset);
+    "msetnx"      -3 PAIRS   [write denyoom]          [string]     string "1.0.1" "Set multiple keys to multiple values, only if none of the keys exist" "key value [key value ...]" => Data(msetnx::msetnx);
     "multi"        1 NO_KEYS [noscript loading stale fast allow_busy] [transaction] transactions "1.2.0" "Mark the start of a transaction block" "" => Transaction;
     "persist"      2 ONE     [write fast]             [keyspace]   generic "2.2.0" "Remove the expiration from a key" "key" => Data(persist::persist);
     "pexpire"     -3 ONE     [write fast]             [keyspace]   generic "2.6.0" "Set a key's time to live in milliseconds" "key milliseconds [NX|XX|GT|LT]" => Data(expire::pexpire);
@@ -87,10 +97,13 @@ commands! { pub static COMMANDS =
     "pttl"         2 ONE     [readonly fast]          [keyspace]   generic "2.6.0" "Get the time to live for a key in milliseconds" "key" => Data(ttl::pttl);
     "quit"        -1 NO_KEYS [noscript loading stale fast no_auth allow_busy] [connection] connection "1.0.0" "Close the connection" "" => Session(connection::quit);
     "randomkey"    1 NO_KEYS [readonly]               [keyspace]   generic "1.0.0" "Return a random key from the keyspace" "" => Keyspace { parse: randomkey::randomkey, writes: false };
+    "rename"       3 TWO     [write]                  [keyspace]   generic "1.0.0" "Rename a key" "key newkey" => Data(rename::rename);
+    "renamenx"     3 TWO     [write fast]             [keyspace]   generic "1.0.0" "Rename a key, only if the new key does not exist" "key newkey" => Data(rename::renamenx);
     "reset"        1 NO_KEYS [noscript loading stale fast no_auth allow_busy] [connection] connection "6.2.0" "Reset the connection" "" => Session(connection::reset);
     "scan"        -2 NO_KEYS [readonly]               [keyspace]   generic "2.8.0" "Incrementally iterate the keys space" "cursor [MATCH pattern] [COUNT count] [TYPE type]" => Keyspace { parse: scan::scan, writes: false };
     "select"       2 NO_KEYS [loading stale fast]     [connection] connection "1.0.0" "Change the selected database for the current connection" "index" => Session(connection::select);
-    "set"         -3 ONE     [write denyoom]          [string]     string "1.0.0" "Set the string value of a key" "key value [NX|XX] [GET] [EX seconds|PX milliseconds|EXAT unix-time-seconds|PXAT unix-time-milliseconds|KEEPTTL]" => Data(set::set);
+    "set"         -3 ONE     [write denyoom]          [string]     string "1.0.0" "Set the string value of a key" "key value [NX|XX|IFEQ comparison-value] [GET] [EX seconds|PX milliseconds|EXAT unix-time-seconds|PXAT unix-time-milliseconds|KEEPTTL]" => Data(set::set);
+    "setbit"       4 ONE     [write denyoom]          [bitmap]     bitmap "2.2.0" "Sets or clears the bit at offset in the string value stored at key" "key offset value" => Data(bit::setbit);
     "setex"        4 ONE     [write denyoom]          [string]     string "2.0.0" "Set the value and expiration of a key" "key seconds value" => Data(set::setex);
     "setnx"        3 ONE     [write denyoom fast]     [string]     string "1.0.0" "Set the value of a key, only if the key does not exist" "key value" => Data(set::setnx);
     "setrange"     4 ONE     [write denyoom]          [string]     string "2.2.0" "Overwrite part of a string at key starting at the specified offset" "key offset value" => Data(range::setrange);

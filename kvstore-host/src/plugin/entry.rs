@@ -6,7 +6,7 @@ use plugin_abi::sdk::{Decision, Entry};
 
 /// A value with all that is stored beside it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Owned {
+pub(crate) struct Owned {
     pub(super) value: Vec<u8>,
     pub(super) expiry_ms: i64,
     pub(super) type_: u32,
@@ -33,7 +33,7 @@ impl From<&Entry<'_>> for Owned {
 
 impl Owned {
     /// The same, lent.
-    pub(super) fn lend(&self) -> Entry<'_> {
+    pub(crate) fn lend(&self) -> Entry<'_> {
         let Self { value, expiry_ms, type_, flags } = self;
         Entry { value, expiry_ms: *expiry_ms, type_: *type_, flags: *flags, ..Entry::default() }
     }

@@ -18,6 +18,7 @@ mod services;
 mod versioned;
 mod work;
 
+pub(crate) use entry::Owned;
 pub use flight::{Home, Landed};
 pub use outcome::{Answers, Outcome, Outcomes};
 pub use work::{Plan, Storage, Update, Work};

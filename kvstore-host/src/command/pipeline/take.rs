@@ -125,12 +125,7 @@ pub(super) fn plan_checked<'a>(
                 context.key_len_max
             )));
         }
-        if value_len > context.value_len_max {
-            return Err(Error::text(format!(
-                "ERR value of {value_len} bytes is longer than {} bytes",
-                context.value_len_max
-            )));
-        }
+        context.check_value_len(value_len)?;
         Ok((start..plan.len(), reply))
     });
     if planned.is_err() {

@@ -32,6 +32,11 @@ impl Client {
 }
 
 impl Scan<'_> {
+    /// The client, for requests between two portions.
+    pub fn client(&mut self) -> &mut Client {
+        self.client
+    }
+
     fn fetch(&mut self, cursor: &[u8]) -> Result<(), Error> {
         let count = self.filter.count.map(|count| count.to_string());
         let mut words: Vec<&[u8]> = vec![b"SCAN", cursor];

@@ -1,6 +1,6 @@
 //! Command: the list of sub-commands.
 
-use super::{bench, data, engine, info, monitor, raw, scan, self_test, shell, stat, watch};
+use super::{bench, data, engine, info, monitor, raw, scan, self_test, shell, stat, transfer, watch};
 use std::ffi::OsString;
 
 #[derive(Debug, clap::Subcommand)]
@@ -21,6 +21,8 @@ pub(crate) enum Command {
     Bench(Box<bench::Bench>),
     /// Send any words as one request, as they are
     Raw(raw::Raw),
+    Export(transfer::Export),
+    Import(transfer::Import),
     /// Print the completions for a shell
     Completions(shell::Completions),
     /// Write the man pages of this program to a directory

@@ -25,8 +25,8 @@ Exit codes:
   1  not found: the reply is nil, or 0 from delete, exists, expire or persist, or -2 from ttl, or none from type
   2  usage
   3  cannot connect, or the connection was lost
-  4  the host answered with an error (in a session through a pipe: to any line), or `test` found a failure
-  5  standard input or output failed (a closed output pipe is no failure)
+  4  the host answered with an error (in a session through a pipe: to any line), `test` found a failure, or `export` left keys out
+  5  standard input or output or a file failed (a closed output pipe is no failure), or a line of an `import` is wrong
 
 Options go before the command: set, append, mset, raw, and words that are no command of this program take all words after
 them as they are. A value `-` of set and append is read from standard input, to its last byte.";

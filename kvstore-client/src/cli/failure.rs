@@ -16,19 +16,40 @@ pub(crate) enum Failure {
         path: PathBuf,
         error: io::Error,
     },
+    /// A line of an import, counted from 1.
+    Line {
+        number: u64,
+        fault: LineFault,
+    },
+    /// A signal asked for the end.
+    Interrupted,
     /// A thread of the benchmark could not be started.
     Thread(io::Error),
+}
+
+/// Why a line was not imported.
+#[derive(Debug)]
+pub(crate) enum LineFault {
+    /// It is no entry.
+    Wrong(String),
+    /// Its entry could not be set.
+    Client(Error),
 }
 
 impl Failure {
     pub(crate) fn exit(&self) -> Exit {
         match self {
             Self::Usage(_) => Exit::Usage,
-            Self::Client(Error::Reply(_) | Error::UnexpectedReply { .. }) => Exit::ErrorReply,
-            Self::Client(_) => Exit::NoConnection,
+            Self::Client(error) | Self::Line { fault: LineFault::Client(error), .. } => match error {
+                Error::Reply(_) | Error::UnexpectedReply { .. } => Exit::ErrorReply,
+                _ => Exit::NoConnection,
+            },
             // The reader has seen enough, as `head` does.
             Self::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => Exit::Done,
-            Self::Input(_) | Self::Output(_) | Self::File { .. } | Self::Thread(_) => Exit::Local,
+            Self::Line { fault: LineFault::Wrong(_), .. } => Exit::Local,
+            Self::Input(_) | Self::Output(_) | Self::File { .. } | Self::Interrupted | Self::Thread(_) => {
+                Exit::Local
+            }
         }
     }
 
@@ -42,6 +63,13 @@ impl Failure {
             Self::Output(_) if self.exit() == Exit::Done => None,
             Self::Output(error) => Some(format!("kvstore-client: cannot write to standard output: {error}")),
             Self::File { path, error } => Some(format!("kvstore-client: {}: {error}", path.display())),
+            Self::Line { number, fault: LineFault::Wrong(text) } => {
+                Some(format!("kvstore-client: line {number} is no entry: {text}"))
+            }
+            Self::Line { number, fault: LineFault::Client(error) } => {
+                Some(format!("kvstore-client: line {number}: {error}"))
+            }
+            Self::Interrupted => Some("kvstore-client: interrupted".to_owned()),
             Self::Thread(error) => Some(format!("kvstore-client: cannot start a thread: {error}")),
         }
     }

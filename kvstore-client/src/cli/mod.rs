@@ -10,6 +10,7 @@ mod exit;
 mod failure;
 mod format;
 mod info;
+mod interrupt;
 mod line;
 mod monitor;
 mod options;
@@ -22,6 +23,7 @@ mod session;
 mod shell;
 mod stat;
 mod stream;
+mod transfer;
 mod watch;
 
 use clap::{CommandFactory, FromArgMatches};
@@ -109,6 +111,8 @@ fn run(cli: Cli) -> Result<Exit, Failure> {
         Command::Test(test) => test.run(&options),
         Command::Bench(bench) => bench.run(&options),
         Command::Raw(raw) => request::run(&options, raw.words()),
+        Command::Export(export) => export.run(&options),
+        Command::Import(import) => import.run(&options),
         Command::Completions(completions) => completions.run(),
         Command::Man(man) => man.run(),
         Command::Other(words) => request::run(&options, words.into_iter().map(data::bytes).collect()),

@@ -2,11 +2,12 @@
 
 use super::{Words, glob};
 use std::collections::BTreeMap;
-use std::time::{Duration, Instant};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 struct Entry {
     value: Vec<u8>,
-    expiry: Option<Instant>,
+    /// In milliseconds since 1970.
+    expiry: Option<i64>,
     version: u64,
 }
 
@@ -27,7 +28,7 @@ pub(super) struct Session {
 
 impl Store {
     pub(crate) fn len(&mut self) -> usize {
-        let now = Instant::now();
+        let now = now_ms();
         self.entries.retain(|_, entry| entry.expiry.is_none_or(|expiry| expiry > now));
         self.entries.len()
     }
@@ -36,13 +37,13 @@ impl Store {
         self.entry(key).map(|entry| entry.value.clone())
     }
 
-    pub(crate) fn put(&mut self, key: &[u8], value: Vec<u8>, expiry: Option<Instant>) {
+    pub(crate) fn put(&mut self, key: &[u8], value: Vec<u8>, expiry: Option<i64>) {
         self.version += 1;
         self.entries.insert(key.to_vec(), Entry { value, expiry, version: self.version });
     }
 
     fn entry(&mut self, key: &[u8]) -> Option<&mut Entry> {
-        let now = Instant::now();
+        let now = now_ms();
         if self.entries.get(key).is_some_and(|entry| entry.expiry.is_some_and(|expiry| expiry <= now)) {
             self.entries.remove(key);
         }
@@ -148,9 +149,14 @@ impl Session {
             "SCAN" => {
                 header('*', 2, out);
                 bulk(b"0", out);
-                keys(arguments.get(2).map_or(b"*", Vec::as_slice), store, out);
+                let pattern = arguments.iter().position(|word| word == b"MATCH").map(|at| &arguments[at + 1]);
+                keys(pattern.map_or(b"*", Vec::as_slice), store, out);
             }
             "TTL" => integer(milliseconds(key, store).map_or_else(|none| none, |ms| (ms + 500) / 1_000), out),
+            "PEXPIRETIME" => {
+                let entry = store.entry(key);
+                integer(entry.map_or(-2, |entry| entry.expiry.unwrap_or(-1)), out);
+            }
             "PTTL" => integer(milliseconds(key, store).unwrap_or_else(|none| none), out),
             "EXPIRE" | "PEXPIRE" => {
                 let unit = if name == "EXPIRE" { 1_000 } else { 1 };
@@ -178,9 +184,10 @@ impl Session {
         if (has("NX") && old.is_some()) || (has("XX") && old.is_none()) {
             return self.nil(out);
         }
-        let expiry = match (at("EX"), at("PX")) {
-            (Some(at), _) => Some(after(number(&options[at + 1]) * 1_000)),
-            (_, Some(at)) => Some(after(number(&options[at + 1]))),
+        let expiry = match (at("EX"), at("PX"), at("PXAT")) {
+            (Some(at), ..) => Some(after(number(&options[at + 1]) * 1_000)),
+            (_, Some(at), _) => Some(after(number(&options[at + 1]))),
+            (.., Some(at)) => Some(number(&options[at + 1])),
             _ if has("KEEPTTL") => store.entry(key).and_then(|entry| entry.expiry),
             _ => None,
         };
@@ -244,11 +251,15 @@ fn keys(pattern: &[u8], store: &mut Store, out: &mut Vec<u8>) {
 
 fn milliseconds(key: &[u8], store: &mut Store) -> Result<i64, i64> {
     let expiry = store.entry(key).ok_or(-2)?.expiry.ok_or(-1)?;
-    Ok(expiry.saturating_duration_since(Instant::now()).as_millis() as i64)
+    Ok(expiry - now_ms())
 }
 
-fn after(milliseconds: i64) -> Instant {
-    Instant::now() + Duration::from_millis(milliseconds as u64)
+fn after(milliseconds: i64) -> i64 {
+    now_ms() + milliseconds
+}
+
+fn now_ms() -> i64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis() as i64
 }
 
 fn number(text: &[u8]) -> i64 {

@@ -8,13 +8,12 @@ mod tally;
 mod worker;
 mod workload;
 
-use super::{Exit, Failure, Options, Output};
+use super::{Exit, Failure, Options, Output, interrupt};
 use clap::ValueEnum;
 use lane::Lane;
 use pace::Pace;
 use rand::RngExt;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 use std::thread;
 use std::time::{Duration, Instant};
 use tally::Tally;
@@ -105,12 +104,7 @@ impl Bench {
                 lanes.push(Lane::open(options, self.pipeline as usize)?);
             }
         }
-        let interrupted = Arc::new(AtomicBool::new(false));
-        // Without the handler an interrupt ends the program without a report, which is no reason not to measure.
-        if let Err(error) = signal_hook::flag::register(signal_hook::consts::SIGINT, Arc::clone(&interrupted))
-        {
-            log::debug!("no handler for interrupts: {error}");
-        }
+        let interrupted = interrupt::flag();
         let empty = tally::histogram().map_err(|error| Failure::Usage(error.to_string()))?;
         let start = Instant::now();
         let tally = thread::scope(|scope| {

@@ -9,10 +9,9 @@ mod strings;
 mod transactions;
 
 use super::output::Form;
-use super::{Exit, Failure, Options, Output};
+use super::{Exit, Failure, Options, Output, interrupt};
 use host::{Host, Trouble};
 use serde_json::json;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Try the commands of a live host, each thing with `ok` or `FAILED`.
@@ -43,13 +42,7 @@ impl SelfTest {
     pub(crate) fn run(self, options: &Options) -> Result<Exit, Failure> {
         let mut host = Host::new(options)?;
         let mut output = Output::session(options);
-        let interrupted = Arc::new(AtomicBool::new(false));
-        for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM] {
-            // Without the handler an interrupt leaves keys behind, which is no reason not to test.
-            if let Err(error) = signal_hook::flag::register(signal, Arc::clone(&interrupted)) {
-                log::warn!("no handler for signal {signal}: {error}");
-            }
-        }
+        let interrupted = interrupt::flag();
         let mut score = Score::default();
         let tried = try_all(&mut host, &interrupted, &mut score, &mut output);
         // Nothing that went wrong until here keeps the keys from being taken away.

@@ -1,0 +1,70 @@
+//! Progress: a bar on standard error while it is a terminal, and nothing at all where it is none.
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use std::io::{self, IsTerminal, Write};
+
+const ENTRIES: &str = "{bar:30} {human_pos}/{human_len} entries, {per_sec}, {eta} left";
+const BYTES: &str = "{bar:30} {decimal_bytes}/{decimal_total_bytes}, {decimal_bytes_per_sec}, {eta} left";
+const ENTRIES_OF_UNKNOWN: &str = "{spinner} {human_pos} entries, {per_sec}";
+const BYTES_OF_UNKNOWN: &str = "{spinner} {decimal_bytes}, {decimal_bytes_per_sec}";
+
+/// What is counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Unit {
+    Entries,
+    Bytes,
+}
+
+pub(super) struct Progress(ProgressBar);
+
+impl Progress {
+    /// Up to `total` if that is known. With `own_lines`, lines of this program go to the terminal where the bar would be: there is none.
+    pub(super) fn new(unit: Unit, total: Option<u64>, own_lines: bool) -> Self {
+        if own_lines || !io::stderr().is_terminal() {
+            return Self(ProgressBar::hidden());
+        }
+        let bar = ProgressBar::with_draw_target(total, ProgressDrawTarget::stderr());
+        let template = match (unit, total) {
+            (Unit::Entries, Some(_)) => ENTRIES,
+            (Unit::Bytes, Some(_)) => BYTES,
+            (Unit::Entries, None) => ENTRIES_OF_UNKNOWN,
+            (Unit::Bytes, None) => BYTES_OF_UNKNOWN,
+        };
+        match ProgressStyle::with_template(template) {
+            Ok(style) => Self(bar.with_style(style)),
+            Err(error) => {
+                log::debug!("{template}: {error}");
+                Self(bar)
+            }
+        }
+    }
+
+    pub(super) fn advance(&self, by: u64) {
+        self.0.inc(by);
+    }
+
+    /// Prints a line to standard error, above the bar.
+    pub(super) fn note(&self, line: &str) {
+        // Where standard error is closed, the summary and the exit code still tell.
+        self.0.suspend(|| _ = writeln!(io::stderr(), "{line}"));
+    }
+}
+
+impl Drop for Progress {
+    /// Takes the bar away.
+    fn drop(&mut self) {
+        self.0.finish_and_clear();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_templates_can_be_read() {
+        for template in [ENTRIES, BYTES, ENTRIES_OF_UNKNOWN, BYTES_OF_UNKNOWN] {
+            assert!(ProgressStyle::with_template(template).is_ok(), "{template}");
+        }
+    }
+}

@@ -1,5 +1,6 @@
 //! COMMAND: what commands there are, as the table has it.
 
+use super::syntax::{self, Argument, Kind};
 use super::table::{self, COMMANDS};
 use super::{Error, Keys, Session, Spec, container};
 use crate::glob::{Case, matches};
@@ -9,7 +10,8 @@ use crate::server::Server;
 super::table::commands! { pub(super) static SUBCOMMANDS of "command" =
     "count"    2 NO_KEYS [loading stale] [connection] server "2.8.13" "Get total number of Redis commands" "" => Session(count);
     "docs"    -2 NO_KEYS [loading stale] [connection] server "7.0.0"  "Get array of specific Redis command documentation" "[command-name [command-name ...]]" => Session(docs);
-    "getkeys" -4 NO_KEYS [loading stale] [connection] server "2.8.13" "Extract keys given a full Redis command" "command [arg [arg ...]]" => Session(getkeys);
+    "getkeys" -4 NO_KEYS [loading stale] [connection] server "2.8.13" "Extract keys given a full Redis command" "command arg [arg ...]" => Session(getkeys);
+    "getkeysandflags" -4 NO_KEYS [loading stale] [connection] server "7.0.0" "Extract keys and access flags given a full Redis command" "command arg [arg ...]" => Session(getkeysandflags);
     "info"    -2 NO_KEYS [loading stale] [connection] server "2.8.13" "Get array of specific Redis command details, or all when no argument is given." "[command-name [command-name ...]]" => Session(info);
     "list"    -2 NO_KEYS [loading stale] [connection] server "7.0.0"  "Get an array of Redis command names" "[FILTERBY MODULE module-name|ACLCAT category|PATTERN pattern]" => Session(list);
     "help"     2 NO_KEYS [loading stale] [connection] server "5.0.0"  "Show helpful text about the different subcommands" "" => Session(help);
@@ -42,7 +44,7 @@ fn details(spec: &'static Spec) -> Value {
         statuses(categories(spec).map(|category| format!("@{category}"))),
         // Tips: none is given.
         Value::Array(Vec::new()),
-        Value::Array(key_places(spec).into_iter().collect()),
+        Value::Array(key_places(spec)),
         Value::Array(subcommands.collect()),
     ])
 }
@@ -74,35 +76,37 @@ fn categories(spec: &Spec) -> impl Iterator<Item = &'static str> {
     })
 }
 
-/// Where the keys are, as newer clients read it.
-fn key_places(spec: &Spec) -> Option<Value> {
+/// Where the keys are, as newer clients read it: one specification for all that are used in the same way.
+fn key_places(spec: &Spec) -> Vec<Value> {
     let Keys(first, last, step) = spec.keys;
-    let number = |number: i32| Value::Integer(number.into());
-    let map = |pairs: Vec<(&'static str, Value)>| {
-        Value::Map(pairs.into_iter().map(|(key, value)| (Value::text(key), value)).collect())
-    };
-    let flags: &[&str] = if spec.writes() { &["RW", "access", "update"] } else { &["RO", "access"] };
     // Behind the first key when that is where it counts from, else from the end.
-    let last = if last < 0 { last } else { last - first };
-    (first != 0).then(|| {
-        map(vec![
-            ("flags", statuses(flags.iter().map(|&flag| flag.to_owned()))),
-            (
-                "begin_search",
-                map(vec![("type", Value::text("index")), ("spec", map(vec![("index", number(first))]))]),
-            ),
-            (
-                "find_keys",
-                map(vec![
-                    ("type", Value::text("range")),
-                    (
-                        "spec",
-                        map(vec![("lastkey", number(last)), ("keystep", number(step)), ("limit", number(0))]),
-                    ),
-                ]),
-            ),
-        ])
-    })
+    let behind = if last < 0 { last } else { last - first };
+    match first {
+        0 => Vec::new(),
+        _ if spec.keys_differ() => (first..=last)
+            .step_by(usize::try_from(step).unwrap_or(1).max(1))
+            .enumerate()
+            .map(|(index, place)| key_place(spec.access(index), place, 0, 1))
+            .collect(),
+        _ => vec![key_place(spec.access(0), first, behind, step)],
+    }
+}
+
+fn key_place(access: &[&'static str], first: i32, last: i32, step: i32) -> Value {
+    let number = |number: i32| Value::Integer(number.into());
+    let find = vec![("lastkey", number(last)), ("keystep", number(step)), ("limit", number(0))];
+    map(vec![
+        ("flags", statuses(access.iter().map(|&flag| flag.to_owned()))),
+        (
+            "begin_search",
+            map(vec![("type", Value::text("index")), ("spec", map(vec![("index", number(first))]))]),
+        ),
+        ("find_keys", map(vec![("type", Value::text("range")), ("spec", map(find))])),
+    ])
+}
+
+fn map(pairs: Vec<(&'static str, Value)>) -> Value {
+    Value::Map(pairs.into_iter().map(|(key, value)| (Value::text(key), value)).collect())
 }
 
 fn info(_: &mut Session, _: &Server, request: Request<'_>) -> Result<Value, Error> {
@@ -123,27 +127,77 @@ fn docs(_: &mut Session, _: &Server, request: Request<'_>) -> Result<Value, Erro
 
 fn doc(spec: &'static Spec) -> (Value, Value) {
     let mut fields = vec![
-        (Value::text("summary"), Value::text(spec.summary)),
-        (Value::text("since"), Value::text(spec.since)),
-        (Value::text("group"), Value::text(spec.group)),
+        ("summary", Value::text(spec.summary)),
+        ("since", Value::text(spec.since)),
+        ("group", Value::text(spec.group)),
     ];
-    if !spec.subcommands.is_empty() {
-        let subcommands = spec.subcommands.iter().map(doc);
-        fields.push((Value::text("subcommands"), Value::Map(subcommands.collect())));
+    let arguments = syntax::arguments(spec).unwrap_or_default();
+    if !arguments.is_empty() {
+        fields.push(("arguments", Value::Array(arguments.into_iter().map(argument).collect())));
     }
-    (Value::text(spec.full_name), Value::Map(fields))
+    if !spec.subcommands.is_empty() {
+        fields.push(("subcommands", Value::Map(spec.subcommands.iter().map(doc).collect())));
+    }
+    (Value::text(spec.full_name), map(fields))
 }
 
-fn getkeys(_: &mut Session, _: &Server, request: Request<'_>) -> Result<Value, Error> {
+fn argument(argument: Argument) -> Value {
+    let Argument { name, kind, token, optional, multiple } = argument;
+    let (kind, inside) = match kind {
+        Kind::Token => ("pure-token", Vec::new()),
+        Kind::Word(kind) => (kind, Vec::new()),
+        Kind::OneOf(inside) => ("oneof", inside),
+        Kind::Block(inside) => ("block", inside),
+    };
+    let mut fields = vec![("name", Value::text(name)), ("type", Value::text(kind))];
+    if kind == "key" {
+        fields.push(("key_spec_index", Value::Integer(0)));
+    }
+    fields.extend(token.map(|token| ("token", Value::text(token))));
+    let flags = [("optional", optional), ("multiple", multiple)];
+    let flags: Vec<String> =
+        flags.iter().filter(|(_, set)| *set).map(|(flag, _)| (*flag).to_owned()).collect();
+    if !flags.is_empty() {
+        fields.push(("flags", statuses(flags)));
+    }
+    if !inside.is_empty() {
+        fields.push(("arguments", Value::Array(inside.into_iter().map(self::argument).collect())));
+    }
+    map(fields)
+}
+
+/// The command that stands behind COMMAND GETKEYS, which has keys.
+fn asked(request: Request<'_>) -> Result<(&'static Spec, Request<'_>), Error> {
     let asked = request.skip(2);
-    let spec = table::find(asked.name()).ok_or(Error::new("ERR Invalid command specified"))?;
+    let spec = table::resolve(asked).map_err(|_| Error::new("ERR Invalid command specified"))?;
     if spec.keys == Keys::NO_KEYS {
         return Err(Error::new("ERR The command has no key arguments"));
     }
     if spec.check_arity(asked).is_err() {
         return Err(Error::new("ERR Invalid number of arguments specified for command"));
     }
+    Ok((spec, asked))
+}
+
+fn getkeys(_: &mut Session, _: &Server, request: Request<'_>) -> Result<Value, Error> {
+    let (spec, asked) = asked(request)?;
     Ok(Value::Array(spec.keys_of(asked).map(|key| Value::Bulk(key.to_vec())).collect()))
+}
+
+fn getkeysandflags(_: &mut Session, _: &Server, request: Request<'_>) -> Result<Value, Error> {
+    let (spec, asked) = asked(request)?;
+    let one = |(index, key): (usize, &[u8])| {
+        let mut access = spec.access(index);
+        // SET looks at what was there when it is asked to.
+        if access.contains(&"variable_flags") {
+            let is = |option: &[u8], name: &[u8]| option.eq_ignore_ascii_case(name);
+            let reads = asked.skip(3).iter().any(|option| is(option, b"GET") || is(option, b"IFEQ"));
+            access = if reads { &["RW", "access", "update"] } else { &["OW", "update"] };
+        }
+        let flags = statuses(access.iter().map(|&flag| flag.to_owned()));
+        Value::Array(vec![Value::Bulk(key.to_vec()), flags])
+    };
+    Ok(Value::Array(spec.keys_of(asked).enumerate().map(one).collect()))
 }
 
 fn list(_: &mut Session, _: &Server, request: Request<'_>) -> Result<Value, Error> {
@@ -196,6 +250,8 @@ fn help(_: &mut Session, _: &Server, _: Request<'_>) -> Result<Value, Error> {
             "    commands are returned.",
             "GETKEYS <full-command>",
             "    Return the keys from a full Redis command.",
+            "GETKEYSANDFLAGS <full-command>",
+            "    Return the keys and the access flags from a full Redis command.",
         ],
     ))
 }
@@ -220,6 +276,11 @@ mod tests {
             ("COMMAND GETKEYS DEL a b c", "*3 $1 a $1 b $1 c"),
             ("COMMAND GETKEYS MSET a 1 b 2", "*2 $1 a $1 b"),
             ("COMMAND GETKEYS MSET a 1 b", "*2 $1 a $1 b"),
+            ("COMMAND GETKEYSANDFLAGS GET a", "*1 *2 $1 a *2 +RO +access"),
+            ("COMMAND GETKEYSANDFLAGS SET a b", "*1 *2 $1 a *2 +OW +update"),
+            ("COMMAND GETKEYSANDFLAGS SET a b EX 1 get", "*1 *2 $1 a *3 +RW +access +update"),
+            ("COMMAND GETKEYSANDFLAGS DEL a b", "*2 *2 $1 a *2 +RM +delete *2 $1 b *2 +RM +delete"),
+            ("COMMAND GETKEYSANDFLAGS PING a", "-ERR The command has no key arguments"),
             ("COMMAND INFO nosuch", "*1 $-1"),
             (
                 "COMMAND INFO get",
@@ -251,8 +312,19 @@ mod tests {
         assert!(rig.run("COMMAND").starts_with(&format!("*{count} *10 $6 append :3 ")));
         assert_eq!(rig.run("COMMAND"), rig.run("COMMAND INFO"));
         assert!(rig.run("COMMAND LIST").starts_with(&format!("*{count} $6 append $4 auth ")));
-        assert!(rig.run("COMMAND DOCS").starts_with(&format!("*{} $6 append *6 $7 summary ", 2 * count)));
+        assert!(rig.run("COMMAND DOCS").starts_with(&format!("*{} $6 append *8 $7 summary ", 2 * count)));
         rig.expect(&[
+            (
+                "COMMAND DOCS expire",
+                "*2 $6 expire *8 $7 summary $35 Set a key's time to live in seconds $5 since $5 1.0.0 $5 group $7 generic \
+                 $9 arguments *3 *6 $4 name $3 key $4 type $3 key $14 key_spec_index :0 \
+                 *4 $4 name $7 seconds $4 type $7 integer \
+                 *8 $4 name $11 nx_xx_gt_lt $4 type $5 oneof $5 flags *1 +optional $9 arguments *4 \
+                 *6 $4 name $2 nx $4 type $10 pure-token $5 token $2 NX \
+                 *6 $4 name $2 xx $4 type $10 pure-token $5 token $2 XX \
+                 *6 $4 name $2 gt $4 type $10 pure-token $5 token $2 GT \
+                 *6 $4 name $2 lt $4 type $10 pure-token $5 token $2 LT",
+            ),
             (
                 "COMMAND DOCS client|id",
                 "*2 $9 client|id *6 $7 summary $48 Returns the client ID for the current connection $5 since $5 5.0.0 \
@@ -263,7 +335,7 @@ mod tests {
         assert!(rig.run("COMMAND INFO mset").contains("$7 lastkey :-1 $7 keystep :2 "));
         assert!(rig.run("COMMAND INFO client").contains(" *10 $9 client|id "));
         rig.run("HELLO 3");
-        assert!(rig.run("COMMAND DOCS get").starts_with("%1 $3 get %3 $7 summary "));
+        assert!(rig.run("COMMAND DOCS get").starts_with("%1 $3 get %4 $7 summary "));
         assert!(rig.run("COMMAND INFO get").starts_with("*1 *10 $3 get :2 ~2 +readonly +fast "));
     }
 }

@@ -38,6 +38,7 @@ mod scan;
 mod session;
 mod set;
 mod slowlog;
+mod syntax;
 pub mod table;
 #[cfg(test)]
 mod testing;
@@ -88,6 +89,8 @@ pub struct Spec {
     pub flags: &'static [&'static str],
     /// Where its keys are.
     pub keys: Keys,
+    /// What it does with them, in the words of Redis' key specifications: one row for each key, or one for all; none: see [`Spec::access`].
+    access: &'static [&'static [&'static str]],
     /// Categories of access rules (`@` is left out) beside those that follow from its flags.
     pub categories: &'static [&'static str],
     /// Group as `COMMAND DOCS` tells it: `string`, `generic`, `connection` …
@@ -146,6 +149,21 @@ impl Spec {
         let (first, last) = (place(first), place(last));
         let count = if self.keys == Keys::NO_KEYS { 0 } else { (last + 1).saturating_sub(first) };
         request.skip(first).iter().take(count).step_by(place(step).max(1))
+    }
+
+    /// What it does with its key number `index` (0, 1 …), in the words of Redis' key specifications: `RO`, `RW`, `OW` or `RM` says whether
+    /// the key's entry is read, changed, overwritten or removed; `access`, `update`, `insert` and `delete` what becomes of its value.
+    pub fn access(&self, index: usize) -> &'static [&'static str] {
+        match self.access.get(index).or(self.access.last()) {
+            Some(access) => access,
+            None if self.writes() => &["RW", "access", "update"],
+            None => &["RO", "access"],
+        }
+    }
+
+    /// Whether its keys are told one by one: they are used in different ways.
+    pub fn keys_differ(&self) -> bool {
+        self.access.len() > 1
     }
 
     /// Refuses a wrong number of arguments.

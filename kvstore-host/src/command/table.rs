@@ -10,7 +10,7 @@ use super::{
 };
 use crate::protocol::Request;
 
-/// Makes a table of one row per command: name, arity, keys, flags, categories, group, since, summary, syntax, handler and, for a
+/// Makes a table of one row per command: name, arity, keys (with how they are used, where that does not follow from the flags), flags, categories, group, since, summary, syntax, handler and, for a
 /// command that has them, its subcommands. A table `of` a command is of its subcommands.
 macro_rules! commands {
     ($vis:vis static $table:ident = $($rows:tt)*) => {
@@ -20,7 +20,7 @@ macro_rules! commands {
         $crate::command::table::commands! { @rows $command "|" $vis static $table = $($rows)* }
     };
     (@rows $command:literal $bar:literal $vis:vis static $table:ident = $(
-        $name:literal $arity:literal $keys:ident [$($flag:ident)*] [$($category:ident)*] $group:ident $since:literal
+        $name:literal $arity:literal $keys:ident $(($($($access:ident)+),+))? [$($flag:ident)*] [$($category:ident)*] $group:ident $since:literal
         $summary:literal $syntax:literal => $handler:ident $(($plan:expr))? $({$($parts:tt)*})? $(, $subcommands:expr)?;
     )*) => {
         /// Commands by name.
@@ -29,6 +29,7 @@ macro_rules! commands {
             full_name: concat!($command, $bar, $name),
             arity: $arity,
             keys: $crate::command::Keys::$keys,
+            access: &[$($(&[$(stringify!($access)),+]),+)?],
             flags: &[$(stringify!($flag)),*],
             categories: &[$(stringify!($category)),*],
             group: stringify!($group),
@@ -49,32 +50,32 @@ macro_rules! commands {
 pub(super) use commands;
 
 commands! { pub static COMMANDS =
-    "append"       3 ONE     [write denyoom fast]     [string]     string "2.0.0" "Append a value to a key" "key value" => Data(append::append);
+    "append"       3 ONE(RW insert) [write denyoom fast]     [string]     string "2.0.0" "Append a value to a key" "key value" => Data(append::append);
     "auth"        -2 NO_KEYS [noscript loading stale fast no_auth allow_busy] [connection] connection "1.0.0" "Authenticate to the server" "[username] password" => Session(connection::auth);
     "bitcount"    -2 ONE     [readonly]               [bitmap]     bitmap "2.6.0" "Count set bits in a string" "key [start end [BYTE|BIT]]" => Data(bit::bitcount);
     "client"      -2 NO_KEYS []                       []           connection "2.4.0" "A container for client connection commands" "" => Container, client::SUBCOMMANDS;
     "command"     -1 NO_KEYS [loading stale]          [connection] server "2.8.13" "Get array of Redis command details" "" => Session(introspect::command), introspect::SUBCOMMANDS;
     "config"      -2 NO_KEYS []                       []           server "2.0.0" "A container for server configuration commands" "" => Container, config::SUBCOMMANDS;
-    "copy"        -3 TWO     [write denyoom]          [keyspace]   generic "6.2.0" "Copy a key" "source destination [DB destination-db] [REPLACE]" => Data(copy::copy);
+    "copy"        -3 TWO(RO access, OW update) [write denyoom]          [keyspace]   generic "6.2.0" "Copy a key" "source destination [DB destination-db] [REPLACE]" => Data(copy::copy);
     "dbsize"       1 NO_KEYS [readonly fast]          [keyspace]   server "1.0.0" "Return the number of keys in the selected database" "" => Keyspace { parse: dbsize::dbsize, writes: false };
     "decr"         2 ONE     [write denyoom fast]     [string]     string "1.0.0" "Decrement the integer value of a key by one" "key" => Data(incr::decr);
     "decrby"       3 ONE     [write denyoom fast]     [string]     string "1.0.0" "Decrement the integer value of a key by the given number" "key decrement" => Data(incr::decrby);
-    "del"         -2 ALL     [write]                  [keyspace]   generic "1.0.0" "Delete a key" "key [key ...]" => Data(del::del);
-    "delifeq"      3 ONE     [write fast]             [keyspace]   string "0.1.0" "Delete a key, only if this is its value" "key value" => Data(delifeq::delifeq);
+    "del"         -2 ALL(RM delete) [write]                  [keyspace]   generic "1.0.0" "Delete a key" "key [key ...]" => Data(del::del);
+    "delifeq"      3 ONE(RW access delete) [write fast]             [keyspace]   string "0.1.0" "Delete a key, only if this is its value" "key value" => Data(delifeq::delifeq);
     "discard"      1 NO_KEYS [noscript loading stale fast allow_busy] [transaction] transactions "2.0.0" "Discard all commands issued after MULTI" "" => Transaction;
     "echo"         2 NO_KEYS [loading stale fast]     [connection] connection "1.0.0" "Echo the given string" "message" => Session(connection::echo);
     "engine"      -2 NO_KEYS [admin noscript]         []           server "0.1.0" "A container for commands about the storage engine" "" => Container, engine::SUBCOMMANDS;
     "exec"         1 NO_KEYS [noscript loading stale skip_slowlog] [transaction] transactions "1.2.0" "Execute all commands issued after MULTI" "" => Transaction;
-    "exists"      -2 ALL     [readonly fast]          [keyspace]   generic "1.0.0" "Determine if a key exists" "key [key ...]" => Data(del::exists);
+    "exists"      -2 ALL(RO) [readonly fast]          [keyspace]   generic "1.0.0" "Determine if a key exists" "key [key ...]" => Data(del::exists);
     "exit"        -1 NO_KEYS [noscript loading stale fast no_auth allow_busy] [connection] connection "0.1.0" "Close the connection, as QUIT does" "" => Session(connection::quit);
-    "expire"      -3 ONE     [write fast]             [keyspace]   generic "1.0.0" "Set a key's time to live in seconds" "key seconds [NX|XX|GT|LT]" => Data(expire::expire);
-    "expireat"    -3 ONE     [write fast]             [keyspace]   generic "1.2.0" "Set the expiration for a key as a UNIX timestamp" "key unix-time-seconds [NX|XX|GT|LT]" => Data(expire::expireat);
+    "expire"      -3 ONE(RW update) [write fast]             [keyspace]   generic "1.0.0" "Set a key's time to live in seconds" "key seconds [NX|XX|GT|LT]" => Data(expire::expire);
+    "expireat"    -3 ONE(RW update) [write fast]             [keyspace]   generic "1.2.0" "Set the expiration for a key as a UNIX timestamp" "key unix-time-seconds [NX|XX|GT|LT]" => Data(expire::expireat);
     "expiretime"   2 ONE     [readonly fast]          [keyspace]   generic "7.0.0" "Get the expiration Unix timestamp for a key" "key" => Data(ttl::expiretime);
     "flushall"    -1 NO_KEYS [write]                  [keyspace dangerous] server "1.0.0" "Remove all keys from all databases" "[ASYNC|SYNC]" => Keyspace { parse: dbsize::flush, writes: true };
     "flushdb"     -1 NO_KEYS [write]                  [keyspace dangerous] server "1.0.0" "Remove all keys from the current database" "[ASYNC|SYNC]" => Keyspace { parse: dbsize::flush, writes: true };
     "get"          2 ONE     [readonly fast]          [string]     string "1.0.0" "Get the value of a key" "key" => Data(get::get);
     "getbit"       3 ONE     [readonly fast]          [bitmap]     bitmap "2.2.0" "Returns the bit value at offset in the string value stored at key" "key offset" => Data(bit::getbit);
-    "getdel"       2 ONE     [write fast]             [string]     string "6.2.0" "Get the value of a key and delete the key" "key" => Data(get::getdel);
+    "getdel"       2 ONE(RW access delete) [write fast]             [string]     string "6.2.0" "Get the value of a key and delete the key" "key" => Data(get::getdel);
     "getex"       -2 ONE     [write fast]             [string]     string "6.2.0" "Get the value of a key and optionally set its expiration" "key [EX seconds|PX milliseconds|EXAT unix-time-seconds|PXAT unix-time-milliseconds|PERSIST]" => Data(getex::getex);
     "getrange"     4 ONE     [readonly]               [string]     string "2.4.0" "Get a substring of the string stored at a key" "key start end" => Data(range::getrange);
     "getset"       3 ONE     [write denyoom fast]     [string]     string "1.0.0" "Set the string value of a key and return its old value" "key value" => Data(set::getset);
@@ -85,38 +86,38 @@ commands! { pub static COMMANDS =
     "keys"         2 NO_KEYS [readonly]               [keyspace dangerous] generic "1.0.0" "Find all keys matching the given pattern" "pattern" => Keyspace { parse: keys::keys, writes: false };
     "latency"     -2 NO_KEYS []                       []           server "2.8.13" "A container for latency diagnostics commands" "" => Container, latency::SUBCOMMANDS;
     "mget"        -2 ALL     [readonly fast]          [string]     string "1.0.0" "Get the values of all the given keys" "key [key ...]" => Data(mget::mget);
-    "mset"        -3 PAIRS   [write denyoom]          [string]     string "1.0.1" "Set multiple keys to multiple values" "key value [key value ...]" => Data(mset::mset);
-    "msetnx"      -3 PAIRS   [write denyoom]          [string]     string "1.0.1" "Set multiple keys to multiple values, only if none of the keys exist" "key value [key value ...]" => Data(msetnx::msetnx);
+    "mset"        -3 PAIRS(OW update) [write denyoom]          [string]     string "1.0.1" "Set multiple keys to multiple values" "key value [key value ...]" => Data(mset::mset);
+    "msetnx"      -3 PAIRS(OW insert) [write denyoom]          [string]     string "1.0.1" "Set multiple keys to multiple values, only if none of the keys exist" "key value [key value ...]" => Data(msetnx::msetnx);
     "multi"        1 NO_KEYS [noscript loading stale fast allow_busy] [transaction] transactions "1.2.0" "Mark the start of a transaction block" "" => Transaction;
-    "persist"      2 ONE     [write fast]             [keyspace]   generic "2.2.0" "Remove the expiration from a key" "key" => Data(persist::persist);
-    "pexpire"     -3 ONE     [write fast]             [keyspace]   generic "2.6.0" "Set a key's time to live in milliseconds" "key milliseconds [NX|XX|GT|LT]" => Data(expire::pexpire);
-    "pexpireat"   -3 ONE     [write fast]             [keyspace]   generic "2.6.0" "Set the expiration for a key as a UNIX timestamp specified in milliseconds" "key unix-time-milliseconds [NX|XX|GT|LT]" => Data(expire::pexpireat);
+    "persist"      2 ONE(RW update) [write fast]             [keyspace]   generic "2.2.0" "Remove the expiration from a key" "key" => Data(persist::persist);
+    "pexpire"     -3 ONE(RW update) [write fast]             [keyspace]   generic "2.6.0" "Set a key's time to live in milliseconds" "key milliseconds [NX|XX|GT|LT]" => Data(expire::pexpire);
+    "pexpireat"   -3 ONE(RW update) [write fast]             [keyspace]   generic "2.6.0" "Set the expiration for a key as a UNIX timestamp specified in milliseconds" "key unix-time-milliseconds [NX|XX|GT|LT]" => Data(expire::pexpireat);
     "pexpiretime"  2 ONE     [readonly fast]          [keyspace]   generic "7.0.0" "Get the expiration Unix timestamp for a key in milliseconds" "key" => Data(ttl::pexpiretime);
     "ping"        -1 NO_KEYS [fast]                   [connection] connection "1.0.0" "Ping the server" "[message]" => Session(connection::ping);
-    "psetex"       4 ONE     [write denyoom]          [string]     string "2.6.0" "Set the value and expiration in milliseconds of a key" "key milliseconds value" => Data(set::psetex);
+    "psetex"       4 ONE(OW update) [write denyoom]          [string]     string "2.6.0" "Set the value and expiration in milliseconds of a key" "key milliseconds value" => Data(set::psetex);
     "pttl"         2 ONE     [readonly fast]          [keyspace]   generic "2.6.0" "Get the time to live for a key in milliseconds" "key" => Data(ttl::pttl);
     "quit"        -1 NO_KEYS [noscript loading stale fast no_auth allow_busy] [connection] connection "1.0.0" "Close the connection" "" => Session(connection::quit);
     "randomkey"    1 NO_KEYS [readonly]               [keyspace]   generic "1.0.0" "Return a random key from the keyspace" "" => Keyspace { parse: randomkey::randomkey, writes: false };
-    "rename"       3 TWO     [write]                  [keyspace]   generic "1.0.0" "Rename a key" "key newkey" => Data(rename::rename);
-    "renamenx"     3 TWO     [write fast]             [keyspace]   generic "1.0.0" "Rename a key, only if the new key does not exist" "key newkey" => Data(rename::renamenx);
+    "rename"       3 TWO(RW access delete, OW update) [write]                  [keyspace]   generic "1.0.0" "Rename a key" "key newkey" => Data(rename::rename);
+    "renamenx"     3 TWO(RW access delete, OW insert) [write fast]             [keyspace]   generic "1.0.0" "Rename a key, only if the new key does not exist" "key newkey" => Data(rename::renamenx);
     "reset"        1 NO_KEYS [noscript loading stale fast no_auth allow_busy] [connection] connection "6.2.0" "Reset the connection" "" => Session(connection::reset);
     "scan"        -2 NO_KEYS [readonly]               [keyspace]   generic "2.8.0" "Incrementally iterate the keys space" "cursor [MATCH pattern] [COUNT count] [TYPE type]" => Keyspace { parse: scan::scan, writes: false };
     "select"       2 NO_KEYS [loading stale fast]     [connection] connection "1.0.0" "Change the selected database for the current connection" "index" => Session(connection::select);
-    "set"         -3 ONE     [write denyoom]          [string]     string "1.0.0" "Set the string value of a key" "key value [NX|XX|IFEQ comparison-value] [GET] [EX seconds|PX milliseconds|EXAT unix-time-seconds|PXAT unix-time-milliseconds|KEEPTTL]" => Data(set::set);
+    "set"         -3 ONE(RW access update variable_flags) [write denyoom]          [string]     string "1.0.0" "Set the string value of a key" "key value [NX|XX|IFEQ comparison-value] [GET] [EX seconds|PX milliseconds|EXAT unix-time-seconds|PXAT unix-time-milliseconds|KEEPTTL]" => Data(set::set);
     "setbit"       4 ONE     [write denyoom]          [bitmap]     bitmap "2.2.0" "Sets or clears the bit at offset in the string value stored at key" "key offset value" => Data(bit::setbit);
-    "setex"        4 ONE     [write denyoom]          [string]     string "2.0.0" "Set the value and expiration of a key" "key seconds value" => Data(set::setex);
-    "setnx"        3 ONE     [write denyoom fast]     [string]     string "1.0.0" "Set the value of a key, only if the key does not exist" "key value" => Data(set::setnx);
-    "setrange"     4 ONE     [write denyoom]          [string]     string "2.2.0" "Overwrite part of a string at key starting at the specified offset" "key offset value" => Data(range::setrange);
+    "setex"        4 ONE(OW update) [write denyoom]          [string]     string "2.0.0" "Set the value and expiration of a key" "key seconds value" => Data(set::setex);
+    "setnx"        3 ONE(OW insert) [write denyoom fast]     [string]     string "1.0.0" "Set the value of a key, only if the key does not exist" "key value" => Data(set::setnx);
+    "setrange"     4 ONE(RW update) [write denyoom]          [string]     string "2.2.0" "Overwrite part of a string at key starting at the specified offset" "key offset value" => Data(range::setrange);
     "slowlog"     -2 NO_KEYS []                       []           server "2.2.12" "A container for slow log commands" "" => Container, slowlog::SUBCOMMANDS;
-    "strlen"       2 ONE     [readonly fast]          [string]     string "2.2.0" "Get the length of the value stored in a key" "key" => Data(get::strlen);
+    "strlen"       2 ONE(RO) [readonly fast]          [string]     string "2.2.0" "Get the length of the value stored in a key" "key" => Data(get::strlen);
     "substr"       4 ONE     [readonly]               [string]     string "1.0.0" "Get a substring of the string stored at a key" "key start end" => Data(range::getrange);
     "time"         1 NO_KEYS [loading stale fast]     []           server "2.6.0" "Return the current server time" "" => Session(connection::time);
-    "touch"       -2 ALL     [readonly fast]          [keyspace]   generic "3.2.1" "Alters the last access time of a key(s). Returns the number of existing keys specified." "key [key ...]" => Data(del::exists);
+    "touch"       -2 ALL(RO) [readonly fast]          [keyspace]   generic "3.2.1" "Alters the last access time of a key(s). Returns the number of existing keys specified." "key [key ...]" => Data(del::exists);
     "ttl"          2 ONE     [readonly fast]          [keyspace]   generic "1.0.0" "Get the time to live for a key in seconds" "key" => Data(ttl::ttl);
-    "type"         2 ONE     [readonly fast]          [keyspace]   generic "1.0.0" "Determine the type stored at key" "key" => Data(del::type_);
-    "unlink"      -2 ALL     [write fast]             [keyspace]   generic "4.0.0" "Delete a key asynchronously in another thread. Otherwise it is just as DEL, but non blocking." "key [key ...]" => Data(del::del);
+    "type"         2 ONE(RO) [readonly fast]          [keyspace]   generic "1.0.0" "Determine the type stored at key" "key" => Data(del::type_);
+    "unlink"      -2 ALL(RM delete) [write fast]             [keyspace]   generic "4.0.0" "Delete a key asynchronously in another thread. Otherwise it is just as DEL, but non blocking." "key [key ...]" => Data(del::del);
     "unwatch"      1 NO_KEYS [noscript loading stale fast allow_busy] [transaction] transactions "2.2.0" "Forget about all watched keys" "" => Transaction;
-    "watch"       -2 ALL     [noscript loading stale fast allow_busy] [transaction] transactions "2.2.0" "Watch the given keys to determine execution of the MULTI/EXEC block" "key [key ...]" => Transaction;
+    "watch"       -2 ALL(RO) [noscript loading stale fast allow_busy] [transaction] transactions "2.2.0" "Watch the given keys to determine execution of the MULTI/EXEC block" "key [key ...]" => Transaction;
 }
 
 /// Where the commands of each first letter start in the table; what follows those of `z` ends it.

@@ -299,7 +299,7 @@ mod tests {
             ("info", "[section:string [...]]"),
             (
                 "set",
-                "key:key value:string [NX|XX] [GET] [EX seconds:integer|PX milliseconds:integer|\
+                "key:key value:string [NX|XX|IFEQ comparison-value:string] [GET] [EX seconds:integer|PX milliseconds:integer|\
                  EXAT unix-time-seconds:unix-time|PXAT unix-time-milliseconds:unix-time|KEEPTTL]",
             ),
             ("auth", "[username:string] password:string"),
@@ -323,8 +323,9 @@ mod tests {
 
     #[test]
     fn names_of_several_are_theirs() {
+        let all = arguments(table::find(b"expire").unwrap()).unwrap();
+        assert_eq!((&*all[2].name, all[2].kind.clone().first()), ("nx_xx_gt_lt", Argument::token("NX")));
         let all = arguments(table::find(b"set").unwrap()).unwrap();
-        assert_eq!((&*all[2].name, &*all[2].kind.clone().first().name), ("nx_xx", "nx"));
         assert_eq!(all[3], Argument { optional: true, ..Argument::token("GET") });
     }
 

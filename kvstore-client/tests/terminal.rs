@@ -1,4 +1,4 @@
-//! The program on a terminal: a prompt, replies with their types, and the end by Ctrl-D.
+//! The program on a terminal: replies with their types. The session has tests of its own, on a screen, in the tests that cross the rooms.
 
 #![allow(
     clippy::unwrap_used,
@@ -10,10 +10,10 @@ mod support;
 
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use std::fs::{File, OpenOptions};
-use std::io::{Read, Write};
+use std::io::Read;
 use std::os::fd::OwnedFd;
 use std::process::{Child, Command};
-use support::{Action, Server, is};
+use support::Server;
 
 struct Terminal {
     master: File,
@@ -40,10 +40,6 @@ impl Terminal {
         Self { master: File::from(master), seen: String::new(), child }
     }
 
-    fn type_in(&mut self, text: &str) {
-        self.master.write_all(text.as_bytes()).unwrap();
-    }
-
     /// Waits until the terminal shows `text` after what was waited for before.
     fn expect(&mut self, text: &str) {
         let mut buffer = [0; 1_024];
@@ -54,31 +50,6 @@ impl Terminal {
         }
         self.seen = self.seen.split_once(text).unwrap().1.to_owned();
     }
-}
-
-#[test]
-fn a_session_on_a_terminal_prompts_and_shows_types() {
-    let server = Server::start_with(|words| if is(words, "BOOM") { Action::HangUp } else { Action::Answer });
-    let mut terminal = Terminal::start(&server, &[]);
-    let prompt = format!("127.0.0.1:{}> ", server.port);
-    terminal.expect(&prompt);
-    terminal.type_in("set k \"a\\x00b\"\n");
-    terminal.expect(&format!("OK\r\n{prompt}"));
-    terminal.type_in("mget k none\n");
-    terminal.expect(&format!("1) \"a\\x00b\"\r\n2) (nil)\r\n{prompt}"));
-    terminal.type_in("incr k\n");
-    terminal.expect(&format!("(error) ERR value is not an integer or out of range\r\n{prompt}"));
-    terminal.type_in("multi\n");
-    terminal.expect(&format!("OK\r\n127.0.0.1:{}(TX)> ", server.port));
-    terminal.type_in("discard\n");
-    terminal.expect(&format!("OK\r\n{prompt}"));
-    terminal.type_in("boom\n");
-    terminal.expect("(error) ");
-    terminal.expect(&prompt);
-    terminal.type_in("ping\n");
-    terminal.expect(&format!("PONG\r\n{prompt}"));
-    terminal.type_in("\x04");
-    assert_eq!(terminal.child.wait().unwrap().code(), Some(0));
 }
 
 #[test]

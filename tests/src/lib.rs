@@ -6,5 +6,6 @@ pub mod fuzz;
 pub mod host;
 pub mod linear;
 pub mod show;
+pub mod terminal;
 pub mod wait;
 pub mod zoo;

@@ -59,7 +59,7 @@ impl Engine {
 
 /// The host may have been started elsewhere, and takes these commands from this machine only: what a path means here, it shall
 /// mean there.
-fn absolute(path: &Path) -> Vec<u8> {
+pub(crate) fn absolute(path: &Path) -> Vec<u8> {
     match std::path::absolute(path) {
         Ok(absolute) if path.exists() => absolute.as_os_str().as_bytes().to_vec(),
         _ => path.as_os_str().as_bytes().to_vec(),

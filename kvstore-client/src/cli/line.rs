@@ -1,5 +1,7 @@
 //! Line: splits a line into words, with the quoting of redis-cli.
 
+use std::ops::Range;
+
 /// A quote was not closed, or something follows a closing quote directly.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Unbalanced;
@@ -15,6 +17,43 @@ pub(crate) fn split(line: &[u8]) -> Result<Vec<Vec<u8>>, Unbalanced> {
         rest = after.trim_ascii_start();
     }
     Ok(words)
+}
+
+/// Where the words of a line lie, quotes included; the last one may still be open.
+pub(crate) fn ranges(line: &str) -> Vec<Range<usize>> {
+    let mut ranges = Vec::new();
+    let (mut begin, mut quote, mut escaped) = (None, None, false);
+    for (at, char) in line.char_indices() {
+        match quote {
+            Some(_) if escaped => escaped = false,
+            Some(_) if char == '\\' => escaped = true,
+            Some(open) => quote = Some(open).filter(|open| *open != char),
+            None if char.is_ascii_whitespace() => ranges.extend(begin.take().map(|begin| begin..at)),
+            None => {
+                begin = begin.or(Some(at));
+                quote = matches!(char, '"' | '\'').then_some(char);
+            }
+        }
+    }
+    ranges.extend(begin.map(|begin| begin..line.len()));
+    ranges
+}
+
+/// The words before the one that a line ends in, and where that begins: at the end after a blank.
+pub(crate) fn before_last(line: &str) -> Option<(Vec<String>, usize)> {
+    let start = ranges(line)
+        .pop()
+        .filter(|last| last.end == line.len() && !ends_blank(line, last))
+        .map(|last| last.start);
+    let start = start.unwrap_or(line.len());
+    let words = split(line.get(..start)?.as_bytes()).ok()?;
+    Some((words.into_iter().map(|word| String::from_utf8_lossy(&word).into_owned()).collect(), start))
+}
+
+/// Whether the last word has ended: a blank follows that is not within its quotes.
+fn ends_blank(line: &str, last: &Range<usize>) -> bool {
+    let word = line.get(last.clone()).unwrap_or_default();
+    word.ends_with(|char: char| char.is_ascii_whitespace()) && split(word.as_bytes()).is_ok()
 }
 
 fn word(line: &[u8]) -> Result<(Vec<u8>, &[u8]), Unbalanced> {
@@ -111,6 +150,22 @@ mod tests {
             assert_eq!(split(line.as_bytes()), Ok(words), "{line}");
         }
         assert_eq!(split(br#""\xfF""#), Ok(vec![vec![0xff]]));
+    }
+
+    #[test]
+    fn the_word_under_the_cursor_is_told_from_those_before() {
+        for (line, words, start) in [
+            ("", vec![], 0),
+            ("ge", vec![], 0),
+            ("get ", vec!["get"], 4),
+            ("  get k", vec!["get"], 6),
+            ("set 'a b' \"c d", vec!["set", "a b"], 10),
+            ("set \"a \\\" b", vec!["set"], 4),
+        ] {
+            let words = words.into_iter().map(str::to_owned).collect();
+            assert_eq!(before_last(line), Some((words, start)), "{line}");
+        }
+        assert_eq!(ranges("a 'b c'  d"), [0..1, 2..7, 9..10]);
     }
 
     #[test]

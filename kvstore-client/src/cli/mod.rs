@@ -23,6 +23,7 @@ mod session;
 mod shell;
 mod stat;
 mod stream;
+mod syntax;
 mod transfer;
 mod watch;
 

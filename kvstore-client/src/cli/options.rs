@@ -63,16 +63,20 @@ impl Options {
         if self.resp == 2 { Protocol::Resp2 } else { Protocol::Resp3 }
     }
 
-    /// A client that has not connected yet.
-    pub(crate) fn client(&self) -> Client {
+    /// How a client of this program behaves.
+    pub(crate) fn for_library(&self) -> kvstore_client::Options {
         let backoff = Backoff { retries: self.retries, ..Backoff::default() };
-        let options = kvstore_client::Options {
+        kvstore_client::Options {
             wait: self.wait(),
             backoff,
             protocol: self.protocol(),
             ..kvstore_client::Options::default()
-        };
-        Client::new(self.address(), options)
+        }
+    }
+
+    /// A client that has not connected yet.
+    pub(crate) fn client(&self) -> Client {
+        Client::new(self.address(), self.for_library())
     }
 
     /// A client that is connected, so that a host that is not there is known before anything is read or done.

@@ -1,40 +1,25 @@
-//! Session: reads requests, a line each, and prints a reply for each; with a prompt on a terminal, as plain lines in a pipe.
+//! Piped: a session with a program: requests by the line as they come, each reply as plain lines, no prompt.
 
-use super::line::split;
-use super::request::as_text;
-use super::{Exit, Failure, Options, Output, stream};
+use super::super::request::as_text;
+use super::super::{Exit, Failure, Options, Output, stream};
+use super::{Line, help, read};
 use kvstore_client::{Client, Error, Pipeline, ReplyError, Value};
-use std::io::{self, IsTerminal, Read};
+use std::io::{self, Read};
 
 const READ_LEN: usize = 64 * 1024;
 /// So many lines at most wait for their replies together.
 const BATCH_MAX: usize = 512;
 
-const HELP: &str = "\
-A line is one request: words, separated by blanks. \"…\" keeps blanks and knows \\xHH \\n \\r \\t \\b \\a \\\" \\\\; '…' knows \\'.
-exit or quit ends the session.";
-
-/// What a line asks for.
-enum Line {
-    Nothing,
-    Request(Vec<Vec<u8>>),
-    Help,
-    Exit,
-    Unreadable,
-}
-
 struct Session {
     client: Client,
     output: Output,
-    interactive: bool,
     error_seen: bool,
 }
 
 /// Runs a session on standard input and output.
-pub(crate) fn run(options: &Options) -> Result<Exit, Failure> {
-    let interactive = io::stdin().is_terminal() && io::stdout().is_terminal();
+pub(super) fn run(options: &Options) -> Result<Exit, Failure> {
     let client = options.connected_client()?;
-    let mut session = Session { client, output: Output::session(options), interactive, error_seen: false };
+    let mut session = Session { client, output: Output::session(options), error_seen: false };
     session.read_lines()
 }
 
@@ -47,7 +32,6 @@ impl Session {
         let mut searched = 0;
         let mut buffer = vec![0; READ_LEN];
         loop {
-            self.prompt()?;
             let len = match stdin.read(&mut buffer) {
                 Ok(len) => len,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
@@ -68,10 +52,6 @@ impl Session {
                 return Ok(exit);
             }
             if len == 0 {
-                if self.interactive {
-                    // The shell's prompt shall not stand behind this one.
-                    self.output.line("")?;
-                }
                 return self.end();
             }
         }
@@ -91,7 +71,8 @@ impl Session {
                     return stream::run(&mut self.client, &words, &mut self.output).map(Some);
                 }
                 Line::Request(words) => batch.push(words),
-                Line::Help => self.output.line(HELP)?,
+                Line::Help(_) => self.output.line(help::GENERAL)?,
+                Line::Clear => {}
                 Line::Exit => return self.end().map(Some),
                 Line::Unreadable => {
                     let message = "unbalanced quotes in request".to_owned();
@@ -121,11 +102,6 @@ impl Session {
             match result {
                 Ok(reply) => self.print(&as_text(words, reply))?,
                 Err(Error::Reply(reply)) => self.print(&Value::Error(reply))?,
-                Err(error) if self.interactive => {
-                    // The next line connects again.
-                    self.output.line(&format!("(error) {error}"))?;
-                    break;
-                }
                 Err(error) => {
                     self.output.flush()?;
                     return Err(error.into());
@@ -143,32 +119,8 @@ impl Session {
         self.output.reply(reply)
     }
 
-    fn prompt(&mut self) -> Result<(), Failure> {
-        if self.interactive {
-            let transaction = if self.client.is_in_transaction() { "(TX)" } else { "" };
-            let prompt = format!("{}{transaction}> ", self.client.address());
-            self.output.bytes(prompt.as_bytes())?;
-            self.output.flush()?;
-        }
-        Ok(())
-    }
-
     fn end(&mut self) -> Result<Exit, Failure> {
         self.output.flush()?;
-        Ok(if self.error_seen && !self.interactive { Exit::ErrorReply } else { Exit::Done })
+        Ok(if self.error_seen { Exit::ErrorReply } else { Exit::Done })
     }
-}
-
-fn read(line: &[u8]) -> Line {
-    let Ok(words) = split(line) else { return Line::Unreadable };
-    match words.as_slice() {
-        [] => Line::Nothing,
-        [word] if is(word, "exit") || is(word, "quit") => Line::Exit,
-        [word] if is(word, "help") => Line::Help,
-        _ => Line::Request(words),
-    }
-}
-
-fn is(word: &[u8], name: &str) -> bool {
-    word.eq_ignore_ascii_case(name.as_bytes())
 }

@@ -9,7 +9,6 @@ use tests::binaries;
 use tests::engines::Engine;
 use tests::host::Host;
 use tests::terminal::Terminal;
-use vt100::Color;
 
 const SIZE: (u16, u16) = (24, 80);
 
@@ -27,16 +26,6 @@ fn session() -> (Host, Terminal, String) {
     let prompt = format!("127.0.0.1:{}>", host.port());
     terminal.expect_line(&prompt);
     (host, terminal, prompt)
-}
-
-/// How the first place of this text on the screen looks: its colour, and whether it is faint.
-fn look(terminal: &Terminal, text: &str) -> (Color, bool) {
-    let screen = terminal.screen();
-    let rows: Vec<String> = screen.rows(0, SIZE.1).collect();
-    let place = rows.iter().enumerate().find_map(|(row, line)| Some((row, line.find(text)?)));
-    let (row, column) = place.unwrap();
-    let cell = screen.cell(u16::try_from(row).unwrap(), u16::try_from(column).unwrap()).unwrap();
-    (cell.fgcolor(), cell.dim())
 }
 
 #[test]

@@ -3,10 +3,11 @@
 use super::{Error, Spec};
 use super::{
     append, bit, client, config, connection, copy, dbsize, del, delifeq, engine, expire, get, getex, hello,
-    incr, info,
+    incr, incrbyfloat, info,
 };
 use super::{
-    introspect, keys, latency, mget, mset, msetnx, persist, randomkey, range, rename, scan, set, slowlog, ttl,
+    introspect, keys, latency, lcs, mget, mset, msetnx, persist, randomkey, range, rename, scan, set,
+    slowlog, ttl,
 };
 use crate::protocol::Request;
 
@@ -82,9 +83,11 @@ commands! { pub static COMMANDS =
     "hello"       -1 NO_KEYS [noscript loading stale fast no_auth allow_busy] [connection] connection "6.0.0" "Handshake with Redis" "[protover [AUTH username password] [SETNAME clientname]]" => Session(hello::hello);
     "incr"         2 ONE     [write denyoom fast]     [string]     string "1.0.0" "Increment the integer value of a key by one" "key" => Data(incr::incr);
     "incrby"       3 ONE     [write denyoom fast]     [string]     string "1.0.0" "Increment the integer value of a key by the given amount" "key increment" => Data(incr::incrby);
+    "incrbyfloat"  3 ONE     [write denyoom fast]     [string]     string "2.6.0" "Increment the float value of a key by the given amount" "key increment" => Data(incrbyfloat::incrbyfloat);
     "info"        -1 NO_KEYS [loading stale]          [dangerous]  server "1.0.0" "Get information and statistics about the server" "[section [section ...]]" => Keyspace { parse: info::info, writes: false };
     "keys"         2 NO_KEYS [readonly]               [keyspace dangerous] generic "1.0.0" "Find all keys matching the given pattern" "pattern" => Keyspace { parse: keys::keys, writes: false };
     "latency"     -2 NO_KEYS []                       []           server "2.8.13" "A container for latency diagnostics commands" "" => Container, latency::SUBCOMMANDS;
+    "lcs"         -3 TWO     [readonly]               [string]     string "7.0.0" "Find longest common substring" "key1 key2 [LEN] [IDX] [MINMATCHLEN len] [WITHMATCHLEN]" => Data(lcs::lcs);
     "mget"        -2 ALL     [readonly fast]          [string]     string "1.0.0" "Get the values of all the given keys" "key [key ...]" => Data(mget::mget);
     "mset"        -3 PAIRS(OW update) [write denyoom]          [string]     string "1.0.1" "Set multiple keys to multiple values" "key value [key value ...]" => Data(mset::mset);
     "msetnx"      -3 PAIRS(OW insert) [write denyoom]          [string]     string "1.0.1" "Set multiple keys to multiple values, only if none of the keys exist" "key value [key value ...]" => Data(msetnx::msetnx);

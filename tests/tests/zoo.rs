@@ -130,3 +130,26 @@ fn has_ended(pid: &str) -> bool {
     let Ok(stat) = std::fs::read_to_string(format!("/proc/{pid}/stat")) else { return true };
     stat.rsplit(") ").next().is_some_and(|rest| rest.starts_with(['Z', 'X']))
 }
+
+#[test]
+fn the_report_is_a_document_on_demand() {
+    let dir = tempfile::tempdir().unwrap();
+    let wrong = zoo::all().into_iter().find(|animal| animal.name == "wrong_answers").unwrap();
+    let check = |engine: &Path| {
+        let mut command = Command::new(binaries::host());
+        let output = command.args(["check", "--json", "--short"]).arg(engine).output().unwrap();
+        let document: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+        assert_eq!(document["accepted"].as_bool(), Some(output.status.success()), "{document}");
+        assert_eq!(document["refused"].is_null(), output.stderr.is_empty(), "{document}");
+        document
+    };
+    let good = check(&binaries::c_example(dir.path()));
+    assert_eq!((good["engine"].as_str(), good["tests"]["failed"].as_u64()), (Some("c-example"), Some(0)));
+    assert_eq!(good["capabilities"]["kv_scan"].as_bool(), Some(true));
+    assert_eq!(good["capabilities"]["EXPIRY"].as_bool(), Some(false));
+    let bad = check(&wrong.build(dir.path()));
+    let failures = bad["tests"]["failures"].as_array().unwrap().len() as u64;
+    assert!(failures > 0 && bad["tests"]["failed"].as_u64() == Some(failures), "{bad}");
+    let none = check(&dir.path().join("none.so"));
+    assert!(none["refused"].as_str().unwrap().contains("there is no such file"), "{none}");
+}

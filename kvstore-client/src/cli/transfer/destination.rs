@@ -29,8 +29,9 @@ impl Destination {
     pub(super) fn at(path: &Path) -> io::Result<Self> {
         let (path, mode) = match path.metadata() {
             Ok(found) if found.is_dir() => return Err(io::ErrorKind::IsADirectory.into()),
-            Ok(found) if !found.is_file() => {
-                let stream = File::options().write(true).open(path)?;
+            // What lies under /dev may lead to a file, as /dev/stdout does; it is written to all the same.
+            Ok(found) if !found.is_file() || path.starts_with("/dev") => {
+                let stream = File::options().append(true).open(path)?;
                 return Ok(Self::Stream(BufWriter::with_capacity(BUFFER_LEN, stream)));
             }
             // What a symbolic link leads to is replaced, not the link; and by no file that more people can read.

@@ -4,6 +4,7 @@ use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use super::document::document;
 use super::{CheckProblem, Depth, Limits, Report, check, print_table};
 use crate::plugin::file::{EngineFile, PrivateDir};
 
@@ -15,6 +16,9 @@ pub struct CheckArgs {
     /// Run only what a reload runs.
     #[arg(long)]
     pub short: bool,
+    /// Print the report as one JSON document.
+    #[arg(long)]
+    pub json: bool,
     /// How long one step may take, in milliseconds.
     #[arg(long, value_name = "N")]
     pub step_timeout_ms: Option<u64>,
@@ -40,7 +44,12 @@ pub fn check_command(args: &CheckArgs) -> ExitCode {
         Ok(report) => (Some(Box::new(report)), None),
         Err((report, text)) => (report, Some(text)),
     };
-    let printed = print(found.as_deref(), refused.is_none(), &mut io::stdout().lock());
+    let out = &mut io::stdout().lock();
+    let printed = if args.json {
+        writeln!(out, "{}", document(found.as_deref(), refused.as_deref()))
+    } else {
+        print(found.as_deref(), refused.is_none(), out)
+    };
     if let Err(error) = printed {
         eprintln!("the report cannot be written: {error}");
         return ExitCode::FAILURE;

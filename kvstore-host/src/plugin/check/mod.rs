@@ -6,6 +6,7 @@
 mod child;
 mod command;
 mod crash;
+mod document;
 mod error;
 mod limits;
 mod process;

@@ -1,7 +1,7 @@
 //! INFO: what the server and its engine are and do, in sections, from real counters only.
 
 mod commands;
-mod process;
+pub(super) mod process;
 
 use std::fmt::{Display, Write};
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -6,8 +6,8 @@ use super::{
     incr, incrbyfloat, info,
 };
 use super::{
-    introspect, keys, latency, lcs, mget, mset, msetnx, persist, randomkey, range, rename, scan, set,
-    slowlog, ttl,
+    introspect, keys, latency, lcs, memory, mget, mset, msetnx, object, persist, randomkey, range, rename,
+    scan, set, slowlog, ttl,
 };
 use crate::protocol::Request;
 
@@ -88,10 +88,12 @@ commands! { pub static COMMANDS =
     "keys"         2 NO_KEYS [readonly]               [keyspace dangerous] generic "1.0.0" "Find all keys matching the given pattern" "pattern" => Keyspace { parse: keys::keys, writes: false };
     "latency"     -2 NO_KEYS []                       []           server "2.8.13" "A container for latency diagnostics commands" "" => Container, latency::SUBCOMMANDS;
     "lcs"         -3 TWO     [readonly]               [string]     string "7.0.0" "Find longest common substring" "key1 key2 [LEN] [IDX] [MINMATCHLEN len] [WITHMATCHLEN]" => Data(lcs::lcs);
+    "memory"      -2 NO_KEYS []                       []           server "4.0.0" "A container for memory diagnostics commands" "" => Container, memory::SUBCOMMANDS;
     "mget"        -2 ALL     [readonly fast]          [string]     string "1.0.0" "Get the values of all the given keys" "key [key ...]" => Data(mget::mget);
     "mset"        -3 PAIRS(OW update) [write denyoom]          [string]     string "1.0.1" "Set multiple keys to multiple values" "key value [key value ...]" => Data(mset::mset);
     "msetnx"      -3 PAIRS(OW insert) [write denyoom]          [string]     string "1.0.1" "Set multiple keys to multiple values, only if none of the keys exist" "key value [key value ...]" => Data(msetnx::msetnx);
     "multi"        1 NO_KEYS [noscript loading stale fast allow_busy] [transaction] transactions "1.2.0" "Mark the start of a transaction block" "" => Transaction;
+    "object"      -2 NO_KEYS []                       []           generic "2.2.3" "A container for object introspection commands" "" => Container, object::SUBCOMMANDS;
     "persist"      2 ONE(RW update) [write fast]             [keyspace]   generic "2.2.0" "Remove the expiration from a key" "key" => Data(persist::persist);
     "pexpire"     -3 ONE(RW update) [write fast]             [keyspace]   generic "2.6.0" "Set a key's time to live in milliseconds" "key milliseconds [NX|XX|GT|LT]" => Data(expire::pexpire);
     "pexpireat"   -3 ONE(RW update) [write fast]             [keyspace]   generic "2.6.0" "Set the expiration for a key as a UNIX timestamp specified in milliseconds" "key unix-time-milliseconds [NX|XX|GT|LT]" => Data(expire::pexpireat);

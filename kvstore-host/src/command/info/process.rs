@@ -4,24 +4,24 @@ use std::fs::read_to_string;
 
 /// What the process uses. What the system does not tell is 0.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Usage {
+pub(in crate::command) struct Usage {
     /// Memory of its own that is resident, in bytes.
-    pub(super) anonymous_bytes: u64,
+    pub(in crate::command) anonymous_bytes: u64,
     /// Memory that is resident, in bytes.
-    pub(super) resident_bytes: u64,
+    pub(in crate::command) resident_bytes: u64,
     /// The most that ever was resident, in bytes.
-    pub(super) resident_peak_bytes: u64,
+    pub(in crate::command) resident_peak_bytes: u64,
     /// Memory of the machine, in bytes.
-    pub(super) system_bytes: u64,
+    pub(in crate::command) system_bytes: u64,
     /// Time spent in the kernel, in microseconds.
-    pub(super) system_us: u64,
+    pub(in crate::command) system_us: u64,
     /// Time spent outside of it, in microseconds.
-    pub(super) user_us: u64,
+    pub(in crate::command) user_us: u64,
 }
 
 impl Usage {
     /// What it uses now.
-    pub(super) fn now() -> Self {
+    pub(in crate::command) fn now() -> Self {
         let status = read_to_string("/proc/self/status").unwrap_or_default();
         let machine = read_to_string("/proc/meminfo").unwrap_or_default();
         let (user_us, system_us) = times_us().unwrap_or_default();
@@ -60,7 +60,7 @@ fn times_us() -> Option<(u64, u64)> {
 }
 
 /// The system's name, its version and the processor.
-pub(super) fn os() -> String {
+pub(in crate::command) fn os() -> String {
     let kernel = |name: &str| read_to_string(format!("/proc/sys/kernel/{name}")).unwrap_or_default();
     format!("{} {} {}", kernel("ostype").trim(), kernel("osrelease").trim(), std::env::consts::ARCH)
 }

@@ -1,15 +1,19 @@
 //! Server: what all workers share: settings that can change live, counters, the clock, and the list of clients.
 
+mod clients;
 mod latency;
+mod pause;
 mod slowlog;
 mod tally;
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+pub use clients::{ClientEntry, ClientInfo, ClientMemory, Clients, Order, Peer};
 pub use latency::{Latency, Spike, Spikes};
+pub use pause::{Pause, Paused};
 pub use slowlog::{SlowRequest, Slowlog};
 pub use tally::{Counted, Figures, Tallies, Tally};
 
@@ -197,94 +201,9 @@ impl Clock {
     }
 }
 
-/// What `CLIENT LIST` tells of one client.
-#[derive(Clone, Debug, Default)]
-pub struct ClientInfo {
-    /// The client's number.
-    pub id: u64,
-    /// Its address, or the path of the Unix socket.
-    pub addr: String,
-    /// The address that it connected to.
-    pub laddr: String,
-    /// The name it gave itself.
-    pub name: String,
-    /// The name of its library.
-    pub lib_name: String,
-    /// The version of its library.
-    pub lib_ver: String,
-    /// Its last command.
-    pub cmd: String,
-    /// 2 or 3.
-    pub resp: i64,
-    /// Requests queued since MULTI; -1 outside of a transaction.
-    pub multi: i64,
-    /// Watched keys.
-    pub watch: usize,
-    /// When it came, in milliseconds since 1970 UTC.
-    pub since_ms: i64,
-    /// When it last sent a command, in milliseconds since 1970 UTC.
-    pub active_ms: i64,
-}
-
-/// One client's entry, which its worker writes without hindering the others.
-pub type ClientEntry = Arc<Mutex<ClientInfo>>;
-
-/// All clients by their number.
-#[derive(Debug, Default)]
-pub struct Clients {
-    all: Mutex<BTreeMap<u64, ClientEntry>>,
-    last_id: AtomicU64,
-}
-
 /// Locks, also after a panic elsewhere: each of these locks guards plain facts.
 pub fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-impl Clients {
-    /// Takes a new client in and answers its number.
-    pub fn add(&self, info: ClientInfo) -> u64 {
-        let id = self.last_id.fetch_add(1, Ordering::Relaxed) + 1;
-        lock(&self.all).insert(id, Arc::new(Mutex::new(ClientInfo { id, ..info })));
-        id
-    }
-
-    /// A client's entry.
-    pub fn entry(&self, id: u64) -> Option<ClientEntry> {
-        lock(&self.all).get(&id).cloned()
-    }
-
-    /// Notes what changed about a client.
-    pub fn update(&self, id: u64, change: impl FnOnce(&mut ClientInfo)) {
-        if let Some(entry) = self.entry(id) {
-            change(&mut lock(&entry));
-        }
-    }
-
-    /// Forgets a client.
-    pub fn remove(&self, id: u64) {
-        lock(&self.all).remove(&id);
-    }
-
-    /// How many there are.
-    pub fn len(&self) -> usize {
-        lock(&self.all).len()
-    }
-
-    /// Whether there is none.
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-
-    /// All of them, by number.
-    pub fn list(&self) -> Vec<ClientInfo> {
-        lock(&self.all).values().map(|entry| lock(entry).clone()).collect()
-    }
-
-    /// One of them.
-    pub fn get(&self, id: u64) -> Option<ClientInfo> {
-        self.entry(id).map(|entry| lock(&entry).clone())
-    }
 }
 
 /// Figures that engines push, by engine and name.
@@ -354,6 +273,8 @@ pub struct Server {
     pub clock: Clock,
     /// The clients.
     pub clients: Clients,
+    /// Whether clients are to wait.
+    pub pause: Pause,
     /// Figures that engines push.
     pub metrics: Metrics,
     /// What does not change.

@@ -1,21 +1,33 @@
 //! CLIENT: what the server knows of its clients, and what they tell about themselves.
 
-use std::fmt::Write;
+mod kill;
+mod list;
+mod pause;
+mod tracking;
 
-use super::{Error, Session, container};
-use crate::protocol::{Request, Value, parse_i64};
-use crate::server::{ClientInfo, Server};
+use super::{Error, Replies, Session, container};
+use crate::protocol::{Request, Value};
+use crate::server::Server;
 
 super::table::commands! { pub(super) static SUBCOMMANDS of "client" =
-    "id"       2 NO_KEYS [noscript loading stale]       [connection] connection "5.0.0" "Returns the client ID for the current connection" "" => Session(id);
-    "getname"  2 NO_KEYS [noscript loading stale]       [connection] connection "2.6.9" "Get the current connection name" "" => Session(getname);
-    "setname"  3 NO_KEYS [noscript loading stale]       [connection] connection "2.6.9" "Set the current connection name" "connection-name" => Session(setname);
-    "setinfo"  4 NO_KEYS [noscript loading stale]       [connection] connection "7.2.0" "Set information specific to the client or connection" "LIB-NAME libname|LIB-VER libver" => Session(setinfo);
-    "info"     2 NO_KEYS [noscript loading stale]       [connection] connection "6.2.0" "Returns information about the current client connection." "" => Session(info);
-    "list"    -2 NO_KEYS [admin noscript loading stale] [connection] connection "2.4.0" "Get the list of client connections" "[TYPE NORMAL|MASTER|REPLICA|PUBSUB] [ID client-id [client-id ...]]" => Session(list);
-    "no-evict" 3 NO_KEYS [admin noscript loading stale] [connection] connection "7.0.0" "Set client eviction mode for the current connection" "ON|OFF" => Session(on_or_off);
-    "no-touch" 3 NO_KEYS [noscript loading stale]       [connection] connection "7.2.0" "Set whether the current connection alters the access time of keys" "ON|OFF" => Session(on_or_off);
-    "help"     2 NO_KEYS [loading stale]                [connection] connection "5.0.0" "Show helpful text about the different subcommands" "" => Session(help);
+    "caching"      3 NO_KEYS [noscript loading stale]       [connection] connection "6.0.0" "Instruct the server about tracking or not keys in the next request" "YES|NO" => Session(tracking::caching);
+    "getname"      2 NO_KEYS [noscript loading stale]       [connection] connection "2.6.9" "Get the current connection name" "" => Session(getname);
+    "getredir"     2 NO_KEYS [noscript loading stale]       [connection] connection "6.0.0" "Get tracking notifications redirection client ID if any" "" => Session(tracking::getredir);
+    "help"         2 NO_KEYS [loading stale]                [connection] connection "5.0.0" "Show helpful text about the different subcommands" "" => Session(help);
+    "id"           2 NO_KEYS [noscript loading stale]       [connection] connection "5.0.0" "Returns the client ID for the current connection" "" => Session(id);
+    "info"         2 NO_KEYS [noscript loading stale]       [connection] connection "6.2.0" "Returns information about the current client connection." "" => Session(list::info);
+    "kill"        -3 NO_KEYS [admin noscript loading stale] [connection] connection "2.4.0" "Kill the connection of a client" "ip:port|[ID client-id] [TYPE NORMAL|MASTER|SLAVE|REPLICA|PUBSUB] [USER username] [ADDR ip:port] [LADDR ip:port] [SKIPME YES|NO]" => Session(kill::kill);
+    "list"        -2 NO_KEYS [admin noscript loading stale] [connection] connection "2.4.0" "Get the list of client connections" "[TYPE NORMAL|MASTER|REPLICA|PUBSUB] [ID client-id [client-id ...]]" => Session(list::list);
+    "no-evict"     3 NO_KEYS [admin noscript loading stale] [connection] connection "7.0.0" "Set client eviction mode for the current connection" "ON|OFF" => Session(no_evict);
+    "no-touch"     3 NO_KEYS [noscript loading stale]       [connection] connection "7.2.0" "Set whether the current connection alters the access time of keys" "ON|OFF" => Session(no_touch);
+    "pause"       -3 NO_KEYS [admin noscript loading stale] [connection] connection "2.9.50" "Stop processing commands from clients for some time" "timeout [WRITE|ALL]" => Session(pause::pause);
+    "reply"        3 NO_KEYS [noscript loading stale]       [connection] connection "3.2.0" "Instruct the server whether to reply to commands" "ON|OFF|SKIP" => Session(reply);
+    "setinfo"      4 NO_KEYS [noscript loading stale]       [connection] connection "7.2.0" "Set information specific to the client or connection" "LIB-NAME libname|LIB-VER libver" => Session(setinfo);
+    "setname"      3 NO_KEYS [noscript loading stale]       [connection] connection "2.6.9" "Set the current connection name" "connection-name" => Session(setname);
+    "tracking"    -3 NO_KEYS [noscript loading stale]       [connection] connection "6.0.0" "Enable or disable server assisted client side caching support" "ON|OFF" => Session(tracking::tracking);
+    "trackinginfo" 2 NO_KEYS [noscript loading stale]       [connection] connection "6.2.0" "Return information about server assisted client side caching for the current connection" "" => Session(tracking::info);
+    "unblock"     -3 NO_KEYS [admin noscript loading stale] [connection] connection "5.0.0" "Unblock a client blocked in a blocking command from a different connection" "client-id [TIMEOUT|ERROR]" => Session(pause::unblock);
+    "unpause"      2 NO_KEYS [admin noscript loading stale] [connection] connection "6.2.0" "Resume processing of clients that were paused" "" => Session(pause::unpause);
 }
 
 fn id(session: &mut Session, _: &Server, _: Request<'_>) -> Result<Value, Error> {
@@ -61,90 +73,93 @@ fn setinfo(session: &mut Session, server: &Server, request: Request<'_>) -> Resu
     Ok(Value::Ok)
 }
 
-fn info(session: &mut Session, server: &Server, _: Request<'_>) -> Result<Value, Error> {
-    let clients: Vec<ClientInfo> = server.clients.get(session.id).into_iter().collect();
-    Ok(lines(&clients, server))
+/// No client is ever evicted, so this is only shown.
+fn no_evict(session: &mut Session, server: &Server, request: Request<'_>) -> Result<Value, Error> {
+    let on = is_on(request)?;
+    server.clients.update(session.id, |client| client.no_evict = on);
+    Ok(Value::Ok)
 }
 
-fn list(_: &mut Session, server: &Server, request: Request<'_>) -> Result<Value, Error> {
-    let is = |arg, name: &[u8]| request.get(arg).is_some_and(|arg| arg.eq_ignore_ascii_case(name));
-    let mut clients = server.clients.list();
-    if is(2, b"TYPE") && request.len() == 4 {
-        let name = request.get(3).unwrap_or_default();
-        let is_one_of = |names: &[&str]| names.iter().any(|one| name.eq_ignore_ascii_case(one.as_bytes()));
-        if is_one_of(&["master", "replica", "slave", "pubsub"]) {
-            clients.clear();
-        } else if !is_one_of(&["normal"]) {
-            let name = String::from_utf8_lossy(name);
-            return Err(Error::text(format!("ERR Unknown client type '{name}'")));
-        }
-    } else if is(2, b"ID") && request.len() > 3 {
-        let ids: Option<Vec<i64>> = request.skip(3).iter().map(parse_i64).collect();
-        let ids = ids.ok_or(Error::new("ERR Invalid client ID"))?;
-        let known = |id| u64::try_from(id).ok().and_then(|id| server.clients.get(id));
-        clients = ids.into_iter().filter_map(known).collect();
-    } else if request.len() > 2 {
-        return Err(Error::SYNTAX);
-    }
-    Ok(lines(&clients, server))
+/// No access is noted, so either way is how it is.
+fn no_touch(_: &mut Session, _: &Server, request: Request<'_>) -> Result<Value, Error> {
+    is_on(request).map(|_| Value::Ok)
 }
 
-/// One line for each client, with those of Redis' fields that say something here.
-fn lines(clients: &[ClientInfo], server: &Server) -> Value {
-    let now_ms = server.clock.now_ms();
-    let mut text = String::new();
-    for client in clients {
-        let age_s = now_ms.saturating_sub(client.since_ms).max(0) / 1000;
-        let idle_s = now_ms.saturating_sub(client.active_ms).max(0) / 1000;
-        let flags = if client.multi >= 0 { "x" } else { "N" };
-        let ClientInfo { id, addr, laddr, name, lib_name, lib_ver, cmd, resp, multi, watch, .. } = client;
-        // Writing to a string cannot fail.
-        let _ = writeln!(
-            text,
-            "id={id} addr={addr} laddr={laddr} name={name} age={age_s} idle={idle_s} flags={flags} db=0 sub=0 psub=0 \
-             ssub=0 multi={multi} watch={watch} cmd={cmd} user=default redir=-1 resp={resp} lib-name={lib_name} \
-             lib-ver={lib_ver}"
-        );
+fn is_on(request: Request<'_>) -> Result<bool, Error> {
+    match request.get(2).unwrap_or_default().to_ascii_lowercase().as_slice() {
+        b"on" => Ok(true),
+        b"off" => Ok(false),
+        _ => Err(Error::SYNTAX),
     }
-    Value::Verbatim { format: "txt".into(), text: text.into_bytes() }
 }
 
-/// NO-EVICT and NO-TOUCH: no client is ever evicted, and no access is noted, so either way is how it is.
-fn on_or_off(_: &mut Session, _: &Server, request: Request<'_>) -> Result<Value, Error> {
-    let mode = request.get(2).unwrap_or_default();
-    if mode.eq_ignore_ascii_case(b"ON") || mode.eq_ignore_ascii_case(b"OFF") {
-        Ok(Value::Ok)
-    } else {
-        Err(Error::SYNTAX)
-    }
+fn reply(session: &mut Session, _: &Server, request: Request<'_>) -> Result<Value, Error> {
+    session.replies = match request.get(2).unwrap_or_default().to_ascii_lowercase().as_slice() {
+        b"on" => Replies::On,
+        b"off" => Replies::Off,
+        b"skip" if session.replies == Replies::Off => Replies::Off,
+        b"skip" => Replies::SkipNext,
+        _ => return Err(Error::SYNTAX),
+    };
+    Ok(Value::Ok)
 }
 
 fn help(_: &mut Session, _: &Server, _: Request<'_>) -> Result<Value, Error> {
     Ok(container::help(
         "client",
         &[
+            "CACHING (YES|NO)",
+            "    Enable/disable tracking of the keys for next command in OPTIN/OPTOUT modes.",
+            "GETREDIR",
+            "    Return the client ID we are redirecting to when tracking is enabled.",
             "GETNAME",
             "    Return the name of the current connection.",
             "ID",
             "    Return the ID of the current connection.",
             "INFO",
             "    Return information about the current client connection.",
+            "KILL <ip:port>",
+            "    Kill connection made from <ip:port>.",
+            "KILL <option> <value> [<option> <value> [...]]",
+            "    Kill connections. Options are:",
+            "    * ADDR (<ip:port>|<unixsocket>:0)",
+            "      Kill connections made from the specified address",
+            "    * LADDR (<ip:port>|<unixsocket>:0)",
+            "      Kill connections made to specified local address",
+            "    * TYPE (NORMAL|MASTER|REPLICA|PUBSUB)",
+            "      Kill connections by type.",
+            "    * USER <username>",
+            "      Kill connections authenticated by <username>.",
+            "    * SKIPME (YES|NO)",
+            "      Skip killing current connection (default: yes).",
             "LIST [options ...]",
             "    Return information about client connections. Options:",
             "    * TYPE (NORMAL|MASTER|REPLICA|PUBSUB)",
             "      Return clients of specified type.",
             "    * ID <client-id> [<client-id> ...]",
             "      Return clients of these IDs.",
-            "NO-EVICT (ON|OFF)",
-            "    Protect current client connection from eviction.",
-            "NO-TOUCH (ON|OFF)",
-            "    Taken, and changes nothing: the last access of keys is not kept.",
+            "UNPAUSE",
+            "    Stop the current client pause, resuming traffic.",
+            "PAUSE <timeout> [WRITE|ALL]",
+            "    Suspend all, or just write, clients for <timeout> milliseconds.",
+            "REPLY (ON|OFF|SKIP)",
+            "    Control the replies sent to the current connection.",
             "SETINFO <option> <value>",
             "    Set client meta attr. Options are:",
             "    * LIB-NAME: the client lib name.",
             "    * LIB-VER: the client lib version.",
             "SETNAME <name>",
             "    Assign the name <name> to the current connection.",
+            "UNBLOCK <clientid> [TIMEOUT|ERROR]",
+            "    Unblock the specified blocked client. No command here blocks its client.",
+            "TRACKING (ON|OFF)",
+            "    Server assisted client side caching: it is off, and cannot be turned on.",
+            "TRACKINGINFO",
+            "    Report tracking status for the current connection.",
+            "NO-EVICT (ON|OFF)",
+            "    Protect current client connection from eviction.",
+            "NO-TOUCH (ON|OFF)",
+            "    Taken, and changes nothing: the last access of keys is not kept.",
         ],
     ))
 }
@@ -152,7 +167,6 @@ fn help(_: &mut Session, _: &Server, _: Request<'_>) -> Result<Value, Error> {
 #[cfg(test)]
 mod tests {
     use crate::command::testing::{Rig, expect};
-    use crate::server::ClientInfo;
 
     #[test]
     fn as_redis() {
@@ -172,15 +186,6 @@ mod tests {
             ("CLIENT SETNAME \"\"", "+OK"),
             ("CLIENT GETNAME", "$-1"),
             ("CLIENT SETNAME", "-ERR wrong number of arguments for 'client|setname' command"),
-            ("CLIENT LIST foo", "-ERR syntax error"),
-            ("CLIENT LIST TYPE", "-ERR syntax error"),
-            ("CLIENT LIST TYPE x", "-ERR Unknown client type 'x'"),
-            ("CLIENT LIST TYPE replica", "$0"),
-            ("CLIENT LIST ID", "-ERR syntax error"),
-            ("CLIENT LIST ID x", "-ERR Invalid client ID"),
-            ("CLIENT LIST ID 0 -1", "$0"),
-            ("CLIENT LIST ID 9223372036854775807", "$0"),
-            ("CLIENT LIST TYPE normal ID 1", "-ERR syntax error"),
             ("CLIENT NO-EVICT on", "+OK"),
             ("CLIENT NO-EVICT x", "-ERR syntax error"),
             ("CLIENT NO-EVICT", "-ERR wrong number of arguments for 'client|no-evict' command"),
@@ -205,28 +210,5 @@ mod tests {
             "{}",
             rig.run("CLIENT INFO")
         );
-    }
-
-    #[test]
-    fn clients_are_listed_by_line() {
-        let mut rig = Rig::new();
-        let other = rig.server.clients.add(ClientInfo { addr: "other".to_owned(), ..ClientInfo::default() });
-        rig.run("CLIENT SETNAME me");
-        rig.server.clock.shift_ms(3_500);
-        let all = rig.run("CLIENT LIST");
-        let lines: Vec<&str> = all.lines().collect();
-        assert_eq!(lines.len(), 2);
-        assert!(
-            lines[0]
-                .contains("id=1 addr=127.0.0.1:5000 laddr=127.0.0.1:8080 name=me age=3 idle=3 flags=N db=0"),
-            "{all}"
-        );
-        assert!(lines[1].starts_with(&format!("id={other} addr=other ")), "{all}");
-        assert_eq!(rig.run(&format!("CLIENT LIST ID {other} 77")).lines().count(), 1);
-        assert_eq!(rig.run("CLIENT LIST TYPE normal").lines().count(), 2);
-        assert_eq!(rig.run("CLIENT ID"), ":1");
-        rig.run("HELLO 3");
-        assert!(rig.run("CLIENT INFO").starts_with("=") && rig.run("CLIENT INFO").contains("txt:id=1 "));
-        assert!(rig.run("CLIENT HELP").starts_with("*25 +CLIENT <subcommand> [<arg> [value] [opt] ...]."));
     }
 }

@@ -42,6 +42,8 @@ pub enum Step {
     Exclusive(Exclusive),
     /// The next request is held back: come again later.
     Held,
+    /// The next request waits until the pause of clients ends.
+    Paused,
 }
 
 /// The requests of a client that are still to be carried out.
@@ -166,6 +168,11 @@ impl Pipeline {
         server.clock.monotonic_ns().saturating_sub(self.began_ns)
     }
 
+    /// Memory of the requests that it has, or keeps for more, in bytes.
+    pub fn memory_size_bytes(&self) -> usize {
+        self.input.buffer.capacity() + self.input.requests.memory_size_bytes()
+    }
+
     /// The storage, to be used again, when all requests are taken.
     pub fn reclaim(&mut self) -> Storage {
         self.next = 0;
@@ -208,6 +215,11 @@ impl Pipeline {
                         stop = Stop::Held;
                         break;
                     }
+                    Taken::Paused => {
+                        session.replies = replies;
+                        stop = Stop::Paused;
+                        break;
+                    }
                     Taken::Alone(spec, alone) => {
                         stop = Stop::Alone(alone, Single { spec, muted: session.replies.end() });
                         taken += 1;
@@ -237,6 +249,7 @@ impl Pipeline {
         match stop {
             Stop::End => Step::Idle,
             Stop::Held => Step::Held,
+            Stop::Paused => Step::Paused,
             Stop::Alone(alone, single) => {
                 self.began_ns = server.clock.monotonic_ns();
                 self.alone = Some(single);
@@ -285,6 +298,8 @@ enum Stop {
     End,
     /// The next one has to wait.
     Held,
+    /// The next one has to wait until the pause of clients ends.
+    Paused,
     /// The last one runs by itself.
     Alone(Alone, Single),
 }

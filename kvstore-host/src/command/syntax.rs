@@ -336,6 +336,10 @@ mod tests {
                 Kind::Token => 0,
                 Kind::Word(_) => 1,
                 Kind::OneOf(all) => all.iter().map(Self::words_min).min().unwrap_or(0),
+                // Of parts that may all be missing, one has to be there.
+                Kind::Block(all) if all.iter().all(|one| one.optional) => {
+                    all.iter().map(Self::words_min).min().unwrap_or(0)
+                }
                 Kind::Block(all) => all.iter().filter(|one| !one.optional).map(Self::words_min).sum(),
             };
             inside + usize::from(self.token.is_some())

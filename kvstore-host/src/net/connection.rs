@@ -8,7 +8,7 @@ use crate::command::Session;
 use crate::command::pipeline::{Pending, Pipeline};
 use crate::plugin::Storage;
 use crate::protocol::{Encoder, Limits, Parsed, Parser, ProtocolError, Reply};
-use crate::server::{ClientEntry, lock};
+use crate::server::{ClientEntry, ClientMemory, lock};
 
 /// Replies that may wait for a client before it is served no further, in bytes.
 const OUTPUT_LEN_MAX: usize = 1 << 20;
@@ -45,6 +45,8 @@ pub(super) enum End {
     Client,
     /// It broke the protocol; it has been told.
     Protocol(ProtocolError),
+    /// Another client asked for it.
+    Killed,
     /// The socket failed.
     Io(io::Error),
     /// It was late: what with.
@@ -228,11 +230,18 @@ impl Connection {
         self.ended.get_or_insert(End::Client);
     }
 
-    /// Tells what `CLIENT LIST` tells of it.
-    pub(super) fn note(&self, now_ms: i64) {
+    /// Is to be closed, whatever it still has to say or to hear.
+    pub(super) fn kill(&mut self) {
+        self.ended = Some(End::Killed);
+    }
+
+    /// Tells what `CLIENT LIST` tells of it; `now_ms` if it has sent something.
+    pub(super) fn note(&self, now_ms: Option<i64>) {
+        let memory = self.memory();
         let queued = self.session.transaction.as_ref().map(|transaction| transaction.queue.len());
         let mut entry = lock(&self.entry);
-        entry.active_ms = now_ms;
+        entry.active_ms = now_ms.unwrap_or(entry.active_ms);
+        entry.memory = memory;
         entry.multi = queued.map_or(-1, |queued| i64::try_from(queued).unwrap_or(i64::MAX));
         entry.watch = self.session.watched.len();
         if entry.cmd != self.session.last_command {
@@ -240,8 +249,19 @@ impl Connection {
         }
     }
 
+    fn memory(&self) -> ClientMemory {
+        let transaction = self.session.transaction.as_ref();
+        let multi = transaction.map_or(0, |transaction| transaction.queue.memory_size_bytes());
+        let args = self.pipeline.memory_size_bytes();
+        let (input, output_memory) = (self.input.len(), self.output.capacity());
+        let input_free = self.input.capacity() - input;
+        let total = size_of::<Self>() + input + input_free + args + multi + output_memory;
+        ClientMemory { input, input_free, args, multi, output: self.output_len(), output_memory, total }
+    }
+
+    /// Neither read from nor written to any more.
     fn broken(&self) -> bool {
-        matches!(self.ended, Some(End::Io(_)))
+        matches!(self.ended, Some(End::Io(_) | End::Killed))
     }
 
     /// Why it is over, if it is: everything answered and written, or nothing more possible.

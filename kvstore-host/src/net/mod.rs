@@ -18,7 +18,7 @@ use crate::plugin::Landed;
 use crate::plugin::pool::Pool;
 use crate::plugin::published::Published;
 use crate::protocol::{Limits, Value};
-use crate::server::Server;
+use crate::server::{Order, Peer, Server};
 use socket::Socket;
 
 /// What all workers use together.
@@ -87,7 +87,14 @@ pub enum Message {
         /// What came of it.
         done: Transacted,
     },
-    /// Something changed about the engine or the hold: look.
+    /// Do something about a client.
+    Order {
+        /// Which one.
+        to: ConnectionId,
+        /// What.
+        order: Order,
+    },
+    /// Something changed about the engine, the hold or the pause: look.
     Look,
     /// Finish what was received, and end.
     Stop,
@@ -119,5 +126,15 @@ impl WorkerHandle {
 impl crate::plugin::Home for WorkerHandle {
     fn landed(&self, ticket: u64, landed: Landed) {
         self.send(Message::Landed { ticket, landed });
+    }
+}
+
+impl Peer for WorkerHandle {
+    fn order(&self, place: usize, client: u64, order: Order) {
+        self.send(Message::Order { to: ConnectionId { place, client }, order });
+    }
+
+    fn look(&self) {
+        self.send(Message::Look);
     }
 }

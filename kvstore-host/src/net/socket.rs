@@ -2,6 +2,7 @@
 
 use std::io::{self, Read, Write};
 use std::net::SocketAddr;
+use std::os::fd::AsRawFd;
 
 use mio::event::Source;
 use mio::net::{TcpStream, UnixStream};
@@ -50,6 +51,19 @@ impl Socket {
         match self {
             Self::Tcp { peer, .. } => peer.ip().to_canonical().is_loopback(),
             Self::Unix { .. } => true,
+        }
+    }
+
+    /// Whether it came over the Unix socket.
+    pub fn is_unix(&self) -> bool {
+        matches!(self, Self::Unix { .. })
+    }
+
+    /// Its descriptor.
+    pub fn fd(&self) -> i32 {
+        match self {
+            Self::Tcp { stream, .. } => stream.as_raw_fd(),
+            Self::Unix { stream, .. } => stream.as_raw_fd(),
         }
     }
 

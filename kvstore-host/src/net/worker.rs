@@ -19,7 +19,7 @@ use crate::plugin::live::{Execution, Live};
 use crate::plugin::published::{self, Hold};
 use crate::plugin::{Home, Landed, Outcomes, Work};
 use crate::protocol::Value;
-use crate::server::{ClientInfo, Server, Tally, add};
+use crate::server::{ClientInfo, Order, Peer, Server, Tally, add};
 
 /// The token of a worker's waker; connections have their place as token.
 const WAKER: Token = Token(usize::MAX);
@@ -55,6 +55,8 @@ pub struct Worker {
     again: Vec<usize>,
     /// Connections that wait for the end of a hold.
     held: Vec<ConnectionId>,
+    /// Connections that wait for the end of a pause.
+    paused: Vec<ConnectionId>,
     /// How many connections have replies waiting that their clients do not take.
     stalled: usize,
     /// Batches under way: generation, how many, how many of them write.
@@ -93,6 +95,7 @@ impl Seed {
     /// Becomes worker number `index`.
     pub fn grow(self, index: usize, shared: Arc<Shared>) -> Worker {
         let Self { poll, messages, handle } = self;
+        shared.server.clients.add_worker(index, Arc::new(handle.clone()) as Arc<dyn Peer>);
         Worker {
             index,
             tally: shared.server.tallies.add(),
@@ -104,6 +107,7 @@ impl Seed {
             connections: Slab::new(),
             again: Vec::new(),
             held: Vec::new(),
+            paused: Vec::new(),
             stalled: 0,
             under_way: Vec::new(),
             scratch: vec![0; SCRATCH_LEN],
@@ -184,7 +188,9 @@ impl Worker {
         let ticks = self.stopping.is_some()
             || settings.idle_timeout_s.load(Ordering::Relaxed) != 0
             || self.stalled > 0;
-        ticks.then_some(LATE_CHECK_INTERVAL)
+        let server = &self.shared.server;
+        let paused = server.pause.get(&server.clock).filter(|_| !self.paused.is_empty());
+        [ticks.then_some(LATE_CHECK_INTERVAL), paused.map(|paused| paused.rest)].into_iter().flatten().min()
     }
 
     /// The point between two batches: notes which engine and which hold this worker has seen.
@@ -211,12 +217,14 @@ impl Worker {
         if news {
             shared.control.look();
         }
-        if hold == Hold::No {
-            for id in std::mem::take(&mut self.held) {
-                let freed = self.connection(id).map(|connection| connection.waiting = Waiting::No);
-                if freed.is_some() {
-                    self.drive(id.place);
-                }
+        let mut freed = if hold == Hold::No { std::mem::take(&mut self.held) } else { Vec::new() };
+        if !self.paused.is_empty() && shared.server.pause.get(&shared.server.clock).is_none() {
+            freed.append(&mut self.paused);
+        }
+        for id in freed {
+            let freed = self.connection(id).map(|connection| connection.waiting = Waiting::No);
+            if freed.is_some() {
+                self.drive(id.place);
             }
         }
     }
@@ -236,6 +244,12 @@ impl Worker {
             Message::Transacted { to, done } => self.controlled(to, |pipeline, session, server, output| {
                 pipeline.finish_exclusive(done, session, server, output);
             }),
+            Message::Order { to, order: Order::Kill } => {
+                if let Some(connection) = self.connection(to) {
+                    connection.kill();
+                    self.drive(to.place);
+                }
+            }
             Message::Look => self.look(),
             Message::Stop => self.stop(),
         }
@@ -268,6 +282,9 @@ impl Worker {
         let info = ClientInfo {
             addr,
             laddr,
+            at: (self.index, place),
+            fd: socket.fd(),
+            unix: socket.is_unix(),
             resp: 2,
             multi: -1,
             since_ms: now_ms,
@@ -327,11 +344,11 @@ impl Worker {
                 break;
             }
         }
-        if read > 0 {
-            connection.note(shared.server.clock.now_ms());
-        }
         let written = connection.write(self.now);
         add(&shared.server.stats.output_bytes, written as u64);
+        if read > 0 || written > 0 {
+            connection.note((read > 0).then(|| shared.server.clock.now_ms()));
+        }
         let over = connection.over();
         let more = connection.wants_input() || connection.has_more();
         if let Some(end) = over {
@@ -355,6 +372,10 @@ impl Worker {
                 Step::Idle => {}
                 Step::Held => {
                     self.held.push(ConnectionId { place, client: connection.session.id });
+                    connection.waiting = Waiting::Hold;
+                }
+                Step::Paused => {
+                    self.paused.push(ConnectionId { place, client: connection.session.id });
                     connection.waiting = Waiting::Hold;
                 }
                 Step::Engine(args) => {
@@ -489,6 +510,7 @@ impl Worker {
                 ),
             },
             End::Protocol(error) => log::warn!("client {id} {peer} closed: {error}"),
+            End::Killed => log::info!("client {id} {peer} closed: CLIENT KILL"),
             End::Io(error) => log::info!("client {id} {peer} closed: {error}"),
             End::Stalled(text) => log::warn!("client {id} {peer} closed: {text}"),
         }
@@ -534,6 +556,9 @@ impl Worker {
 
     /// Takes what clients have sent so far, and nothing more.
     fn stop(&mut self) {
+        // What was received is answered.
+        self.shared.server.pause.end();
+        self.look();
         for place in self.connections.taken() {
             if let Some(connection) = self.connections.get_mut(place) {
                 connection.readable = true;

@@ -25,6 +25,8 @@ pub(super) enum Taken {
     Last(Option<&'static Spec>, Answer),
     /// Not planned: it comes after what was planned before it, or, if that is nothing, when it is no longer held back.
     NotNow,
+    /// Not planned: it waits until the pause ends, and so does what stands behind it.
+    Paused,
     /// Not planned.
     Alone(&'static Spec, Alone),
 }
@@ -66,6 +68,9 @@ pub(super) fn take<'a>(
         }
         Taken::Alone(spec, alone)
     };
+    if server.pause.get(&server.clock).is_some_and(|paused| paused.stops(may_write(spec, session))) {
+        return Taken::Paused;
+    }
     session.last_command = spec.full_name;
     if session.transaction.is_some() && !matches!(spec.name, "exec" | "discard" | "multi" | "quit" | "reset")
     {
@@ -107,6 +112,11 @@ pub(super) fn take<'a>(
             _ => ready(spec, Ok(transaction::change(session, spec))),
         },
     }
+}
+
+/// Whether a request of this command may change an entry, or, for EXEC, one of those that it carries out.
+fn may_write(spec: &Spec, session: &Session) -> bool {
+    spec.writes() || (spec.name == "exec" && session.transaction.as_ref().is_some_and(|queued| queued.writes))
 }
 
 /// Plans a request, and takes its operations back when one of them is beyond a limit.

@@ -46,6 +46,7 @@ pub(super) fn queue(session: &mut Session, spec: &'static Spec, request: Request
         transaction.broken = true;
         return Answer::Refused(error);
     }
+    transaction.writes |= spec.writes();
     transaction.queue.push(request.iter());
     Answer::Queued
 }
@@ -69,7 +70,7 @@ pub(super) fn watch(request: Request<'_>, live: &Live) -> Result<Step, Error> {
 
 /// Plans the commands of a transaction; `Err`: the reply, if they are not to be carried out.
 pub(super) fn exec(session: &mut Session, live: &Live, context: &Context<'_>) -> Result<Step, Value> {
-    let Some(Transaction { queue, broken }) = session.transaction.take() else {
+    let Some(Transaction { queue, broken, .. }) = session.transaction.take() else {
         return Err(Value::error("ERR EXEC without MULTI"));
     };
     let watched = std::mem::take(&mut session.watched);

@@ -1,0 +1,112 @@
+//! Client commands: clients that are closed, paused or not answered, by themselves or by others, on every engine.
+
+#![allow(clippy::unwrap_used, reason = "a test stops at the first surprise")]
+
+use kvstore_client::{Connection, Error, encode_command};
+use tests::engines::Engine;
+use tests::host::Host;
+use tests::on_each_engine;
+use tests::show::{ask, expect, show};
+use tests::wait::wait_until;
+
+on_each_engine!(killed_clients, paused_writes, a_pause_of_all_and_a_reload_beside_it, replies_that_are_not_wanted);
+
+/// Sends requests, each a line of plain words, and waits for no reply.
+fn send(connection: &mut Connection, lines: &[&str]) {
+    let requests = lines.iter().flat_map(|line| encode_command(&line.split_whitespace().collect::<Vec<_>>()));
+    connection.send(&requests.collect::<Vec<u8>>()).unwrap();
+}
+
+fn receive(connection: &mut Connection) -> String {
+    show(&connection.receive().unwrap())
+}
+
+/// Waits until the host has read all that was sent after it had read `before` bytes.
+fn wait_until_read(host: &Host, before: u64, sent: &[&str]) {
+    let len: usize = sent.iter().map(|line| encode_command(&line.split_whitespace().collect::<Vec<_>>()).len()).sum();
+    wait_until("the requests are read", || host.info_number("total_net_input_bytes") >= before + len as u64);
+}
+
+fn killed_clients(engine: Engine) {
+    let host = Host::start(engine);
+    let mut admin = host.client();
+    for address in [host.tcp(), host.unix()] {
+        let mut other = host.connection_to(&address);
+        send(&mut other, &["CLIENT ID"]);
+        let id = receive(&mut other);
+        assert_eq!(ask(&mut admin, &format!("CLIENT KILL ID {id}")), "1");
+        assert!(matches!(other.receive(), Err(Error::Closed | Error::Io(_))));
+        wait_until("it is gone", || ask(&mut admin, &format!("CLIENT LIST ID {id}")) == "\"\"");
+        assert_eq!(ask(&mut admin, &format!("CLIENT KILL ID {id}")), "0");
+    }
+    // Who asks for its own end hears that it was granted; what stands behind it is not carried out.
+    let mut own = host.connection();
+    send(&mut own, &["CLIENT ID"]);
+    let id = receive(&mut own);
+    send(&mut own, &["SET before 1", &format!("CLIENT KILL ID {id} SKIPME no"), "SET behind 1"]);
+    assert_eq!((receive(&mut own), receive(&mut own)), ("OK".to_owned(), "1".to_owned()));
+    assert!(matches!(own.receive(), Err(Error::Closed)));
+    expect(&mut admin, &[("EXISTS before", "1"), ("EXISTS behind", "0"), ("CLIENT KILL TYPE normal", "0")]);
+}
+
+fn paused_writes(engine: Engine) {
+    let host = Host::start(engine);
+    let mut admin = host.client();
+    expect(&mut admin, &[("SET n 0", "OK"), ("CLIENT PAUSE 600000 WRITE", "OK")]);
+    let lines = ["INCR n", "GET n", "MULTI", "INCR n", "EXEC"];
+    let before = host.info_number("total_net_input_bytes");
+    let mut writers: Vec<Connection> = (0..8).map(|_| host.connection()).collect();
+    writers.iter_mut().for_each(|writer| send(writer, &lines));
+    let all: Vec<&str> = writers.iter().flat_map(|_| lines).collect();
+    wait_until_read(&host, before, &all);
+    // Reads go on, also in a transaction; nothing has been written.
+    expect(
+        &mut admin,
+        &[("GET n", "\"0\""), ("MULTI", "OK"), ("GET n", "QUEUED"), ("EXEC", "[\"0\"]"), ("CLIENT UNPAUSE", "OK")],
+    );
+    for writer in &mut writers {
+        let replies: Vec<String> = (0..lines.len()).map(|_| receive(writer)).collect();
+        assert_eq!((&*replies[2], &*replies[3]), ("OK", "QUEUED"), "{replies:?}");
+    }
+    expect(&mut admin, &[("GET n", "\"16\"")]);
+}
+
+fn a_pause_of_all_and_a_reload_beside_it(engine: Engine) {
+    let host = Host::start(engine);
+    let mut admin = host.client();
+    expect(&mut admin, &[("SET n 0", "OK")]);
+    let mut connection = host.connection();
+    // What stands before it is answered. Nothing else is, not even UNPAUSE, as in Redis; the pause ends by itself.
+    send(&mut connection, &["GET n", "CLIENT PAUSE 300 ALL", "INCR n", "GET n"]);
+    assert_eq!((receive(&mut connection), receive(&mut connection)), ("\"0\"".to_owned(), "OK".to_owned()));
+    assert_eq!((receive(&mut connection), receive(&mut connection)), ("1".to_owned(), "\"1\"".to_owned()));
+
+    // The engine is replaced while writes wait; they go to the new one.
+    expect(&mut admin, &[("CLIENT PAUSE 600000 WRITE", "OK")]);
+    let before = host.info_number("total_net_input_bytes");
+    send(&mut connection, &["INCR n"]);
+    wait_until_read(&host, before, &["INCR n"]);
+    assert!(!ask(&mut admin, "ENGINE RELOAD").starts_with('!'));
+    expect(&mut admin, &[("GET n", "\"1\""), ("CLIENT UNPAUSE", "OK")]);
+    assert_eq!(receive(&mut connection), "2");
+    assert_eq!(host.engine_info()["generation"], "2");
+}
+
+fn replies_that_are_not_wanted(engine: Engine) {
+    let host = Host::start(engine);
+    let mut connection = host.connection();
+    let mut said = |lines: &[&str], replies: &[&str]| {
+        send(&mut connection, lines);
+        // Whatever was left out, this is the next reply.
+        send(&mut connection, &["ECHO end"]);
+        for reply in replies.iter().chain(&["\"end\""]) {
+            assert_eq!(receive(&mut connection), *reply, "{lines:?}");
+        }
+    };
+    said(&["CLIENT REPLY SKIP", "PING", "PING"], &["PONG"]);
+    said(&["CLIENT REPLY SKIP", "KEYS *", "DBSIZE"], &["0"]);
+    said(&["CLIENT REPLY OFF", "SET a 1", "GET a", "NOSUCH", "KEYS *", "CLIENT REPLY ON"], &["OK"]);
+    said(&["CLIENT REPLY SKIP", "CLIENT REPLY ON", "GET a"], &["OK", "\"1\""]);
+    said(&["CLIENT REPLY OFF", "MULTI", "INCR a", "EXEC", "CLIENT REPLY ON", "GET a"], &["OK", "\"2\""]);
+    said(&["CLIENT REPLY OFF", "CLIENT REPLY SKIP", "PING", "PING", "CLIENT REPLY ON"], &["OK"]);
+}

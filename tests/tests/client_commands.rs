@@ -9,12 +9,23 @@ use tests::on_each_engine;
 use tests::show::{ask, expect, show};
 use tests::wait::wait_until;
 
-on_each_engine!(killed_clients, paused_writes, a_pause_of_all_and_a_reload_beside_it, replies_that_are_not_wanted);
+on_each_engine!(
+    killed_clients,
+    paused_writes,
+    a_pause_of_all_and_a_reload_beside_it,
+    replies_that_are_not_wanted
+);
 
-/// Sends requests, each a line of plain words, and waits for no reply.
+/// Requests, each a line of plain words, as they are sent.
+fn encoded(lines: &[&str]) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    lines.iter().for_each(|line| encode_command(&line.split_whitespace().collect::<Vec<_>>(), &mut bytes));
+    bytes
+}
+
+/// Sends requests, and waits for no reply.
 fn send(connection: &mut Connection, lines: &[&str]) {
-    let requests = lines.iter().flat_map(|line| encode_command(&line.split_whitespace().collect::<Vec<_>>()));
-    connection.send(&requests.collect::<Vec<u8>>()).unwrap();
+    connection.send(&encoded(lines)).unwrap();
 }
 
 fn receive(connection: &mut Connection) -> String {
@@ -23,7 +34,7 @@ fn receive(connection: &mut Connection) -> String {
 
 /// Waits until the host has read all that was sent after it had read `before` bytes.
 fn wait_until_read(host: &Host, before: u64, sent: &[&str]) {
-    let len: usize = sent.iter().map(|line| encode_command(&line.split_whitespace().collect::<Vec<_>>()).len()).sum();
+    let len = encoded(sent).len();
     wait_until("the requests are read", || host.info_number("total_net_input_bytes") >= before + len as u64);
 }
 
@@ -35,7 +46,7 @@ fn killed_clients(engine: Engine) {
         send(&mut other, &["CLIENT ID"]);
         let id = receive(&mut other);
         assert_eq!(ask(&mut admin, &format!("CLIENT KILL ID {id}")), "1");
-        assert!(matches!(other.receive(), Err(Error::Closed | Error::Io(_))));
+        assert!(matches!(other.receive(), Err(Error::Closed | Error::Io { .. })));
         wait_until("it is gone", || ask(&mut admin, &format!("CLIENT LIST ID {id}")) == "\"\"");
         assert_eq!(ask(&mut admin, &format!("CLIENT KILL ID {id}")), "0");
     }
@@ -62,7 +73,13 @@ fn paused_writes(engine: Engine) {
     // Reads go on, also in a transaction; nothing has been written.
     expect(
         &mut admin,
-        &[("GET n", "\"0\""), ("MULTI", "OK"), ("GET n", "QUEUED"), ("EXEC", "[\"0\"]"), ("CLIENT UNPAUSE", "OK")],
+        &[
+            ("GET n", "\"0\""),
+            ("MULTI", "OK"),
+            ("GET n", "QUEUED"),
+            ("EXEC", "[\"0\"]"),
+            ("CLIENT UNPAUSE", "OK"),
+        ],
     );
     for writer in &mut writers {
         let replies: Vec<String> = (0..lines.len()).map(|_| receive(writer)).collect();

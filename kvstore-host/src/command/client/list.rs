@@ -122,8 +122,9 @@ mod tests {
         let lines: Vec<&str> = all.lines().collect();
         assert_eq!(lines.len(), 2);
         assert!(
-            lines[0]
-                .contains("id=1 addr=127.0.0.1:5000 laddr=127.0.0.1:8080 fd=0 name=me age=3 idle=3 flags=N db=0"),
+            lines[0].contains(
+                "id=1 addr=127.0.0.1:5000 laddr=127.0.0.1:8080 fd=0 name=me age=3 idle=3 flags=N db=0"
+            ),
             "{all}"
         );
         assert!(lines[1].starts_with(&format!("id={other} addr=other ")), "{all}");

@@ -12,6 +12,8 @@ pub(super) const CHECKS: &[Check] = &[
     check("finds keys by pattern (KEYS)", keys),
     check("finds each key at least once (SCAN)", scan),
     check("counts entries (DBSIZE)", dbsize),
+    check("renames (RENAME, RENAMENX)", rename),
+    check("copies (COPY)", copy),
 ];
 
 fn delete(host: &mut Host) -> Result<(), Trouble> {
@@ -60,4 +62,24 @@ fn dbsize(host: &mut Host) -> Result<(), Trouble> {
     // Others may write at the same time, so no exact number can be expected.
     let count = host.client().count()?;
     wants(count >= 1, || format!("DBSIZE is {count} although a key is there"))
+}
+
+fn rename(host: &mut Host) -> Result<(), Trouble> {
+    let (from, to) = (host.key("r1"), host.key("r2"));
+    host.expect(&[&b"SET"[..], &from, b"1"], ok())?;
+    host.expect(&[&b"RENAME"[..], &from, &to], ok())?;
+    host.expect(&[&b"MGET"[..], &from, &to], Value::Array(vec![Value::Nil, bulk("1")]))?;
+    host.expect_error(&[&b"RENAME"[..], &from, &to], "ERR no such key")?;
+    host.expect(&[&b"SET"[..], &from, b"2"], ok())?;
+    host.expect(&[&b"RENAMENX"[..], &from, &to], Value::Integer(0))
+}
+
+fn copy(host: &mut Host) -> Result<(), Trouble> {
+    let (from, to) = (host.key("c1"), host.key("c2"));
+    host.expect(&[&b"SET"[..], &from, b"1"], ok())?;
+    host.expect(&[&b"COPY"[..], &from, &to], Value::Integer(1))?;
+    host.expect(&[&b"COPY"[..], &from, &to], Value::Integer(0))?;
+    host.expect(&[&b"SET"[..], &from, b"2"], ok())?;
+    host.expect(&[&b"COPY"[..], &from, &to, b"REPLACE"], Value::Integer(1))?;
+    host.expect(&[&b"GET"[..], &to], bulk("2"))
 }

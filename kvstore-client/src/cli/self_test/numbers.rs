@@ -8,6 +8,7 @@ pub(super) const CHECKS: &[Check] = &[
     check("counts up and down", count),
     check("refuses to count what is no number, and leaves it alone", no_number),
     check("refuses to count beyond 64 bits, and leaves the number alone", overflow),
+    check("adds fractions (INCRBYFLOAT)", fractions),
     check("loses no count between two connections", two_connections),
 ];
 
@@ -33,6 +34,13 @@ fn overflow(host: &mut Host) -> Result<(), Trouble> {
     host.expect(&[&b"SET"[..], &key, max.as_bytes()], ok())?;
     host.expect_error(&[&b"INCR"[..], &key], "ERR increment or decrement would overflow")?;
     host.expect(&[&b"GET"[..], &key], bulk(&max))
+}
+
+fn fractions(host: &mut Host) -> Result<(), Trouble> {
+    let key = host.key("fractions");
+    host.expect(&[&b"INCRBYFLOAT"[..], &key, b"10.5"], bulk("10.5"))?;
+    host.expect(&[&b"INCRBYFLOAT"[..], &key, b"-0.25"], bulk("10.25"))?;
+    host.expect(&[&b"GET"[..], &key], bulk("10.25"))
 }
 
 fn two_connections(host: &mut Host) -> Result<(), Trouble> {

@@ -13,6 +13,11 @@ pub(super) const CHECKS: &[Check] = &[
     check("sets only if absent (NX), only if present (XX), and gives the old value (GET)", set_options),
     check("appends and tells the length", append),
     check("sets and gets several at once", several),
+    check("sets several only if none is there (MSETNX)", several_if_absent),
+    check("reads and writes parts (GETRANGE, SETRANGE)", parts),
+    check("sets, reads and counts bits (SETBIT, GETBIT, BITCOUNT)", bits),
+    check("gets and deletes at once (GETDEL)", get_and_delete),
+    check("sets and deletes only what is as expected (SET IFEQ, DELIFEQ)", compare),
 ];
 
 fn set_get(host: &mut Host) -> Result<(), Trouble> {
@@ -76,4 +81,46 @@ fn several(host: &mut Host) -> Result<(), Trouble> {
     let expected = Value::Array(vec![bulk("2"), Value::Nil, bulk("1"), bulk("2")]);
     host.expect(&[&b"MGET"[..], &two, &none, &one, &two], expected)?;
     host.expect_error(&[&b"MSET"[..], &one, b"1", &two], "ERR wrong number of arguments")
+}
+
+fn several_if_absent(host: &mut Host) -> Result<(), Trouble> {
+    let (one, two) = (host.key("nx1"), host.key("nx2"));
+    host.expect(&[&b"MSETNX"[..], &one, b"1", &two, b"2"], Value::Integer(1))?;
+    host.expect(&[&b"DEL"[..], &one], Value::Integer(1))?;
+    host.expect(&[&b"MSETNX"[..], &one, b"3", &two, b"4"], Value::Integer(0))?;
+    host.expect(&[&b"MGET"[..], &one, &two], Value::Array(vec![Value::Nil, bulk("2")]))
+}
+
+fn parts(host: &mut Host) -> Result<(), Trouble> {
+    let key = host.key("parts");
+    host.expect(&[&b"SETRANGE"[..], &key, b"2", b"cd"], Value::Integer(4))?;
+    host.expect(&[&b"SETRANGE"[..], &key, b"0", b"ab"], Value::Integer(4))?;
+    host.expect(&[&b"GETRANGE"[..], &key, b"1", b"-2"], bulk("bc"))?;
+    host.expect(&[&b"GET"[..], &key], bulk("abcd"))
+}
+
+fn bits(host: &mut Host) -> Result<(), Trouble> {
+    let key = host.key("bits");
+    host.expect(&[&b"SETBIT"[..], &key, b"9", b"1"], Value::Integer(0))?;
+    host.expect(&[&b"SETBIT"[..], &key, b"0", b"1"], Value::Integer(0))?;
+    host.expect(&[&b"GETBIT"[..], &key, b"9"], Value::Integer(1))?;
+    host.expect(&[&b"BITCOUNT"[..], &key], Value::Integer(2))?;
+    host.expect(&[&b"GET"[..], &key], bulk(b"\x80\x40"))
+}
+
+fn get_and_delete(host: &mut Host) -> Result<(), Trouble> {
+    let key = host.key("getdel");
+    host.expect(&[&b"SET"[..], &key, b"1"], ok())?;
+    host.expect(&[&b"GETDEL"[..], &key], bulk("1"))?;
+    host.expect(&[&b"GETDEL"[..], &key], Value::Nil)
+}
+
+fn compare(host: &mut Host) -> Result<(), Trouble> {
+    let key = host.key("compare");
+    host.expect(&[&b"SET"[..], &key, b"1"], ok())?;
+    host.expect(&[&b"SET"[..], &key, b"2", b"IFEQ", b"other"], Value::Nil)?;
+    host.expect(&[&b"SET"[..], &key, b"2", b"IFEQ", b"1"], ok())?;
+    host.expect(&[&b"DELIFEQ"[..], &key, b"1"], Value::Integer(0))?;
+    host.expect(&[&b"DELIFEQ"[..], &key, b"2"], Value::Integer(1))?;
+    host.expect(&[&b"GET"[..], &key], Value::Nil)
 }

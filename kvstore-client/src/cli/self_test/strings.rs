@@ -2,7 +2,7 @@
 
 use super::host::{Host, Trouble, bulk, ok};
 use super::{Check, check};
-use kvstore_client::Value;
+use kvstore_client::{Error, Value};
 
 pub(super) const CHECKS: &[Check] = &[
     check("sets and gets", set_get),
@@ -118,7 +118,14 @@ fn get_and_delete(host: &mut Host) -> Result<(), Trouble> {
 fn compare(host: &mut Host) -> Result<(), Trouble> {
     let key = host.key("compare");
     host.expect(&[&b"SET"[..], &key, b"1"], ok())?;
-    host.expect(&[&b"SET"[..], &key, b"2", b"IFEQ", b"other"], Value::Nil)?;
+    let refused = host.expect(&[&b"SET"[..], &key, b"2", b"IFEQ", b"other"], Value::Nil);
+    if let Err(Trouble::Client(Error::Reply(reply))) = &refused
+        && reply.message == "syntax error"
+    {
+        // Redis has it from version 8.4 on.
+        return Err(Trouble::Unsupported("the host does not know SET … IFEQ".to_owned()));
+    }
+    refused?;
     host.expect(&[&b"SET"[..], &key, b"2", b"IFEQ", b"1"], ok())?;
     host.expect(&[&b"DELIFEQ"[..], &key, b"1"], Value::Integer(0))?;
     host.expect(&[&b"DELIFEQ"[..], &key, b"2"], Value::Integer(1))?;

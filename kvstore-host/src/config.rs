@@ -100,6 +100,10 @@ struct File {
     idle_timeout_s: Option<u64>,
     /// From which time on a batch of requests is noted in the slowlog, in microseconds; negative: none is.
     slowlog_threshold_us: Option<i64>,
+    /// How much may wait for a client that does not read, by class: `normal 1gb 0 0 pubsub 32mb 8mb 60`.
+    client_output_buffer_limit: Option<String>,
+    /// Which keyspace events are told, as letters.
+    notify_keyspace_events: Option<String>,
     /// Requests that the slowlog keeps.
     slowlog_len_max: Option<usize>,
     /// From which time on something counts as a spike of latency, in milliseconds; 0: nothing does.
@@ -141,6 +145,10 @@ pub struct Config {
     pub idle_timeout_s: u64,
     /// From which time on a batch of requests is noted in the slowlog, in microseconds; negative: none is.
     pub slowlog_threshold_us: i64,
+    /// How much may wait for a client that does not read, by class: `normal 1gb 0 0 pubsub 32mb 8mb 60`.
+    pub client_output_buffer_limit: Option<String>,
+    /// Which keyspace events are told, as letters.
+    pub notify_keyspace_events: Option<String>,
     /// Requests that the slowlog keeps.
     pub slowlog_len_max: usize,
     /// From which time on something counts as a spike of latency, in milliseconds; 0: nothing does.
@@ -220,6 +228,8 @@ impl Config {
             output_stall_timeout_ms: file.output_stall_timeout_ms.unwrap_or(60_000),
             idle_timeout_s: file.idle_timeout_s.unwrap_or(0),
             slowlog_threshold_us: file.slowlog_threshold_us.unwrap_or(10_000),
+            client_output_buffer_limit: file.client_output_buffer_limit,
+            notify_keyspace_events: file.notify_keyspace_events,
             slowlog_len_max: file.slowlog_len_max.unwrap_or(128),
             latency_threshold_ms: file.latency_threshold_ms.unwrap_or(0),
             latency_tracking: file.latency_tracking.unwrap_or(true),

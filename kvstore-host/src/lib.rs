@@ -11,6 +11,7 @@ pub mod glob;
 pub mod net;
 pub mod plugin;
 pub mod protocol;
+pub mod pubsub;
 pub mod serve;
 pub mod server;
 pub mod shell;

@@ -5,6 +5,7 @@ use std::sync::atomic::Ordering;
 use std::thread;
 use std::time::Duration;
 
+use crate::command::set_parameter;
 use crate::config::Config;
 use crate::control::{self, Configured};
 use crate::net::listener::Listener;
@@ -31,7 +32,7 @@ pub fn serve(config: Config) -> Result<(), String> {
     // Signals from here on reach the control thread, also while the engine is opened.
     let control = control::Seed::new().map_err(|error| format!("cannot make an event loop: {error}"))?;
     let listeners = bind(&config)?;
-    let server = Arc::new(server(&config, &listeners));
+    let server = Arc::new(server(&config, &listeners)?);
     let live = start_engine(&nursery, &config, &server)?;
     log::info!(
         "engine {} {}, generation {}, {} from {}; listening on {}",
@@ -58,7 +59,7 @@ pub fn serve(config: Config) -> Result<(), String> {
     close_engine(shared, quiet)
 }
 
-fn server(config: &Config, listeners: &[Listener]) -> Server {
+fn server(config: &Config, listeners: &[Listener]) -> Result<Server, String> {
     let tcp_port = |listener: &Listener| match listener {
         Listener::Tcp { address, .. } => Some(address.port()),
         Listener::Unix { .. } => None,
@@ -85,7 +86,15 @@ fn server(config: &Config, listeners: &[Listener]) -> Server {
     settings.slowlog_len_max.store(config.slowlog_len_max, Ordering::Relaxed);
     settings.latency_threshold_ms.store(config.latency_threshold_ms, Ordering::Relaxed);
     settings.latency_tracking.store(config.latency_tracking, Ordering::Relaxed);
-    server
+    for (name, value) in [
+        ("client-output-buffer-limit", &config.client_output_buffer_limit),
+        ("notify-keyspace-events", &config.notify_keyspace_events),
+    ] {
+        if let Some(value) = value {
+            set_parameter(&server, name, value).map_err(|error| format!("configuration: {}", error.0))?;
+        }
+    }
+    Ok(server)
 }
 
 /// 40 hexadecimal digits that no other start has.

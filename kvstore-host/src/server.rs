@@ -8,7 +8,7 @@ mod tally;
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 pub use clients::{ClientEntry, ClientInfo, ClientMemory, Clients, Order, Peer};
@@ -18,6 +18,7 @@ pub use slowlog::{SlowRequest, Slowlog};
 pub use tally::{Counted, Figures, Tallies, Tally};
 
 use crate::command::Cursors;
+use crate::pubsub::{OutputLimits, PubSub};
 
 /// Limits that `CONFIG SET` can change while clients are served.
 #[derive(Debug)]
@@ -42,6 +43,8 @@ pub struct Settings {
     pub latency_threshold_ms: AtomicU64,
     /// Whether the times of commands go to histograms.
     pub latency_tracking: AtomicBool,
+    /// How much may wait for a client that does not read.
+    pub output_limits: Arc<OutputLimits>,
 }
 
 impl Default for Settings {
@@ -57,6 +60,7 @@ impl Default for Settings {
             slowlog_len_max: AtomicUsize::new(128),
             latency_threshold_ms: AtomicU64::new(0),
             latency_tracking: AtomicBool::new(true),
+            output_limits: Arc::default(),
         }
     }
 }
@@ -281,6 +285,8 @@ pub struct Server {
     pub facts: Facts,
     /// Cursors of SCAN that clients go on from.
     pub cursors: Cursors,
+    /// Who listens to what.
+    pub pubsub: PubSub,
     last_look: Mutex<LastLook>,
 }
 

@@ -4,7 +4,7 @@
 
 use std::collections::BTreeSet;
 
-use kvstore_client::{Client, Error, Protocol, TimeToLive};
+use kvstore_client::{Client, Connection, Error, Protocol, TimeToLive};
 use tests::engines::Engine;
 use tests::host::{Host, Options};
 use tests::on_each_engine;
@@ -54,6 +54,7 @@ fn every_command(engine: Engine) {
             transaction(&mut asker);
             binary(&mut asker.client);
             asked.append(&mut asker.asked);
+            listening(host.connection_to(&address), protocol, &mut asked);
             // What is left asks for the end of the connection.
             for end in ["QUIT", "EXIT"] {
                 let mut connection = host.connection_to(&address);
@@ -346,6 +347,34 @@ fn transaction(asker: &mut Asker) {
         ("EXEC", "!ERR EXEC without MULTI"),
         ("DISCARD", "!ERR DISCARD without MULTI"),
     ]);
+}
+
+/// What makes a connection one that is sent more than replies.
+fn listening(mut connection: Connection, protocol: Protocol, asked: &mut BTreeSet<String>) {
+    let mut ask = |line: &str| {
+        asked.extend(line.split_whitespace().next().map(str::to_lowercase));
+        connection.send(format!("{line}\r\n").as_bytes()).unwrap();
+        show(&connection.receive().unwrap())
+    };
+    let (open, close, hello) =
+        if protocol == Protocol::Resp2 { ('[', ']', "HELLO 2") } else { ('<', '>', "HELLO 3") };
+    ask(hello);
+    for (line, expected) in [("PUBLISH none x", "0"), ("SPUBLISH none x", "0"), ("PUBSUB NUMPAT", "0")] {
+        assert_eq!(ask(line), expected, "{line}");
+    }
+    for (line, reply) in [
+        ("SUBSCRIBE a", "\"subscribe\" \"a\" 1"),
+        ("PSUBSCRIBE b*", "\"psubscribe\" \"b*\" 2"),
+        ("SSUBSCRIBE c", "\"ssubscribe\" \"c\" 1"),
+        ("SUNSUBSCRIBE", "\"sunsubscribe\" \"c\" 0"),
+        ("PUNSUBSCRIBE", "\"punsubscribe\" \"b*\" 1"),
+        ("UNSUBSCRIBE", "\"unsubscribe\" \"a\" 0"),
+    ] {
+        assert_eq!(ask(line), format!("{open}{reply}{close}"), "{line}");
+    }
+    assert_eq!(ask("MONITOR"), "OK");
+    assert_eq!(ask("GET k"), "!ERR Replica can't interact with the keyspace");
+    assert_eq!(ask("RESET"), "RESET");
 }
 
 /// Keys and values of any bytes, and empty ones.

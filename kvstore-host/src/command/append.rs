@@ -5,6 +5,7 @@ use plugin_abi::sdk::{Decision, Entry};
 use super::{Context, Error, ReplyFn, updated};
 use crate::plugin::{Plan, Update};
 use crate::protocol::{Request, Value};
+use crate::pubsub::Event;
 
 pub(super) fn append<'a>(
     plan: &mut Plan<'a>,
@@ -31,6 +32,10 @@ impl Update for Append<'_> {
         }
         let patch = Decision::Patch { offset, bytes: self.end, new_len, type_: 0, flags: 0 };
         (patch, Value::Integer(new_len as i64))
+    }
+
+    fn stored(&self) -> &'static [Event] {
+        const { &[Event::string("append")] }
     }
 }
 

@@ -6,6 +6,7 @@ use plugin_abi::sdk::{Decision, Entry};
 use super::{Answers, Context, Error, ReplyFn, updated};
 use crate::plugin::{Plan, Update};
 use crate::protocol::{Reply, Request, Value, parse_i64};
+use crate::pubsub::Event;
 
 /// Where a bit is: its byte, and what it is worth in it.
 #[derive(Clone, Copy)]
@@ -77,6 +78,10 @@ impl Update for SetBit {
         self.byte = [if self.on { old | mask } else { old & !mask }];
         let new_len = value.len().max(offset + 1);
         (Decision::Patch { offset, bytes: &self.byte, new_len, type_: 0, flags: 0 }, answer)
+    }
+
+    fn stored(&self) -> &'static [Event] {
+        const { &[Event::string("setbit")] }
     }
 }
 

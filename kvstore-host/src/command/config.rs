@@ -60,6 +60,16 @@ fn set(_: &mut Session, server: &Server, request: Request<'_>) -> Result<Value, 
     Ok(Value::Ok)
 }
 
+/// Sets a parameter, as `CONFIG SET` does.
+///
+/// # Errors
+/// There is none of that name, or it cannot have this value.
+pub fn set_parameter(server: &Server, name: &str, value: &str) -> Result<(), Error> {
+    let parameter = Parameter::find(name.as_bytes()).ok_or(Error::SYNTAX)?;
+    parameter.parse(server, value.as_bytes())?(server);
+    Ok(())
+}
+
 fn resetstat(_: &mut Session, server: &Server, _: Request<'_>) -> Result<Value, Error> {
     server.stats.reset();
     server.error_codes.reset();
@@ -141,6 +151,42 @@ mod tests {
             ("CONFIG GET proto-max-bulk-len", "*2 $18 proto-max-bulk-len $7 1048576"),
             ("CONFIG SET proto-max-bulk-len 512Mb", "+OK"),
             ("CONFIG GET proto-max-bulk-len", "*2 $18 proto-max-bulk-len $9 536870912"),
+            (
+                "CONFIG GET client-output-buffer-limit",
+                "*2 $26 client-output-buffer-limit $76 normal 1073741824 0 0 slave 268435456 67108864 60 pubsub \
+                 33554432 8388608 60",
+            ),
+            ("CONFIG SET client-output-buffer-limit \"pubsub 1mb 512kb 10 replica 1 2 3\"", "+OK"),
+            ("CONFIG SET client-output-buffer-limit \"\"", "+OK"),
+            ("CONFIG SET client-output-buffer-limit \"normal 1 2 3 normal 4 5 6\"", "+OK"),
+            (
+                "CONFIG GET client-output-buffer-limit",
+                "*2 $26 client-output-buffer-limit $49 normal 4 5 6 slave 1 2 3 pubsub 1048576 524288 10",
+            ),
+            (
+                "CONFIG SET client-output-buffer-limit \"master 0 0 0\"",
+                "-ERR CONFIG SET failed (possibly related to argument 'client-output-buffer-limit') - Invalid client \
+                 class specified in buffer limit configuration.",
+            ),
+            (
+                "CONFIG SET client-output-buffer-limit \"normal 0 0\"",
+                "-ERR CONFIG SET failed (possibly related to argument 'client-output-buffer-limit') - Wrong number of \
+                 arguments in buffer limit configuration.",
+            ),
+            (
+                "CONFIG SET client-output-buffer-limit \"pubsub 7 7 7 normal 0 0 -1\"",
+                "-ERR CONFIG SET failed (possibly related to argument 'client-output-buffer-limit') - Error in hard, \
+                 soft or soft_seconds setting in buffer limit configuration.",
+            ),
+            ("CONFIG GET notify-keyspace-events", "*2 $22 notify-keyspace-events $0"),
+            ("CONFIG SET notify-keyspace-events KEA", "+OK"),
+            ("CONFIG GET notify-keyspace-events", "*2 $22 notify-keyspace-events $3 AKE"),
+            (
+                "CONFIG SET notify-keyspace-events foo",
+                "-ERR CONFIG SET failed (possibly related to argument 'notify-keyspace-events') - Invalid event class \
+                 character. Use 'Ag$lshzxeKEtmdn'.",
+            ),
+            ("CONFIG SET notify-keyspace-events \"\"", "+OK"),
             ("CONFIG SET foo bar", "-ERR Unknown option or number of arguments for CONFIG SET - 'foo'"),
             (
                 "CONFIG SET timeout 1 foo bar",

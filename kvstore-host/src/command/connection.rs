@@ -1,11 +1,16 @@
 //! PING, ECHO, AUTH, SELECT, TIME, RESET and QUIT: what is said between a client and the server, without any data.
 
-use super::{Error, Session};
+use super::{Error, Session, subscribe};
 use crate::protocol::{Protocol, Request, Value, parse_i64};
 use crate::server::Server;
 
-pub(super) fn ping(_: &mut Session, _: &Server, request: Request<'_>) -> Result<Value, Error> {
+pub(super) fn ping(session: &mut Session, _: &Server, request: Request<'_>) -> Result<Value, Error> {
     match (request.get(1), request.len()) {
+        // In the form of a message, as is all else that such a client is sent.
+        (text, 1 | 2) if session.only_listens() => {
+            let text = Value::Bulk(text.unwrap_or_default().to_vec());
+            Ok(Value::Array(vec![Value::text("pong"), text]))
+        }
         (None, _) => Ok(Value::Simple("PONG".into())),
         (Some(text), 2) => Ok(Value::Bulk(text.to_vec())),
         _ => Err(Error::arity("ping")),
@@ -59,6 +64,8 @@ pub(super) fn reset(session: &mut Session, server: &Server, _: Request<'_>) -> R
     session.transaction = None;
     session.watched.clear();
     session.protocol = Protocol::default();
+    server.pubsub.leave(&mut session.subscriber);
+    subscribe::note(session, server);
     server.clients.update(session.id, |client| {
         client.name.clear();
         client.resp = Protocol::default().version();

@@ -4,6 +4,7 @@ use super::link::{Look, Put, Seen};
 use super::{Context, Error, ReplyFn, updated_last};
 use crate::plugin::Plan;
 use crate::protocol::{Request, Value, parse_i64};
+use crate::pubsub::Event;
 
 pub(super) fn copy<'a>(plan: &mut Plan<'a>, request: Request<'a>, _: &Context<'_>) -> Result<ReplyFn, Error> {
     let mut replaces = false;
@@ -25,7 +26,8 @@ pub(super) fn copy<'a>(plan: &mut Plan<'a>, request: Request<'a>, _: &Context<'_
     }
     let seen = Seen::default();
     plan.update(from, Look(seen.clone()));
-    plan.update(to, Put::new(seen, replaces, Value::Integer(0), Value::Integer(1)));
+    let told = const { &[Event::generic("copy_to")] };
+    plan.update(to, Put::new(seen, replaces, Value::Integer(0), Value::Integer(1), told));
     Ok(Box::new(updated_last))
 }
 

@@ -33,6 +33,10 @@ impl Update for Take {
     fn decide(&mut self, current: Option<&Entry<'_>>) -> (Decision<'_>, Value) {
         (Decision::Remove, value_of(current))
     }
+
+    fn reads(&self) -> bool {
+        true
+    }
 }
 
 /// The entry's value as a reply.

@@ -56,6 +56,10 @@ impl Update for GetEx {
         };
         (decision, value_of(current))
     }
+
+    fn reads(&self) -> bool {
+        true
+    }
 }
 
 #[cfg(test)]

@@ -1,5 +1,7 @@
 //! HELLO: agrees on a protocol, and introduces client and server to each other.
 
+use std::ops::Range;
+
 use super::connection::check_user;
 use super::{Error, Session, client, info};
 use crate::protocol::{Protocol, Request, Value, parse_i64};
@@ -44,6 +46,14 @@ pub(super) fn hello(session: &mut Session, server: &Server, request: Request<'_>
         ("modules", Value::Array(Vec::new())),
     ];
     Ok(Value::Map(fields.into_iter().map(|(name, value)| (Value::text(name), value)).collect()))
+}
+
+/// Where a name and a password stand among its arguments.
+pub(super) fn secrets(request: Request<'_>) -> Range<usize> {
+    match request.iter().position(|arg| arg.eq_ignore_ascii_case(b"AUTH")) {
+        Some(place) => place + 1..place + 3,
+        None => 0..0,
+    }
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@ use plugin_abi::sdk::{Decision, Entry};
 use super::{Context, Error, ReplyFn, updated};
 use crate::plugin::{Plan, Update};
 use crate::protocol::{Request, Value, parse_i64, push_i64};
+use crate::pubsub::Event;
 
 pub(super) fn incr<'a>(plan: &mut Plan<'a>, request: Request<'a>, _: &Context<'_>) -> Result<ReplyFn, Error> {
     Ok(add(plan, request, 1))
@@ -59,6 +60,10 @@ impl Update for Add {
                 (Decision::Replace(entry), Value::Integer(sum))
             }
         }
+    }
+
+    fn stored(&self) -> &'static [Event] {
+        const { &[Event::string("incrby")] }
     }
 }
 

@@ -7,6 +7,7 @@ use plugin_abi::sdk::{Decision, Entry};
 use super::{Context, Error, ReplyFn, updated};
 use crate::plugin::{Plan, Update};
 use crate::protocol::{Request, Value};
+use crate::pubsub::Event;
 use extended::{Extended, Number};
 
 const NOT_A_FLOAT: Error = Error::new("ERR value is not a valid float");
@@ -51,6 +52,10 @@ impl Update for AddFloat {
                 (Decision::Replace(entry), Value::text(self.digits.as_str()))
             }
         }
+    }
+
+    fn stored(&self) -> &'static [Event] {
+        const { &[Event::string("incrbyfloat")] }
     }
 }
 

@@ -192,8 +192,10 @@ fn stats(lines: &mut Lines, source: &Source<'_>) {
     lines.put_count("evicted_keys", &stats.evicted);
     lines.put("keyspace_hits", source.counted.hits);
     lines.put("keyspace_misses", source.counted.misses);
-    lines.put("pubsub_channels", 0);
-    lines.put("pubsub_patterns", 0);
+    let pubsub = &source.server.pubsub;
+    lines.put("pubsub_channels", pubsub.channels.len());
+    lines.put("pubsub_patterns", pubsub.patterns_len());
+    lines.put("pubsubshard_channels", pubsub.shard_channels.len());
     lines.put_count("total_error_replies", &stats.errors);
 }
 

@@ -50,12 +50,13 @@ fn details(spec: &'static Spec) -> Value {
 }
 
 /// All categories of access rules that there are commands in, in Redis' order.
-const CATEGORIES: [&str; 11] = [
+const CATEGORIES: [&str; 12] = [
     "keyspace",
     "read",
     "write",
     "string",
     "bitmap",
+    "pubsub",
     "admin",
     "fast",
     "slow",

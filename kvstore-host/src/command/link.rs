@@ -7,6 +7,7 @@ use plugin_abi::sdk::{Decision, Entry};
 
 use crate::plugin::{Owned, Update};
 use crate::protocol::Value;
+use crate::pubsub::Event;
 
 /// An entry that one update was shown, for those behind it. The lock is never waited for: they run one after the other.
 #[derive(Clone, Default)]
@@ -31,12 +32,18 @@ impl Update for Look {
         self.0.note(current);
         (Decision::Keep, Value::Null)
     }
+
+    fn reads(&self) -> bool {
+        true
+    }
 }
 
 /// Notes an entry and removes it, unless something stands in the way.
 pub(super) struct Take {
     pub(super) seen: Seen,
     pub(super) unless: Option<Taken>,
+    /// What is told where it is removed.
+    pub(super) told: &'static [Event],
 }
 
 impl Update for Take {
@@ -44,6 +51,10 @@ impl Update for Take {
         self.seen.note(current);
         let stays = self.unless.as_ref().is_some_and(Taken::any);
         (if stays { Decision::Keep } else { Decision::Remove }, Value::Null)
+    }
+
+    fn removed(&self) -> &'static [Event] {
+        self.told
     }
 }
 
@@ -56,12 +67,14 @@ pub(super) struct Put {
     pub(super) none: Value,
     /// The reply where it is stored; 0 where it gives way to what is there.
     pub(super) done: Value,
+    /// What is told where it is stored.
+    pub(super) told: &'static [Event],
     entry: Option<Arc<Owned>>,
 }
 
 impl Put {
-    pub(super) fn new(seen: Seen, replaces: bool, none: Value, done: Value) -> Self {
-        Self { seen, replaces, none, done, entry: None }
+    pub(super) fn new(seen: Seen, replaces: bool, none: Value, done: Value, told: &'static [Event]) -> Self {
+        Self { seen, replaces, none, done, told, entry: None }
     }
 }
 
@@ -74,6 +87,10 @@ impl Update for Put {
             Some(_) if current.is_some() && !self.replaces => (Decision::Keep, Value::Integer(0)),
             Some(entry) => (Decision::Replace(entry.lend()), self.done.clone()),
         }
+    }
+
+    fn stored(&self) -> &'static [Event] {
+        self.told
     }
 }
 
@@ -116,7 +133,7 @@ mod tests {
     #[test]
     fn value_expiry_type_and_flags_travel_together() {
         let seen = Seen::default();
-        let mut put = Put::new(seen.clone(), true, Value::Null, Value::Ok);
+        let mut put = Put::new(seen.clone(), true, Value::Null, Value::Ok, &[Event::SET]);
         assert_eq!(put.decide(None), (Decision::Keep, Value::Null));
         assert_eq!(Look(seen.clone()).decide(Some(&ENTRY)).0, Decision::Keep);
         let wanted = Decision::Replace(Entry { key: b"", version: 0, ..ENTRY });
@@ -133,7 +150,7 @@ mod tests {
     fn what_is_in_the_way_is_forgotten_when_all_is_run_again() {
         let (taken, seen) = (Taken::default(), Seen::default());
         let mut looks = [taken.look(true), taken.look(false)];
-        let mut take = Take { seen: seen.clone(), unless: Some(taken) };
+        let mut take = Take { seen: seen.clone(), unless: Some(taken), told: &[Event::DEL] };
         looks[0].decide(Some(&ENTRY));
         looks[1].decide(None);
         assert_eq!(take.decide(Some(&ENTRY)).0, Decision::Keep);

@@ -30,11 +30,14 @@ mod lcs;
 mod link;
 mod memory;
 mod mget;
+mod monitor;
 mod mset;
 mod msetnx;
 mod object;
 mod persist;
 pub mod pipeline;
+mod publish;
+mod pubsub;
 mod randomkey;
 mod range;
 mod rename;
@@ -42,10 +45,13 @@ mod scan;
 mod session;
 mod set;
 mod slowlog;
+mod subscribe;
 mod syntax;
 pub mod table;
 #[cfg(test)]
 mod testing;
+#[cfg(test)]
+mod told;
 mod ttl;
 
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -53,6 +59,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use plugin_abi::Identity;
 use plugin_abi::raw::KV_CAP_EXPIRY;
 
+pub use config::set_parameter;
 pub use cursor::Cursors;
 pub use error::Error;
 pub use session::{Replies, Session, Transaction, Watched};
@@ -209,6 +216,8 @@ pub enum Handler {
     Data(PlanFn),
     /// Is about the connection or the server: answered at once.
     Session(SessionFn),
+    /// Changes what the client is sent without asking: runs alone, since its reply says where that begins or ends.
+    Listen(ListenFn),
     /// Is about the whole keyspace: runs alone, and on another thread where the engine blocks. A transaction with one in it
     /// has the engine to itself.
     Keyspace {
@@ -224,6 +233,9 @@ pub enum Handler {
     /// ENGINE: goes to the control thread. Only for clients of the same machine.
     Engine,
 }
+
+/// Carries out a command that changes what the client is sent without asking. It may reply any number of times.
+pub type ListenFn = fn(&mut Session, &Server, Request<'_>, &mut dyn Reply);
 
 /// A parsed command about the whole keyspace.
 pub trait KeyspaceTask: Send {

@@ -89,13 +89,13 @@ impl Pipeline {
         let Pending { planned, then } = pending;
         match then {
             Then::Reply => {
-                self.input = work.into_storage();
                 // What is deferred, and all behind it, is carried out again.
                 let done = planned.iter().take_while(|one| !one.deferred(outcomes)).count();
                 let first = self.next - planned.len();
                 self.next = first + done;
                 let planned = planned.get(..done).unwrap_or_default();
-                reply_all(planned, outcomes, session, server, out);
+                reply_all(planned, &work, outcomes, session, server, out);
+                self.input = work.into_storage();
                 account::note(self.time_ns(server), planned, outcomes, (&self.input, first), session, server);
             }
             Then::Watch { keys, generation } => {
@@ -108,10 +108,10 @@ impl Pipeline {
                 }
                 let start = out.len();
                 Encoder::new(out, session.protocol).array(planned.len());
-                reply_all(&planned, outcomes, session, server, out);
+                reply_all(&planned, &work, outcomes, session, server, out);
                 let storage = work.into_storage();
                 account::note(self.time_ns(server), &planned, outcomes, (&storage, 0), session, server);
-                self.end_transaction(start, session, server, out);
+                self.end_alone(start, session, server, out);
             }
         }
     }
@@ -130,11 +130,11 @@ impl Pipeline {
             Transacted::Done(parts) => {
                 let start = out.len();
                 Encoder::new(out, session.protocol).array(parts.iter().map(|part| part.planned.len()).sum());
-                for Part { planned, outcomes, storage, time_ns } in parts {
-                    reply_all(&planned, &outcomes, session, server, out);
-                    account::note(time_ns, &planned, &outcomes, (&storage, 0), session, server);
+                for Part { planned, work, outcomes, time_ns } in parts {
+                    reply_all(&planned, &work, &outcomes, session, server, out);
+                    account::note(time_ns, &planned, &outcomes, (work.storage(), 0), session, server);
                 }
-                self.end_transaction(start, session, server, out);
+                self.end_alone(start, session, server, out);
             }
         }
     }
@@ -143,21 +143,17 @@ impl Pipeline {
     pub fn finish_alone(&mut self, value: &Value, session: &Session, server: &Server, out: &mut Vec<u8>) {
         let start = out.len();
         value.write(&mut Encoder::new(out, session.protocol));
+        self.end_alone(start, session, server, out);
+    }
+
+    /// Ends a request that ran by itself and whose reply is written, from `start` on.
+    fn end_alone(&mut self, start: usize, session: &Session, server: &Server, out: &mut Vec<u8>) {
         let Some(Single { spec, muted }) = self.alone.take() else { return };
         let request = self.input.requests.get(self.next.saturating_sub(1), &self.input.buffer);
         account::note_alone(self.time_ns(server), spec, request, session, server);
         if account::note_error(out.get(start..).unwrap_or_default(), server) {
             session.tally.open().of(spec.number.get()).failed += 1;
         }
-        if muted {
-            out.truncate(start);
-        }
-    }
-
-    /// Ends an EXEC whose replies are written, from `start` on.
-    fn end_transaction(&mut self, start: usize, session: &Session, server: &Server, out: &mut Vec<u8>) {
-        let Some(Single { spec, muted }) = self.alone.take() else { return };
-        account::note_alone(self.time_ns(server), spec, None, session, server);
         if muted {
             out.truncate(start);
         }
@@ -198,6 +194,7 @@ impl Pipeline {
         let ops_max = OPS_MAX.min(usize::try_from(live.identity().batch_len_max).unwrap_or(usize::MAX));
         let input = std::mem::take(&mut self.input);
         let (work, (planned, stop)) = Work::plan(input, |plan, storage| {
+            plan.tell_new(server.pubsub.classes.tells_new());
             let mut planned = Vec::new();
             let mut stop = Stop::End;
             while let Some(request) = storage.requests.get(taken, &storage.buffer) {
@@ -221,7 +218,8 @@ impl Pipeline {
                         break;
                     }
                     Taken::Alone(spec, alone) => {
-                        stop = Stop::Alone(alone, Single { spec, muted: session.replies.end() });
+                        let muted = session.replies.end() && !alone.is_always_answered(spec);
+                        stop = Stop::Alone(alone, Single { spec, muted });
                         taken += 1;
                         break;
                     }
@@ -241,9 +239,9 @@ impl Pipeline {
             return Step::Work(work, Pending { planned, then: Then::Reply });
         }
         let nothing = Outcomes::default();
+        reply_all(&planned, &work, &nothing, session, server, out);
         self.input = work.into_storage();
         if !planned.is_empty() {
-            reply_all(&planned, &nothing, session, server, out);
             account::note(self.time_ns(server), &planned, &nothing, (&self.input, first), session, server);
         }
         match stop {
@@ -278,7 +276,13 @@ impl Pipeline {
                 Err(error) => Err(error.into()),
             },
             Alone::Watch => transaction::watch(request, live).map_err(Value::from),
-            Alone::Exec => transaction::exec(session, live, context),
+            Alone::Exec => transaction::exec(session, server, live, context),
+            Alone::Listen(run) => {
+                let start = out.len();
+                run(session, server, request, &mut Encoder::new(out, session.protocol));
+                self.end_alone(start, session, server, out);
+                return Step::Idle;
+            }
         };
         match planned {
             Ok(Step::Work(work, pending)) if work.ops().is_empty() => {

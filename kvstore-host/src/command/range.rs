@@ -7,6 +7,7 @@ use plugin_abi::sdk::{Decision, Entry};
 use super::{Context, Error, ReplyFn, updated};
 use crate::plugin::{Plan, Update};
 use crate::protocol::{Request, Value, parse_i64};
+use crate::pubsub::Event;
 
 pub(super) fn getrange<'a>(
     plan: &mut Plan<'a>,
@@ -68,6 +69,10 @@ impl Update for Overwrite<'_> {
         let new_len = len.max(end);
         let patch = Decision::Patch { offset: self.offset, bytes: self.bytes, new_len, type_: 0, flags: 0 };
         (patch, Value::Integer(new_len as i64))
+    }
+
+    fn stored(&self) -> &'static [Event] {
+        const { &[Event::string("setrange")] }
     }
 }
 

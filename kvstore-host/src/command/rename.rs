@@ -4,6 +4,7 @@ use super::link::{Put, Seen, Take, Taken};
 use super::{Answers, Context, Error, ReplyFn, updated_last};
 use crate::plugin::Plan;
 use crate::protocol::{Reply, Request, Value};
+use crate::pubsub::Event;
 
 const NO_SUCH_KEY: Error = Error::new("ERR no such key");
 
@@ -40,8 +41,10 @@ fn move_entry<'a>(plan: &mut Plan<'a>, request: Request<'a>, replaces: bool, don
         plan.update(to, taken.look(true));
         unless = Some(taken);
     }
-    plan.update(from, Take { seen: seen.clone(), unless });
-    plan.update(to, Put::new(seen, replaces, NO_SUCH_KEY.into(), done));
+    let told = const { &[Event::generic("rename_from")] };
+    plan.update(from, Take { seen: seen.clone(), unless, told });
+    let told = const { &[Event::generic("rename_to")] };
+    plan.update(to, Put::new(seen, replaces, NO_SUCH_KEY.into(), done, told));
     Box::new(updated_last)
 }
 

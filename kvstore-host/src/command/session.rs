@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use crate::protocol::{Protocol, Requests};
+use crate::pubsub::Subscriber;
 use crate::server::Tally;
 
 /// A key that a client watches, as it was then.
@@ -72,6 +73,8 @@ pub struct Session {
     pub transaction: Option<Transaction>,
     /// What it watches.
     pub watched: Vec<Watched>,
+    /// What it listens to.
+    pub subscriber: Subscriber,
     /// Full name of its last command.
     pub last_command: &'static str,
     /// Which requests are answered.
@@ -80,4 +83,11 @@ pub struct Session {
     pub tally: Arc<Tally>,
     /// To be closed when its replies are written.
     pub closing: bool,
+}
+
+impl Session {
+    /// Whether all that it is sent are messages: it subscribed to something, and its protocol cannot tell them from replies.
+    pub fn only_listens(&self) -> bool {
+        self.protocol == Protocol::Resp2 && self.subscriber.subscribes()
+    }
 }

@@ -7,6 +7,7 @@ use super::get::value_of;
 use super::{Context, Error, ReplyFn, updated};
 use crate::plugin::{Plan, Update};
 use crate::protocol::{Request, Value};
+use crate::pubsub::Event;
 
 /// On what a write depends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -134,7 +135,6 @@ impl<'a> Write<'a> {
         match (self.condition, self.answer, self.expiry) {
             (Condition::Always, Answer::Ok, Expiry::Never) => plan.set(key, self.value, 0),
             (Condition::Always, Answer::Ok, Expiry::At(at_ms)) => plan.set(key, self.value, at_ms),
-            (Condition::Always, Answer::Ok, Expiry::Past) => plan.delete(key),
             _ => {
                 plan.update(key, self);
                 return Box::new(updated);
@@ -170,6 +170,19 @@ impl Update for Write<'_> {
             Answer::Ok => Value::Null,
         };
         (decision, answer)
+    }
+
+    fn stored(&self) -> &'static [Event] {
+        if matches!(self.expiry, Expiry::At(_)) { &[Event::SET, Event::EXPIRE] } else { &[Event::SET] }
+    }
+
+    /// As if the new value had been there for a moment.
+    fn removed(&self) -> &'static [Event] {
+        &[Event::SET, Event::EXPIRE, Event::EXPIRED]
+    }
+
+    fn reads(&self) -> bool {
+        self.answer == Answer::Old
     }
 }
 

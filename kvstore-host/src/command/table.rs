@@ -6,8 +6,8 @@ use super::{
     incr, incrbyfloat, info,
 };
 use super::{
-    introspect, keys, latency, lcs, memory, mget, mset, msetnx, object, persist, randomkey, range, rename,
-    scan, set, slowlog, ttl,
+    introspect, keys, latency, lcs, memory, mget, monitor, mset, msetnx, object, persist, publish, pubsub,
+    randomkey, range, rename, scan, set, slowlog, subscribe, ttl,
 };
 use crate::protocol::Request;
 
@@ -90,6 +90,7 @@ commands! { pub static COMMANDS =
     "lcs"         -3 TWO     [readonly]               [string]     string "7.0.0" "Find longest common substring" "key1 key2 [LEN] [IDX] [MINMATCHLEN len] [WITHMATCHLEN]" => Data(lcs::lcs);
     "memory"      -2 NO_KEYS []                       []           server "4.0.0" "A container for memory diagnostics commands" "" => Container, memory::SUBCOMMANDS;
     "mget"        -2 ALL     [readonly fast]          [string]     string "1.0.0" "Get the values of all the given keys" "key [key ...]" => Data(mget::mget);
+    "monitor"      1 NO_KEYS [admin noscript loading stale] [] server "1.0.0" "Listen for all requests received by the server in real time" "" => Listen(monitor::monitor);
     "mset"        -3 PAIRS(OW update) [write denyoom]          [string]     string "1.0.1" "Set multiple keys to multiple values" "key value [key value ...]" => Data(mset::mset);
     "msetnx"      -3 PAIRS(OW insert) [write denyoom]          [string]     string "1.0.1" "Set multiple keys to multiple values, only if none of the keys exist" "key value [key value ...]" => Data(msetnx::msetnx);
     "multi"        1 NO_KEYS [noscript loading stale fast allow_busy] [transaction] transactions "1.2.0" "Mark the start of a transaction block" "" => Transaction;
@@ -100,7 +101,11 @@ commands! { pub static COMMANDS =
     "pexpiretime"  2 ONE     [readonly fast]          [keyspace]   generic "7.0.0" "Get the expiration Unix timestamp for a key in milliseconds" "key" => Data(ttl::pexpiretime);
     "ping"        -1 NO_KEYS [fast]                   [connection] connection "1.0.0" "Ping the server" "[message]" => Session(connection::ping);
     "psetex"       4 ONE(OW update) [write denyoom]          [string]     string "2.6.0" "Set the value and expiration in milliseconds of a key" "key milliseconds value" => Data(set::psetex);
+    "psubscribe"  -2 NO_KEYS [pubsub noscript loading stale] [pubsub] pubsub "2.0.0" "Listen for messages published to channels matching the given patterns" "pattern [pattern ...]" => Listen(subscribe::psubscribe);
     "pttl"         2 ONE     [readonly fast]          [keyspace]   generic "2.6.0" "Get the time to live for a key in milliseconds" "key" => Data(ttl::pttl);
+    "publish"      3 NO_KEYS [pubsub loading stale fast] [pubsub] pubsub "2.0.0" "Post a message to a channel" "channel message" => Session(publish::publish);
+    "pubsub"      -2 NO_KEYS []                       []           pubsub "2.8.0" "A container for Pub/Sub commands" "" => Container, pubsub::SUBCOMMANDS;
+    "punsubscribe" -1 NO_KEYS [pubsub noscript loading stale] [pubsub] pubsub "2.0.0" "Stop listening for messages posted to channels matching the given patterns" "[pattern [pattern ...]]" => Listen(subscribe::punsubscribe);
     "quit"        -1 NO_KEYS [noscript loading stale fast no_auth allow_busy] [connection] connection "1.0.0" "Close the connection" "" => Session(connection::quit);
     "randomkey"    1 NO_KEYS [readonly]               [keyspace]   generic "1.0.0" "Return a random key from the keyspace" "" => Keyspace { parse: randomkey::randomkey, writes: false };
     "rename"       3 TWO(RW access delete, OW update) [write]                  [keyspace]   generic "1.0.0" "Rename a key" "key newkey" => Data(rename::rename);
@@ -114,13 +119,18 @@ commands! { pub static COMMANDS =
     "setnx"        3 ONE(OW insert) [write denyoom fast]     [string]     string "1.0.0" "Set the value of a key, only if the key does not exist" "key value" => Data(set::setnx);
     "setrange"     4 ONE(RW update) [write denyoom]          [string]     string "2.2.0" "Overwrite part of a string at key starting at the specified offset" "key offset value" => Data(range::setrange);
     "slowlog"     -2 NO_KEYS []                       []           server "2.2.12" "A container for slow log commands" "" => Container, slowlog::SUBCOMMANDS;
+    "spublish"     3 NO_KEYS [pubsub loading stale fast] [pubsub] pubsub "7.0.0" "Post a message to a shard channel" "shardchannel message" => Session(publish::spublish);
+    "ssubscribe"  -2 NO_KEYS [pubsub noscript loading stale] [pubsub] pubsub "7.0.0" "Listen for messages published to the given shard channels" "shardchannel [shardchannel ...]" => Listen(subscribe::ssubscribe);
     "strlen"       2 ONE(RO) [readonly fast]          [string]     string "2.2.0" "Get the length of the value stored in a key" "key" => Data(get::strlen);
+    "subscribe"   -2 NO_KEYS [pubsub noscript loading stale] [pubsub] pubsub "2.0.0" "Listen for messages published to the given channels" "channel [channel ...]" => Listen(subscribe::subscribe);
     "substr"       4 ONE     [readonly]               [string]     string "1.0.0" "Get a substring of the string stored at a key" "key start end" => Data(range::getrange);
+    "sunsubscribe" -1 NO_KEYS [pubsub noscript loading stale] [pubsub] pubsub "7.0.0" "Stop listening for messages posted to the given shard channels" "[shardchannel [shardchannel ...]]" => Listen(subscribe::sunsubscribe);
     "time"         1 NO_KEYS [loading stale fast]     []           server "2.6.0" "Return the current server time" "" => Session(connection::time);
     "touch"       -2 ALL(RO) [readonly fast]          [keyspace]   generic "3.2.1" "Alters the last access time of a key(s). Returns the number of existing keys specified." "key [key ...]" => Data(del::exists);
     "ttl"          2 ONE     [readonly fast]          [keyspace]   generic "1.0.0" "Get the time to live for a key in seconds" "key" => Data(ttl::ttl);
     "type"         2 ONE(RO) [readonly fast]          [keyspace]   generic "1.0.0" "Determine the type stored at key" "key" => Data(del::type_);
     "unlink"      -2 ALL(RM delete) [write fast]             [keyspace]   generic "4.0.0" "Delete a key asynchronously in another thread. Otherwise it is just as DEL, but non blocking." "key [key ...]" => Data(del::del);
+    "unsubscribe" -1 NO_KEYS [pubsub noscript loading stale] [pubsub] pubsub "2.0.0" "Stop listening for messages posted to the given channels" "[channel [channel ...]]" => Listen(subscribe::unsubscribe);
     "unwatch"      1 NO_KEYS [noscript loading stale fast allow_busy] [transaction] transactions "2.2.0" "Forget about all watched keys" "" => Transaction;
     "watch"       -2 ALL(RO) [noscript loading stale fast allow_busy] [transaction] transactions "2.2.0" "Watch the given keys to determine execution of the MULTI/EXEC block" "key [key ...]" => Transaction;
 }

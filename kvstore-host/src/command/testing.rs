@@ -11,7 +11,8 @@ use plugin_abi::{Identity, Status};
 
 use super::{Context, Error, Handler, Session, table};
 use crate::plugin::{Keyspace, Outcomes, Storage, Work};
-use crate::protocol::{Encoder, Limits, Parsed, Parser, Requests};
+use crate::protocol::{Encoder, Limits, Parsed, Parser, Protocol, Requests};
+use crate::pubsub::{Classes, Kind, Mailbox, Subscriber};
 use crate::server::{ClientInfo, Server};
 
 /// Value and expiry.
@@ -90,7 +91,15 @@ impl Rig {
         let mut out = Vec::new();
         let context = Context::new(&self.server, &self.map.identity);
         let (server, session, map) = (&self.server, &mut self.session, &self.map);
+        let request = storage.requests.get(0, &storage.buffer).unwrap();
+        if let Ok(spec) = table::resolve(request)
+            && let (Handler::Listen(run), Ok(())) = (spec.handler, spec.check_arity(request))
+        {
+            run(session, server, request, &mut Encoder::new(&mut out, session.protocol));
+            return shown(&out);
+        }
         let (mut work, answer) = Work::plan(storage, |plan, storage| {
+            plan.tell_new(server.pubsub.classes.tells_new());
             let request = storage.requests.get(0, &storage.buffer).unwrap();
             let spec = table::resolve(request)?;
             spec.check_arity(request)?;
@@ -99,7 +108,7 @@ impl Rig {
                 Handler::Data(planner) => planner(plan, request, &context).map(Ok),
                 Handler::Session(answer) => answer(session, server, request).map(Err),
                 Handler::Keyspace { parse, .. } => parse(request).map(|task| Err(task.run(map, server))),
-                Handler::Transaction | Handler::Engine | Handler::Container => {
+                Handler::Transaction | Handler::Engine | Handler::Container | Handler::Listen(_) => {
                     panic!("{} is the pipeline's", spec.name)
                 }
             }
@@ -110,6 +119,7 @@ impl Rig {
             Ok(Ok(reply)) => {
                 let outcomes = map.carry_out(&mut work, context.now_ms);
                 let answers = outcomes.part(0, work.ops().len());
+                work.tell(0..work.ops().len(), &outcomes, &mut |event, key| server.pubsub.tell(event, key));
                 match answers.failure() {
                     Some(failed) => crate::protocol::Value::from(Error::from(failed)).write(&mut encoder),
                     None => reply(answers, &mut encoder),
@@ -118,7 +128,33 @@ impl Rig {
             Ok(Err(value)) => value.write(&mut encoder),
             Err(error) => crate::protocol::Value::from(error).write(&mut encoder),
         }
-        String::from_utf8_lossy(&out).replace("\r\n", " ").trim_end().to_owned()
+        shown(&out)
+    }
+
+    /// What keyspace notifications tell while a request is carried out, as `event=key`.
+    pub(super) fn events(&mut self, line: &str) -> String {
+        let mut listener = Subscriber::new(Mailbox::default());
+        self.server.pubsub.classes.set(Classes::parse(b"EAmn").unwrap());
+        self.server.pubsub.subscribe(&mut listener, Kind::Pattern, b"__keyevent@0__:*");
+        self.run(line);
+        let mut out = Vec::new();
+        listener.deliver(usize::MAX, &mut Encoder::new(&mut out, Protocol::Resp2));
+        self.server.pubsub.leave(&mut listener);
+        self.server.pubsub.classes.set(0);
+        let text = shown(&out);
+        let event = |message: &str| {
+            let words: Vec<&str> = message.split(' ').collect();
+            format!("{}={}", words[5].trim_start_matches("__keyevent@0__:"), words[7])
+        };
+        text.split("*4 ").skip(1).map(event).collect::<Vec<_>>().join(" ")
+    }
+
+    /// Runs requests and compares what is told of each.
+    #[track_caller]
+    pub(super) fn expect_events(&mut self, script: &[(&str, &str)]) {
+        for (line, expected) in script {
+            assert_eq!(self.events(line), *expected, "{line}");
+        }
     }
 
     /// Runs requests one after the other and compares each reply.
@@ -128,6 +164,11 @@ impl Rig {
             assert_eq!(self.run(line), *expected, "{line}");
         }
     }
+}
+
+/// Bytes of a reply with its line ends as spaces.
+fn shown(out: &[u8]) -> String {
+    String::from_utf8_lossy(out).replace("\r\n", " ").trim_end().to_owned()
 }
 
 /// Runs requests on an empty server and compares each reply.

@@ -8,6 +8,7 @@ use crate::command::Session;
 use crate::command::pipeline::{Pending, Pipeline};
 use crate::plugin::Storage;
 use crate::protocol::{Encoder, Limits, Parsed, Parser, ProtocolError, Reply};
+use crate::pubsub::{OutputLimits, Overdue};
 use crate::server::{ClientEntry, ClientMemory, lock};
 
 /// Replies that may wait for a client before it is served no further, in bytes.
@@ -49,8 +50,8 @@ pub(super) enum End {
     Killed,
     /// The socket failed.
     Io(io::Error),
-    /// It was late: what with.
-    Stalled(String),
+    /// It was late with something, or took too little: what.
+    Late(String),
 }
 
 /// One client.
@@ -67,6 +68,7 @@ pub(super) struct Connection {
     pub(super) active: Instant,
     /// Since when replies wait that the client does not take.
     pub(super) stalled: Option<Instant>,
+    overdue: Overdue,
     entry: ClientEntry,
     input: Vec<u8>,
     /// There may be complete requests in `input`.
@@ -89,6 +91,7 @@ impl Connection {
             half_closed: false,
             active: now,
             stalled: None,
+            overdue: Overdue::default(),
             entry,
             input: Vec::new(),
             unparsed: false,
@@ -178,6 +181,31 @@ impl Connection {
         self.output.len() - self.written
     }
 
+    /// Takes what others have for the client out of its mailbox, as far as there is room.
+    pub(super) fn take_mail(&mut self) {
+        let room = OUTPUT_LEN_MAX.saturating_sub(self.output_len());
+        if room > 0 && !self.broken() {
+            let Self { session, output, .. } = self;
+            session.subscriber.deliver(room, &mut Encoder::new(output, session.protocol));
+        }
+    }
+
+    /// Why the client is to be closed for what it does not take, if it is.
+    pub(super) fn over_limit(&mut self, limits: &OutputLimits, now: Instant) -> Option<String> {
+        let (len, subscriber) = (self.output_len(), &self.session.subscriber);
+        if subscriber.listens() || subscriber.mailbox().is_waiting() {
+            return subscriber.mailbox().note_unwritten(len, now);
+        }
+        limits.normal.exceeded(len, &mut self.overdue, now)
+    }
+
+    /// Ends the connection when the client takes too little.
+    pub(super) fn limit_output(&mut self, limits: &OutputLimits, now: Instant) {
+        if let Some(text) = self.over_limit(limits, now) {
+            self.ended = Some(End::Late(text));
+        }
+    }
+
     /// Tells the client of a protocol error, once all before it is answered.
     pub(super) fn tell_protocol_error(&mut self) {
         if let Some(End::Protocol(error)) = &self.ended
@@ -222,7 +250,8 @@ impl Connection {
 
     /// Whether it can go on without its socket: there are requests, and it was only its turn that ended.
     pub(super) fn has_more(&self) -> bool {
-        self.is_free() && !self.session.closing && (self.unparsed || !self.pipeline.is_empty())
+        let mail = self.session.subscriber.mailbox().is_waiting() && self.output_len() == 0 && !self.broken();
+        mail || self.is_free() && !self.session.closing && (self.unparsed || !self.pipeline.is_empty())
     }
 
     /// Reads nothing more: the server stops.
@@ -261,7 +290,7 @@ impl Connection {
 
     /// Neither read from nor written to any more.
     fn broken(&self) -> bool {
-        matches!(self.ended, Some(End::Io(_) | End::Killed))
+        matches!(self.ended, Some(End::Io(_) | End::Killed | End::Late(_)))
     }
 
     /// Why it is over, if it is: everything answered and written, or nothing more possible.

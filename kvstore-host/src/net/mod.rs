@@ -6,8 +6,8 @@ mod slab;
 pub mod socket;
 pub mod worker;
 
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex};
 
 use crossbeam::channel::Sender;
 use mio::Waker;
@@ -18,7 +18,8 @@ use crate::plugin::Landed;
 use crate::plugin::pool::Pool;
 use crate::plugin::published::Published;
 use crate::protocol::{Limits, Value};
-use crate::server::{Order, Peer, Server};
+use crate::pubsub::Bell;
+use crate::server::{Order, Peer, Server, lock};
 use socket::Socket;
 
 /// What all workers use together.
@@ -104,22 +105,58 @@ pub enum Message {
 #[derive(Clone)]
 pub struct WorkerHandle {
     messages: Sender<Message>,
+    /// Connections with something new in their mailbox.
+    mail: Arc<Mutex<Vec<ConnectionId>>>,
     waker: Arc<Waker>,
 }
 
 impl WorkerHandle {
     /// A handle that sends into this channel and wakes this loop.
     pub fn new(messages: Sender<Message>, waker: Arc<Waker>) -> Self {
-        Self { messages, waker }
+        Self { messages, mail: Arc::default(), waker }
     }
 
     /// Tells the worker something and wakes it.
     pub fn send(&self, message: Message) {
         // A worker that has ended needs to be told nothing.
         let _ = self.messages.send(message);
+        self.wake();
+    }
+
+    fn wake(&self) {
         if let Err(error) = self.waker.wake() {
             log::error!("cannot wake a worker: {error}");
         }
+    }
+
+    /// The connections with something new in their mailbox, each once.
+    fn take_mail(&self) -> Vec<ConnectionId> {
+        std::mem::take(&mut *lock(&self.mail))
+    }
+}
+
+/// Wakes the worker of a connection.
+struct Doorbell {
+    worker: WorkerHandle,
+    connection: ConnectionId,
+}
+
+impl Bell for Doorbell {
+    /// One call of the system for all connections of a worker, until it looks.
+    fn ring(&self) {
+        let mut mail = lock(&self.worker.mail);
+        let first = mail.is_empty();
+        mail.push(self.connection);
+        drop(mail);
+        if first {
+            self.worker.wake();
+        }
+    }
+}
+
+impl std::fmt::Debug for Doorbell {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Doorbell({:?})", self.connection)
     }
 }
 

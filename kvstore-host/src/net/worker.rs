@@ -12,13 +12,14 @@ use mio::{Events, Poll, Token, Waker};
 use super::connection::{Connection, End, Waiting};
 use super::slab::Slab;
 use super::socket::Socket;
-use super::{ConnectionId, Message, Shared, WorkerHandle};
+use super::{ConnectionId, Doorbell, Message, Shared, WorkerHandle};
 use crate::command::Session;
 use crate::command::pipeline::{Pipeline, Step};
 use crate::plugin::live::{Execution, Live};
 use crate::plugin::published::{self, Hold};
 use crate::plugin::{Home, Landed, Outcomes, Work};
 use crate::protocol::Value;
+use crate::pubsub::{Mailbox, Subscriber};
 use crate::server::{ClientInfo, Order, Peer, Server, Tally, add};
 
 /// The token of a worker's waker; connections have their place as token.
@@ -170,6 +171,12 @@ impl Worker {
             busy = true;
             self.take(message);
         }
+        for id in self.handle.take_mail() {
+            busy = true;
+            if self.connection(id).is_some() {
+                self.drive(id.place);
+            }
+        }
         self.look();
         self.close_late_ones();
         busy
@@ -293,7 +300,11 @@ impl Worker {
         };
         let id = server.clients.add(info);
         let Some(entry) = server.clients.entry(id) else { return };
-        let session = Session { id, local, tally: Arc::clone(&self.tally), ..Session::default() };
+        let connection = ConnectionId { place, client: id };
+        let bell = Doorbell { worker: self.handle.clone(), connection };
+        let mailbox = Mailbox::new(id, Box::new(bell), Arc::clone(&server.settings.output_limits));
+        let (subscriber, tally) = (Subscriber::new(mailbox), Arc::clone(&self.tally));
+        let session = Session { id, local, subscriber, tally, ..Session::default() };
         self.connections.insert(Connection::new(socket, session, entry, self.now));
         self.drive(place);
     }
@@ -325,6 +336,7 @@ impl Worker {
         self.stalled -= usize::from(connection.stalled.is_some());
         let mut read = 0;
         loop {
+            connection.take_mail();
             if connection.wants_input() && self.stopping.is_none() && read == 0 {
                 read = connection.read(&mut self.scratch);
                 add(&shared.server.stats.input_bytes, read as u64);
@@ -345,6 +357,7 @@ impl Worker {
             }
         }
         let written = connection.write(self.now);
+        connection.limit_output(&shared.server.settings.output_limits, self.now);
         add(&shared.server.stats.output_bytes, written as u64);
         if read > 0 || written > 0 {
             connection.note((read > 0).then(|| shared.server.clock.now_ms()));
@@ -502,6 +515,7 @@ impl Worker {
             log::debug!("epoll: {error}");
         }
         let (peer, id) = (connection.socket.peer(), connection.session.id);
+        self.shared.server.pubsub.leave(&mut connection.session.subscriber);
         match end {
             End::Client => match connection.unfinished_len() {
                 0 => log::debug!("client {id} {peer} closed"),
@@ -512,14 +526,15 @@ impl Worker {
             End::Protocol(error) => log::warn!("client {id} {peer} closed: {error}"),
             End::Killed => log::info!("client {id} {peer} closed: CLIENT KILL"),
             End::Io(error) => log::info!("client {id} {peer} closed: {error}"),
-            End::Stalled(text) => log::warn!("client {id} {peer} closed: {text}"),
+            End::Late(text) => log::warn!("client {id} {peer} closed: {text}"),
         }
         self.shared.server.clients.remove(id);
     }
 
     /// Closes clients that take none of their replies, or that have been idle for too long.
     fn close_late_ones(&mut self) {
-        let settings = &self.shared.server.settings;
+        let shared = Arc::clone(&self.shared);
+        let settings = &shared.server.settings;
         let stall = settings.output_stall_timeout_ms.load(Ordering::Relaxed);
         let idle = settings.idle_timeout_s.load(Ordering::Relaxed);
         let due = self.now.duration_since(self.late_checked) >= LATE_CHECK_INTERVAL;
@@ -533,14 +548,18 @@ impl Worker {
             let Some(connection) = self.connections.get_mut(place) else { continue };
             let since = |at: Instant| now.duration_since(at);
             let stalled = connection.stalled.map_or(Duration::ZERO, since);
+            let over = connection.over_limit(&settings.output_limits, now);
             let text = if matches!(connection.waiting, Waiting::Work { .. }) && !stop {
                 continue;
             } else if stop {
                 "the server stops".to_owned()
+            } else if let Some(text) = over {
+                text
             } else if stall != 0 && stalled > Duration::from_millis(stall) {
                 format!("it took none of its replies for {} ms", stalled.as_millis())
             } else if idle != 0
                 && matches!(connection.waiting, Waiting::No)
+                && !connection.session.subscriber.listens()
                 && since(connection.active) > Duration::from_secs(idle)
             {
                 "idle for too long".to_owned()
@@ -549,7 +568,7 @@ impl Worker {
             };
             if let Some(connection) = self.connections.remove(place) {
                 self.stalled -= usize::from(connection.stalled.is_some());
-                self.close(connection, &End::Stalled(text));
+                self.close(connection, &End::Late(text));
             }
         }
     }

@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
-use plugin_abi::calls::{Event, HostServices};
+use plugin_abi::calls::{Event as EngineEvent, HostServices};
 use plugin_abi::raw::*;
 
 use super::flight;
+use crate::pubsub::Event;
 use crate::server::{Server, add};
 
 /// The services of one open engine.
@@ -43,10 +44,16 @@ impl HostServices for Services {
         flight::complete(batch, first, count);
     }
 
-    fn event(&self, event: Event<'_>) {
+    fn event(&self, event: EngineEvent<'_>) {
         match event.kind {
-            KV_EVENT_EXPIRED => add(&self.server.stats.expired, 1),
-            KV_EVENT_EVICTED => add(&self.server.stats.evicted, 1),
+            KV_EVENT_EXPIRED => {
+                add(&self.server.stats.expired, 1);
+                self.server.pubsub.tell(Event::EXPIRED, event.key);
+            }
+            KV_EVENT_EVICTED => {
+                add(&self.server.stats.evicted, 1);
+                self.server.pubsub.tell(Event::EVICTED, event.key);
+            }
             _ => {}
         }
     }

@@ -2,11 +2,15 @@
 
 use std::ffi::c_void;
 use std::marker::PhantomData;
+use std::ops::Range;
 
+use plugin_abi::Status;
 use plugin_abi::raw::*;
 use plugin_abi::sdk::{Decision, Entry};
 
+use super::Outcomes;
 use crate::protocol::{Requests, Value};
+use crate::pubsub::Event;
 
 /// The logic of a command that changes an entry depending on what it is.
 ///
@@ -15,19 +19,59 @@ use crate::protocol::{Requests, Value};
 pub trait Update: Send {
     /// What is to become of the entry (none: it is absent or expired), and what the client is told if that happens.
     fn decide(&mut self, current: Option<&Entry<'_>>) -> (Decision<'_>, Value);
+
+    /// What keyspace notifications tell when it has stored a value.
+    fn stored(&self) -> &'static [Event] {
+        &[Event::SET]
+    }
+
+    /// What they tell when it has removed the entry.
+    fn removed(&self) -> &'static [Event] {
+        &[Event::DEL]
+    }
+
+    /// Whether the client asked for the value as well, so that a missing key is told as missed.
+    fn reads(&self) -> bool {
+        false
+    }
+}
+
+/// What became of an entry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Change {
+    None,
+    Stored,
+    Removed,
+    Expires,
+    Persists,
+}
+
+impl Change {
+    fn of(decision: &Decision<'_>, was_there: bool) -> Self {
+        match decision {
+            Decision::Replace(_) | Decision::Patch { .. } => Self::Stored,
+            Decision::Remove if was_there => Self::Removed,
+            Decision::SetExpiry(0) if was_there => Self::Persists,
+            Decision::SetExpiry(_) if was_there => Self::Expires,
+            _ => Self::None,
+        }
+    }
 }
 
 /// An update under way: the function's context, at an address that does not change.
 pub(super) struct UpdateSlot {
     update: Box<dyn Update>,
     pub(super) reply: Value,
+    /// Whether there was an entry when it last ran, and what became of it.
+    last: (bool, Change),
 }
 
 impl UpdateSlot {
     /// Runs the update and keeps its reply. A panic in it must not unwind into an engine or end a worker: it leaves the entry alone and
     /// tells the client.
     pub(super) fn decide(&mut self, current: Option<&Entry<'_>>) -> Decision<'_> {
-        let (update, kept) = (&mut self.update, &mut self.reply);
+        let (update, kept, last) = (&mut self.update, &mut self.reply, &mut self.last);
+        *last = (current.is_some(), Change::None);
         let run = std::panic::AssertUnwindSafe(move || {
             // Moved in, so that what it answers may borrow from it.
             let update = update;
@@ -36,6 +80,7 @@ impl UpdateSlot {
         match std::panic::catch_unwind(run) {
             Ok((decision, reply)) => {
                 *kept = reply;
+                last.1 = Change::of(&decision, last.0);
                 decision
             }
             Err(_) => {
@@ -43,6 +88,43 @@ impl UpdateSlot {
                 Decision::Keep
             }
         }
+    }
+}
+
+impl UpdateSlot {
+    fn tell(&self, sink: &mut dyn FnMut(Event)) {
+        let (was_there, change) = self.last;
+        if self.update.reads() && !was_there {
+            sink(Event::KEYMISS);
+        }
+        if change == Change::Stored && !was_there {
+            sink(Event::NEW);
+        }
+        let events: &[Event] = match change {
+            Change::None => &[],
+            Change::Stored => self.update.stored(),
+            Change::Removed => self.update.removed(),
+            Change::Expires => &[Event::EXPIRE],
+            Change::Persists => &[Event::PERSIST],
+        };
+        events.iter().for_each(|event| sink(*event));
+    }
+}
+
+/// Stores a value, whatever was there.
+struct Store<'a> {
+    value: &'a [u8],
+    expiry_ms: i64,
+}
+
+impl Update for Store<'_> {
+    fn decide(&mut self, _: Option<&Entry<'_>>) -> (Decision<'_>, Value) {
+        let Self { value, expiry_ms } = *self;
+        (Decision::Replace(Entry { value, expiry_ms, ..Entry::default() }), Value::Ok)
+    }
+
+    fn stored(&self) -> &'static [Event] {
+        if self.expiry_ms == 0 { &[Event::SET] } else { &[Event::SET, Event::EXPIRE] }
     }
 }
 
@@ -110,6 +192,7 @@ impl Work {
             atomic: false,
             writes: false,
             first_request: 0,
+            tell_new: false,
             _storage: PhantomData,
         };
         let planned = plan(&mut building, &storage);
@@ -153,6 +236,33 @@ impl Work {
         self.updates.iter_mut().map(|(op, slot)| (*op, std::mem::replace(&mut slot.reply, Value::Null)))
     }
 
+    /// Tells what came of some operations, in their order, as keyspace notifications have it.
+    pub fn tell(&self, ops: Range<usize>, outcomes: &Outcomes, sink: &mut dyn FnMut(Event, &[u8])) {
+        let all = outcomes.part(ops.start, ops.end).all();
+        for ((index, op), outcome) in self.ops.iter().enumerate().skip(ops.start).zip(all) {
+            // SAFETY: the operation points into this work.
+            let key = unsafe { op.key.as_slice() };
+            let mut tell = |event| sink(event, key);
+            match (op.kind, outcome.status) {
+                (KV_OP_GET, Status::NOT_FOUND) => tell(Event::KEYMISS),
+                (KV_OP_SET, Status::OK) => {
+                    tell(Event::SET);
+                    if op.expiry_ms != 0 {
+                        tell(Event::EXPIRE);
+                    }
+                }
+                (KV_OP_DELETE, Status::OK) => tell(Event::DEL),
+                (KV_OP_UPDATE, Status::OK) => {
+                    let found = self.updates.binary_search_by_key(&index, |(op, _)| *op);
+                    if let Some((_, slot)) = found.ok().and_then(|found| self.updates.get(found)) {
+                        slot.tell(&mut tell);
+                    }
+                }
+                _ => {}
+            }
+        }
+    }
+
     /// The requests and their bytes, for the replies that quote them, and for their memory.
     pub fn storage(&self) -> &Storage {
         &self.storage
@@ -193,6 +303,7 @@ pub struct Plan<'a> {
     atomic: bool,
     writes: bool,
     first_request: usize,
+    tell_new: bool,
     // Invariant: a shorter-lived slice must not pass for one of the storage.
     _storage: PhantomData<fn(&'a ()) -> &'a ()>,
 }
@@ -216,6 +327,9 @@ impl<'a> Plan<'a> {
 
     /// Adds a write over whatever there is; `expiry_ms` in milliseconds since 1970 UTC, 0 is never.
     pub fn set(&mut self, key: &'a [u8], value: &'a [u8], expiry_ms: i64) {
+        if self.tell_new {
+            return self.update(key, Store { value, expiry_ms });
+        }
         self.writes = true;
         let (key, value) = (KvBytes::new(key), KvBytes::new(value));
         self.ops.push(KvOp { kind: KV_OP_SET, key, value, expiry_ms, ..BLANK });
@@ -250,11 +364,16 @@ impl<'a> Plan<'a> {
         // SAFETY: only the lifetime changes. What the update borrows lives as long as the storage, which the work
         // keeps until the update is gone; `'a` is invariant, so nothing shorter-lived can be in it.
         let update = unsafe { std::mem::transmute::<Box<dyn Update + 'a>, Box<dyn Update>>(update) };
-        let mut slot = Box::new(UpdateSlot { update, reply: Value::Null });
+        let mut slot = Box::new(UpdateSlot { update, reply: Value::Null, last: (false, Change::None) });
         let update_ctx = (&raw mut *slot).cast();
         self.updates.push((self.ops.len(), slot));
         let key = KvBytes::new(key);
         self.ops.push(KvOp { kind: KV_OP_UPDATE, key, update: Some(decide), update_ctx, ..BLANK });
+    }
+
+    /// Has it noticed whether a key is new when it is written, which costs a look at what was there.
+    pub fn tell_new(&mut self, tell_new: bool) {
+        self.tell_new = tell_new;
     }
 
     /// Makes all operations of this work take effect together or not at all.

@@ -63,6 +63,14 @@ pub struct ClientInfo {
     pub multi: i64,
     /// Watched keys.
     pub watch: usize,
+    /// Channels that it subscribed to.
+    pub sub: usize,
+    /// Patterns that it subscribed to.
+    pub psub: usize,
+    /// Channels that it subscribed to with SSUBSCRIBE.
+    pub ssub: usize,
+    /// Whether it is a monitor.
+    pub monitor: bool,
     /// The number of its worker, and its place there.
     pub at: (usize, usize),
     /// The descriptor of its socket.

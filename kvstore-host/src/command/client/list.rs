@@ -55,14 +55,24 @@ impl ClientType {
         }
     }
 
-    pub(super) fn of(_: &ClientInfo) -> Self {
-        Self::Normal
+    pub(super) fn of(client: &ClientInfo) -> Self {
+        if subscribes(client) { Self::Pubsub } else { Self::Normal }
     }
+}
+
+fn subscribes(client: &ClientInfo) -> bool {
+    client.sub + client.psub + client.ssub > 0
 }
 
 /// One letter for each that holds, as in Redis.
 fn flags(client: &ClientInfo) -> String {
-    let letters = [(client.multi >= 0, 'x'), (client.unix, 'U'), (client.no_evict, 'e')];
+    let letters = [
+        (client.monitor, 'O'),
+        (subscribes(client), 'P'),
+        (client.multi >= 0, 'x'),
+        (client.unix, 'U'),
+        (client.no_evict, 'e'),
+    ];
     let flags: String = letters.iter().filter(|(holds, _)| *holds).map(|(_, letter)| *letter).collect();
     if flags.is_empty() { "N".to_owned() } else { flags }
 }
@@ -76,15 +86,30 @@ fn lines(clients: &[ClientInfo], server: &Server) -> Value {
         let idle_s = now_ms.saturating_sub(client.active_ms).max(0) / 1000;
         let flags = flags(client);
         let ClientInfo {
-            id, addr, laddr, name, lib_name, lib_ver, cmd, resp, multi, watch, fd, memory, ..
+            id,
+            addr,
+            laddr,
+            name,
+            lib_name,
+            lib_ver,
+            cmd,
+            resp,
+            multi,
+            watch,
+            sub,
+            psub,
+            ssub,
+            fd,
+            memory,
+            ..
         } = client;
         let ClientMemory { input, input_free, args, multi: multi_mem, output, output_memory, total } = memory;
         let events = if *output > 0 { "rw" } else { "r" };
         // Replies wait in one buffer, so there is neither a fixed one nor a list. Writing to a string cannot fail.
         let _ = writeln!(
             text,
-            "id={id} addr={addr} laddr={laddr} fd={fd} name={name} age={age_s} idle={idle_s} flags={flags} db=0 sub=0 \
-             psub=0 ssub=0 multi={multi} watch={watch} qbuf={input} qbuf-free={input_free} argv-mem={args} \
+            "id={id} addr={addr} laddr={laddr} fd={fd} name={name} age={age_s} idle={idle_s} flags={flags} db=0 sub={sub} \
+             psub={psub} ssub={ssub} multi={multi} watch={watch} qbuf={input} qbuf-free={input_free} argv-mem={args} \
              multi-mem={multi_mem} rbs=0 rbp=0 obl={output} oll=0 omem={output_memory} tot-mem={total} events={events} \
              cmd={cmd} user=default redir=-1 resp={resp} lib-name={lib_name} lib-ver={lib_ver}"
         );

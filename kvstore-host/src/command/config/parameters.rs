@@ -3,6 +3,7 @@
 use std::sync::atomic::Ordering;
 
 use crate::command::Error;
+use crate::pubsub::{Classes, OutputLimits};
 use crate::server::Server;
 
 /// A parameter.
@@ -23,6 +24,8 @@ enum Kind {
     Bytes(u64, u64, fn(&Server, u64)),
     /// `yes` or `no`.
     Flag(fn(&Server, bool)),
+    /// A text, of which the function makes the change, or says what is wrong with it.
+    Text(fn(&[u8]) -> Result<Change, &'static str>),
 }
 
 /// A change that was found to be possible.
@@ -72,6 +75,12 @@ fn no(_: &Server) -> String {
 pub(super) static PARAMETERS: &[Parameter] = &[
     fixed("appendonly", no),
     fixed("bind", |server| server.facts.bind.clone()),
+    Parameter {
+        name: "client-output-buffer-limit",
+        file_key: Some("client_output_buffer_limit"),
+        get: |server| server.settings.output_limits.to_string(),
+        kind: Kind::Text(output_limits),
+    },
     fixed("cluster-enabled", no),
     fixed("databases", |_| "1".to_owned()),
     setting!("drain-timeout-ms", drain_timeout_ms, Number(0, TIMEOUT_MAX)),
@@ -85,6 +94,12 @@ pub(super) static PARAMETERS: &[Parameter] = &[
     setting!("maxclients", clients_max, Number(1, u32::MAX as i64)),
     fixed("maxmemory", |_| "0".to_owned()),
     fixed("maxmemory-policy", |_| "noeviction".to_owned()),
+    Parameter {
+        name: "notify-keyspace-events",
+        file_key: Some("notify_keyspace_events"),
+        get: |server| server.pubsub.classes.letters(),
+        kind: Kind::Text(keyspace_events),
+    },
     setting!("output-stall-timeout-ms", output_stall_timeout_ms, Number(0, TIMEOUT_MAX)),
     fixed("port", |server| server.facts.tcp_port.to_string()),
     setting!("proto-max-bulk-len", value_len_max, Bytes(1, LEN_MAX)),
@@ -136,6 +151,7 @@ impl Parameter {
                 b"no" => Ok(Box::new(move |server| apply(server, false))),
                 _ => Err(self.refuse("argument must be 'yes' or 'no'")),
             },
+            Kind::Text(parse) => parse(value).map_err(|reason| self.refuse(reason)),
         }
     }
 
@@ -144,6 +160,7 @@ impl Parameter {
         let text = (self.get)(server);
         match self.kind {
             Kind::Flag(_) => (text == "yes").into(),
+            Kind::Text(_) => text.into(),
             _ => text.parse::<i64>().map_or_else(|_| text.into(), toml_edit::Value::from),
         }
     }
@@ -159,6 +176,40 @@ impl Parameter {
     fn out_of_bounds(&self, min: impl std::fmt::Display, max: impl std::fmt::Display) -> Error {
         self.refuse(&format!("argument must be between {min} and {max} inclusive"))
     }
+}
+
+/// Limits by class: `normal 1gb 0 0 pubsub 32mb 8mb 60`. A class that is not named keeps its limit.
+fn output_limits(text: &[u8]) -> Result<Change, &'static str> {
+    let words = text.split(|byte| *byte == b' ').filter(|word| !word.is_empty());
+    let words: Vec<Vec<u8>> = words.map(<[u8]>::to_vec).collect();
+    if !words.len().is_multiple_of(4) {
+        return Err("Wrong number of arguments in buffer limit configuration.");
+    }
+    let mut limits = Vec::new();
+    for class in words.chunks_exact(4) {
+        let [name, hard, soft, seconds] = class else { continue };
+        if OutputLimits::default().class(name).is_none() {
+            return Err("Invalid client class specified in buffer limit configuration.");
+        }
+        let seconds = crate::protocol::parse_i64(seconds).and_then(|seconds| u64::try_from(seconds).ok());
+        let (Some(hard), Some(soft), Some(seconds)) = (parse_bytes(hard), parse_bytes(soft), seconds) else {
+            return Err("Error in hard, soft or soft_seconds setting in buffer limit configuration.");
+        };
+        limits.push((name.clone(), [hard, soft, seconds]));
+    }
+    Ok(Box::new(move |server| {
+        for (name, limit) in limits {
+            if let Some(class) = server.settings.output_limits.class(&name) {
+                class.set(limit);
+            }
+        }
+    }))
+}
+
+/// Classes of events by their letters.
+fn keyspace_events(text: &[u8]) -> Result<Change, &'static str> {
+    let classes = Classes::parse(text).ok_or("Invalid event class character. Use 'Ag$lshzxeKEtmdn'.")?;
+    Ok(Box::new(move |server| server.pubsub.classes.set(classes)))
 }
 
 /// A number of bytes: digits and a unit of 1000s (`k`, `m`, `g`) or of 1024s (`kb`, `mb`, `gb`).

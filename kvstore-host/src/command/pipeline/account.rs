@@ -5,6 +5,7 @@
 use std::sync::atomic::Ordering;
 
 use super::reply::{Answer, Planned};
+use crate::command::monitor::{Audience, without_secrets};
 use crate::command::{Session, Spec};
 use crate::plugin::{Outcomes, Storage};
 use crate::protocol::Request;
@@ -46,6 +47,12 @@ pub(super) fn note(
             }
         }
     }
+    if let Some(audience) = Audience::of(session, server) {
+        let requests = (first..).map_while(|place| requests.requests.get(place, &requests.buffer));
+        for (one, request) in planned.iter().zip(requests) {
+            one.called().into_iter().for_each(|spec| audience.show(spec, request));
+        }
+    }
     if is_slow(time_ns, server) {
         let place = planned.iter().position(|one| one.called().is_some()).unwrap_or(0);
         let request = requests.requests.get(first + place, &requests.buffer);
@@ -64,6 +71,9 @@ pub(super) fn note_alone(
 ) {
     let track = server.settings.latency_tracking.load(Ordering::Relaxed);
     session.tally.open().add_calls(spec.number.get(), 1, time_ns, track);
+    if let (Some(audience), Some(request)) = (Audience::of(session, server), request) {
+        audience.show(spec, request);
+    }
     if is_slow(time_ns, server) {
         // Of EXEC the requests in it are told.
         let request = request.filter(|_| !spec.flags.contains(&"skip_slowlog"));
@@ -116,20 +126,14 @@ fn note_slow(
 /// The arguments, as much of them as the slowlog keeps, and no secret.
 fn cut(request: Request<'_>) -> Vec<Vec<u8>> {
     let kept = if request.len() > ARGS_MAX { ARGS_MAX - 1 } else { request.len() };
-    let secret_from = match request.name().to_ascii_lowercase().as_slice() {
-        b"auth" => 1,
-        b"hello" => 3,
-        _ => usize::MAX,
-    };
-    let one = |(place, arg): (usize, &[u8])| match arg.get(..ARG_LEN_MAX) {
-        _ if place >= secret_from => b"(redacted)".to_vec(),
+    let one = |arg: &[u8]| match arg.get(..ARG_LEN_MAX) {
         Some(start) if arg.len() > ARG_LEN_MAX => {
             let more = format!("... ({} more bytes)", arg.len() - ARG_LEN_MAX);
             [start, more.as_bytes()].concat()
         }
         _ => arg.to_vec(),
     };
-    let mut args: Vec<Vec<u8>> = request.iter().take(kept).enumerate().map(one).collect();
+    let mut args: Vec<Vec<u8>> = without_secrets(request).take(kept).map(one).collect();
     if kept < request.len() {
         args.push(format!("... ({} more arguments)", request.len() - kept).into_bytes());
     }

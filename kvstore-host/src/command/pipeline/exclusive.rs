@@ -29,8 +29,8 @@ pub enum Transacted {
 pub struct Part {
     pub(super) planned: Vec<Planned>,
     pub(super) outcomes: Outcomes,
-    /// The requests.
-    pub(super) storage: Storage,
+    /// Which holds the requests.
+    pub(super) work: Work,
     /// How long it took, in nanoseconds.
     pub(super) time_ns: u64,
 }
@@ -60,7 +60,8 @@ impl Exclusive {
             let mut storage = Storage::default();
             storage.requests.push(request.iter());
             let time_ns = server.clock.monotonic_ns().saturating_sub(began_ns);
-            parts.push(Part { planned, outcomes: Outcomes::default(), storage, time_ns });
+            let (work, ()) = Work::plan(storage, |_, _| ());
+            parts.push(Part { planned, work, outcomes: Outcomes::default(), time_ns });
         }
         parts.extend(atomically(together, live, server));
         Transacted::Done(parts)
@@ -94,11 +95,12 @@ fn atomically(requests: Requests, live: &Live, server: &Server) -> Option<Part> 
     let context = Context::new(server, live.identity());
     let (work, planned) = Work::plan(Storage { buffer: Vec::new(), requests }, |plan, storage| {
         plan.set_atomic();
+        plan.tell_new(server.pubsub.classes.tells_new());
         let requests = storage.requests.iter(&[]);
         requests.filter_map(|request| child(plan, request, &context)).collect::<Vec<_>>()
     });
     let nothing = work.ops().is_empty();
     let (work, outcomes) = if nothing { (work, Outcomes::default()) } else { execute_and_wait(live, work) };
     let time_ns = server.clock.monotonic_ns().saturating_sub(began_ns);
-    Some(Part { planned, outcomes, storage: work.into_storage(), time_ns })
+    Some(Part { planned, work, outcomes, time_ns })
 }

@@ -3,8 +3,8 @@
 use std::ops::Range;
 
 use super::account::note_error;
-use crate::command::{Error, ReplyFn, Session, SessionFn, Spec};
-use crate::plugin::Outcomes;
+use crate::command::{Error, ListenFn, ReplyFn, Session, SessionFn, Spec};
+use crate::plugin::{Outcomes, Work};
 use crate::protocol::{Encoder, Protocol, Reply, Requests, Value};
 use crate::server::Server;
 
@@ -35,6 +35,8 @@ pub(super) enum Answer {
     Ops(Range<usize>, ReplyFn),
     /// To be carried out when the replies before it are written: a request of a transaction that is about the connection or the server.
     Session(SessionFn, Requests),
+    /// The same for one that changes what the client is sent without asking.
+    Listen(ListenFn, Requests),
 }
 
 pub(super) enum Then {
@@ -49,6 +51,7 @@ pub(super) enum Then {
 /// Writes the replies of requests that were carried out together.
 pub(super) fn reply_all(
     planned: &[Planned],
+    work: &Work,
     outcomes: &Outcomes,
     session: &mut Session,
     server: &Server,
@@ -56,7 +59,7 @@ pub(super) fn reply_all(
 ) {
     for one in planned {
         let start = out.len();
-        one.reply(outcomes, session, server, out);
+        one.reply(work, outcomes, session, server, out);
         if note_error(out.get(start..).unwrap_or_default(), server)
             && let Some(spec) = one.spec
         {
@@ -81,23 +84,42 @@ impl Planned {
         }
     }
 
-    fn reply(&self, outcomes: &Outcomes, session: &mut Session, server: &Server, out: &mut Vec<u8>) {
+    fn reply(
+        &self,
+        work: &Work,
+        outcomes: &Outcomes,
+        session: &mut Session,
+        server: &Server,
+        out: &mut Vec<u8>,
+    ) {
         if let Answer::Session(run, requests) = &self.answer {
             let result = requests.get(0, &[]).map(|request| run(session, server, request));
             let value = result.map_or(Value::Null, |result| result.unwrap_or_else(Value::from));
             return value.write(&mut Encoder::new(out, session.protocol));
+        }
+        if let Answer::Listen(run, requests) = &self.answer {
+            let encoder = &mut Encoder::new(out, session.protocol);
+            requests.iter(&[]).for_each(|request| run(session, server, request, encoder));
+            return;
         }
         let mut encoder = Encoder::new(out, self.protocol.unwrap_or(session.protocol));
         match &self.answer {
             Answer::Ready(value) => value.write(&mut encoder),
             Answer::Refused(error) => encoder.error(&error.0),
             Answer::Queued => encoder.simple("QUEUED"),
-            Answer::Session(..) => {}
+            Answer::Session(..) | Answer::Listen(..) => {}
             Answer::Ops(ops, reply) => {
                 let answers = outcomes.part(ops.start, ops.end);
                 match answers.failure() {
                     Some(failed) => encoder.error(&Error::from(failed).0),
-                    None => reply(answers, &mut encoder),
+                    None => {
+                        if server.pubsub.classes.any() {
+                            work.tell(ops.clone(), outcomes, &mut |event, key| {
+                                server.pubsub.tell(event, key)
+                            });
+                        }
+                        reply(answers, &mut encoder);
+                    }
                 }
             }
         }

@@ -4,7 +4,10 @@ use std::ops::Range;
 
 use super::reply::Answer;
 use super::transaction::{self, queue};
-use crate::command::{Context, Error, Handler, KeyspaceTask, PlanFn, ReplyFn, Session, Spec, table};
+use crate::command::{
+    Context, Error, Handler, KeyspaceTask, ListenFn, PlanFn, ReplyFn, Session, Spec, monitor, subscribe,
+    table,
+};
 use crate::plugin::Plan;
 use crate::plugin::published::Hold;
 use crate::protocol::{Request, Value};
@@ -16,6 +19,14 @@ pub(super) enum Alone {
     Engine,
     Watch,
     Exec,
+    Listen(ListenFn),
+}
+
+impl Alone {
+    /// Whether its reply is sent also to a client that wants none: it is told what it subscribed to.
+    pub(super) fn is_always_answered(&self, spec: &Spec) -> bool {
+        matches!(self, Self::Listen(_)) && spec.flags.contains(&"pubsub")
+    }
 }
 
 pub(super) enum Taken {
@@ -62,6 +73,9 @@ pub(super) fn take<'a>(
     if let Err(error) = spec.check_arity(request) {
         return refuse(session, Some(spec), error);
     }
+    if let Err(error) = check_listener(session, spec) {
+        return refuse(session, Some(spec), error);
+    }
     let alone = |alone| {
         if !plan.is_empty() {
             return Taken::NotNow;
@@ -102,6 +116,7 @@ pub(super) fn take<'a>(
             Ok(task) => alone(Alone::Keyspace(task, writes)),
             Err(error) => ready(spec, Err(error)),
         },
+        Handler::Listen(run) => alone(Alone::Listen(run)),
         Handler::Engine => alone(Alone::Engine),
         // Its arity says that it takes an argument, and that was found to be a subcommand.
         Handler::Container => refuse(session, Some(spec), Error::arity(spec.name)),
@@ -117,6 +132,22 @@ pub(super) fn take<'a>(
 /// Whether a request of this command may change an entry, or, for EXEC, one of those that it carries out.
 fn may_write(spec: &Spec, session: &Session) -> bool {
     spec.writes() || (spec.name == "exec" && session.transaction.as_ref().is_some_and(|queued| queued.writes))
+}
+
+/// Refuses what a client that listens may not do.
+fn check_listener(session: &mut Session, spec: &Spec) -> Result<(), Error> {
+    if session.only_listens() && !subscribe::is_allowed_while_subscribed(spec) {
+        let text = format!(
+            "Can't execute '{}': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / RESET are allowed in this context",
+            spec.full_name
+        );
+        if spec.name == "exec" {
+            session.transaction = None;
+            return Err(Error::text(format!("EXECABORT Transaction discarded because of: {text}")));
+        }
+        return Err(Error::text(format!("ERR {text}")));
+    }
+    monitor::check_allowed(spec, session)
 }
 
 /// Plans a request, and takes its operations back when one of them is beyond a limit.

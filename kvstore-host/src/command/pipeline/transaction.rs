@@ -7,6 +7,7 @@ use crate::command::{Context, Error, Handler, Session, Spec, Transaction, Watche
 use crate::plugin::live::Live;
 use crate::plugin::{Keyspace, Outcomes, Plan, Storage, Work};
 use crate::protocol::{Request, Requests, Value};
+use crate::server::Server;
 
 /// Carries out MULTI, DISCARD or UNWATCH: they change the session only.
 pub(super) fn change(session: &mut Session, spec: &Spec) -> Value {
@@ -69,7 +70,12 @@ pub(super) fn watch(request: Request<'_>, live: &Live) -> Result<Step, Error> {
 }
 
 /// Plans the commands of a transaction; `Err`: the reply, if they are not to be carried out.
-pub(super) fn exec(session: &mut Session, live: &Live, context: &Context<'_>) -> Result<Step, Value> {
+pub(super) fn exec(
+    session: &mut Session,
+    server: &Server,
+    live: &Live,
+    context: &Context<'_>,
+) -> Result<Step, Value> {
     let Some(Transaction { queue, broken, .. }) = session.transaction.take() else {
         return Err(Value::error("ERR EXEC without MULTI"));
     };
@@ -91,6 +97,7 @@ pub(super) fn exec(session: &mut Session, live: &Live, context: &Context<'_>) ->
     storage.requests.push(watched.iter().map(|watched| watched.key.as_slice()));
     let (work, planned) = Work::plan(storage, |plan, storage| {
         plan.set_atomic();
+        plan.tell_new(server.pubsub.classes.tells_new());
         if let Some(keys) = storage.requests.get(commands, &storage.buffer) {
             keys.iter().zip(&watched).for_each(|(key, watched)| plan.expect(key, watched.version));
         }
@@ -108,15 +115,21 @@ pub(super) fn child<'a>(plan: &mut Plan<'a>, request: Request<'a>, context: &Con
             Ok((ops, reply)) => Answer::Ops(ops, reply),
             Err(error) => Answer::Ready(error.into()),
         },
-        Handler::Session(run) => {
-            let mut requests = Requests::new();
-            requests.push(request.iter());
-            Answer::Session(run, requests)
+        Handler::Session(run) => Answer::Session(run, copied(request)),
+        Handler::Listen(run) if spec.name != "monitor" => Answer::Listen(run, copied(request)),
+        Handler::Listen(_) => {
+            Answer::Ready(Value::error("ERR MONITOR isn't allowed for DENY BLOCKING client"))
         }
         // UNWATCH: the watches are gone with EXEC anyway.
         _ => Answer::Ready(Value::Ok),
     };
     Some(Planned { spec: Some(spec), answer, protocol: None, muted: false })
+}
+
+fn copied(request: Request<'_>) -> Requests {
+    let mut requests = Requests::new();
+    requests.push(request.iter());
+    requests
 }
 
 /// Watches keys as they are.

@@ -5,6 +5,7 @@ pub mod engines;
 pub mod fuzz;
 pub mod host;
 pub mod linear;
+pub mod picture;
 pub mod show;
 pub mod terminal;
 pub mod wait;

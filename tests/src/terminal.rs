@@ -12,7 +12,7 @@ use std::process::{Child, Command, ExitStatus};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
-use rustix::termios::{Winsize, tcsetwinsize};
+use rustix::termios::{LocalModes, Winsize, tcgetattr, tcsetwinsize};
 use vt100::{Parser, Screen};
 
 use crate::wait::{wait_for, wait_until};
@@ -146,6 +146,15 @@ impl Terminal {
     pub fn expect_line(&self, text: &str) {
         let what = format!("{text:?} in the cursor's row");
         wait_until(Vain(self, &what), || self.cursor_row() == text);
+    }
+
+    /// Waits until the program does not read keys by itself, so that Ctrl-C is a signal.
+    ///
+    /// # Panics
+    /// It goes on reading them.
+    pub fn wait_until_signals(&self) {
+        let signals = || tcgetattr(&self.master).is_ok_and(|modes| modes.local_modes.contains(LocalModes::ISIG));
+        wait_until(Vain(self, "a program that takes signals"), signals);
     }
 
     /// Waits until the program has ended.

@@ -1,14 +1,19 @@
-//! The client's session on a terminal, as a person sees it: keys, completion, hints, colours, and how it ends.
+//! The client's session on a terminal, as a person sees it: keys, history, completion, hints, colours, and how it ends.
 
 #![allow(clippy::unwrap_used, reason = "a test stops at the first surprise")]
 
+use std::io::{Read, Write};
+use std::net::TcpListener;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::Command;
+use std::sync::Arc;
 
 use tests::binaries;
 use tests::engines::Engine;
-use tests::host::Host;
+use tests::host::{Host, Options};
 use tests::terminal::Terminal;
+use vt100::Color;
 
 const SIZE: (u16, u16) = (24, 80);
 
@@ -19,27 +24,282 @@ fn command(port: u16, dir: &Path) -> Command {
     command
 }
 
+/// Another session with the same host.
+fn again(host: &Host) -> (Terminal, String) {
+    open(&mut command(host.port(), host.dir()), host.port())
+}
+
+fn open(command: &mut Command, port: u16) -> (Terminal, String) {
+    let terminal = Terminal::start(command, SIZE);
+    let prompt = format!("127.0.0.1:{port}>");
+    terminal.expect_line(&prompt);
+    (terminal, prompt)
+}
+
 /// A host, and a session that waits at its prompt.
 fn session() -> (Host, Terminal, String) {
     let host = Host::start(Engine::Memory);
-    let terminal = Terminal::start(&mut command(host.port(), host.dir()), SIZE);
-    let prompt = format!("127.0.0.1:{}>", host.port());
-    terminal.expect_line(&prompt);
+    let (terminal, prompt) = again(&host);
     (host, terminal, prompt)
+}
+
+/// How the first place of this text on the screen looks: its colour, and whether it is faint.
+fn look(terminal: &Terminal, text: &str) -> (Color, bool) {
+    let screen = terminal.screen();
+    let mut rows = (0..).zip(screen.rows(0, SIZE.1));
+    let (row, column) = rows.find_map(|(row, line)| Some((row, line.find(text)?))).unwrap();
+    let cell = screen.cell(row, u16::try_from(column).unwrap()).unwrap();
+    (cell.fgcolor(), cell.dim())
 }
 
 #[test]
 fn a_line_is_edited_with_the_usual_keys() {
     let (_host, mut terminal, prompt) = session();
-    // The start of the line, its end, a word back and deleted, the rest deleted and put back.
-    terminal.type_in("lue\x01set co\x05 x\x17blue");
-    terminal.expect_line(&format!("{prompt} set colue blue"));
-    terminal.type_in("\x1bb\x1b[D\x1b[D\x1b[D\x7f\x1b[3~lour\x1b[C\x1b[C\x0b");
-    terminal.wait_until("the cut line", |screen| !screen.contains("blue"));
-    terminal.type_in("\x19");
-    terminal.wait_until("the rest again", |screen| screen.contains("blue"));
+    // To the start, and to the end.
+    terminal.type_in("et place home\x01s\x05less");
+    terminal.expect_line(&format!("{prompt} set place homeless [NX|XX|IFEQ comparison-value] [GET]"));
+    // A word is cut, and put back behind another.
+    terminal.type_in("\x17");
+    terminal.wait_until("the cut word", |screen| !screen.contains("homeless"));
+    terminal.type_in("a-\x19");
+    terminal.expect("set place a-homeless");
+    // Back by three characters, one deleted to the left, two to the right.
+    terminal.type_in("\x1b[D\x1b[D\x1b[D\x7f\x1b[3~\x1b[3~");
+    terminal.expect("set place a-homs");
+    terminal.type_in("\r");
+    terminal.expect_line(&prompt);
+    terminal.enter("get place");
+    terminal.expect("\"a-homs\"");
+}
+
+#[test]
+fn the_history_outlives_the_session_and_has_no_secrets() {
+    let (host, mut terminal, prompt) = session();
+    let lines =
+        ["set colour blue", "auth s3cret", "config set requirepass s3cret", " get unseen", "get colour"];
+    for (at, line) in lines.into_iter().enumerate() {
+        terminal.enter(line);
+        let done = |screen: &str| screen.matches(&prompt).count() == at + 2;
+        terminal.wait_until("the next prompt", done);
+    }
+    terminal.type_in("\x04");
+    assert!(terminal.wait().success());
+    let dir = host.path("kvstore");
+    let kept = std::fs::read_to_string(dir.join("client-history")).unwrap();
+    assert_eq!(kept, "#V2\nset colour blue\nget colour\n");
+    let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    assert_eq!((mode(&dir), mode(&dir.join("client-history"))), (0o700, 0o600));
+
+    let (mut terminal, prompt) = again(&host);
+    terminal.type_in("\x1b[A");
+    terminal.expect_line(&format!("{prompt} get colour"));
+    terminal.type_in("\x1b[A");
+    terminal.wait_until("the line before", |screen| screen.contains("set colour blue"));
+    terminal.type_in("\x1b[B\x1b[B\x12blue");
+    terminal.expect("(reverse-i-search)`blue': set colour blue");
     terminal.type_in("\r");
     terminal.expect("OK");
-    terminal.enter("keys *");
-    terminal.expect("1) \"");
+}
+
+#[test]
+fn tab_completes_commands_subcommands_options_and_libraries() {
+    let (host, mut terminal, prompt) = session();
+    std::fs::create_dir(host.path("new builds")).unwrap();
+    for name in ["libnew.so", "notes.txt"] {
+        std::fs::write(host.path("new builds").join(name), "").unwrap();
+    }
+    for (typed, line) in [
+        ("expiret\t", "expiretime"),
+        ("EXPIRET\t", "EXPIRETIME"),
+        ("engine rel\t", "engine reload"),
+        ("set k v nx g\t", "set k v nx get"),
+        ("hel\tset", "help set"),
+        ("help engine rel\t", "help engine reload"),
+        ("ENGINE RELOAD new\t", "ENGINE RELOAD \"new builds/"),
+        ("ENGINE RELOAD new\t\t", "ENGINE RELOAD \"new builds/libnew.so\""),
+    ] {
+        terminal.type_in(typed);
+        let whole = format!("{prompt} {line}");
+        terminal.wait_until(&whole, |screen| {
+            screen.lines().any(|row| row == whole || row.starts_with(&format!("{whole} ")))
+        });
+        terminal.type_in("\x03");
+        terminal.expect_line(&prompt);
+    }
+    // What is ambiguous is listed, below the line.
+    terminal.type_in("getr\x7f\t");
+    terminal.wait_until("the list", |screen| {
+        ["getdel", "getex", "getrange"].iter().all(|name| screen.contains(name))
+    });
+    terminal.type_in("d\t\r");
+    terminal.expect("wrong number of arguments for 'getdel' command");
+}
+
+#[test]
+fn hints_tell_what_can_follow_and_are_taken_by_the_right_arrow_alone() {
+    let (_host, mut terminal, prompt) = session();
+    terminal.type_in("expire k 10 ");
+    terminal.expect_line(&format!("{prompt} expire k 10 [NX|XX|GT|LT]"));
+    assert_eq!(look(&terminal, "[NX|XX"), (Color::Default, true));
+    terminal.type_in("nx");
+    terminal.expect_line(&format!("{prompt} expire k 10 nx"));
+    terminal.type_in("\x15expiret");
+    terminal.expect_line(&format!("{prompt} expiretime key"));
+    assert_eq!(look(&terminal, "ime key"), (Color::Default, true));
+    terminal.type_in("\x1b[C k\r");
+    terminal.expect("(integer) -2");
+    // A hint is not sent.
+    terminal.enter("expiretime");
+    terminal.expect("wrong number of arguments for 'expiretime' command");
+}
+
+#[test]
+fn replies_have_colours_unless_nobody_wants_them() {
+    let (host, mut terminal, prompt) = session();
+    let lines = ["set k text", "get k", "strlen k", "nonsense"];
+    for line in lines {
+        terminal.enter(line);
+    }
+    terminal.expect("(error) ERR unknown command");
+    assert_eq!(look(&terminal, "\"text\""), (Color::Idx(2), false));
+    assert_eq!(look(&terminal, "(integer) 4"), (Color::Default, true));
+    assert_eq!(look(&terminal, "4\n".trim()).1, false);
+    assert_eq!(look(&terminal, "(error)"), (Color::Idx(1), false));
+    assert_eq!(look(&terminal, "get k").0, Color::Idx(4));
+    for (name, value, args) in [("NO_COLOR", "1", &[][..]), ("COLORTERM", "truecolor", &["--color", "never"])]
+    {
+        let mut plain = command(host.port(), host.dir());
+        let (mut terminal, _) = open(plain.env(name, value).args(args), host.port());
+        terminal.enter("get k");
+        terminal.expect("\"text\"");
+        assert_eq!(look(&terminal, "\"text\""), (Color::Default, false));
+        assert_eq!(look(&terminal, "get k").0, Color::Default);
+        // A hint could not be told from the line if it were not faint.
+        terminal.type_in("get ");
+        terminal.expect_line(&format!("{prompt} get key"));
+        assert_eq!(look(&terminal, "key"), (Color::Default, true));
+    }
+}
+
+#[test]
+fn what_is_pasted_is_taken_line_by_line() {
+    let (_host, mut terminal, prompt) = session();
+    terminal.type_in("\x1b[200~set a 1\nincrby a 41\nget a\x1b[201~\r");
+    terminal.expect("\"42\"");
+    terminal.expect_line(&prompt);
+}
+
+#[test]
+fn the_prompt_shows_a_transaction() {
+    let (_host, mut terminal, prompt) = session();
+    let inside = prompt.replace('>', "(tx)>");
+    terminal.enter("multi");
+    terminal.expect_line(&inside);
+    terminal.enter("set a 1");
+    terminal.expect("QUEUED");
+    terminal.enter("exec");
+    terminal.expect("1) OK");
+    terminal.expect_line(&prompt);
+}
+
+#[test]
+fn help_is_what_the_host_says() {
+    let (_host, mut terminal, _) = session();
+    terminal.enter("help engine reload");
+    terminal.expect("summary: Replace the live engine, with its data");
+    terminal.enter("help nonsense");
+    terminal.expect("The host says nothing about nonsense.");
+    terminal.enter("help @transactions");
+    terminal.expect("DISCARD  ");
+    terminal.enter("clear");
+    terminal.wait_until("an empty screen", |screen| !screen.contains("DISCARD"));
+    terminal.enter("help");
+    terminal.expect("Groups: @");
+}
+
+#[test]
+fn a_line_longer_than_the_window_survives_a_change_of_its_size() {
+    let (_host, mut terminal, prompt) = session();
+    let value = "0123456789".repeat(7);
+    terminal.type_in(&format!("set long {value}"));
+    terminal.wait_until("a line in two rows", |screen| screen.lines().any(|row| row.starts_with("456789")));
+    terminal.resize((24, 140));
+    // The terminal does not flow its rows anew: the line is drawn again with the next key.
+    terminal.type_in("!");
+    terminal.expect(&format!("{prompt} set long {value}!"));
+    terminal.type_in("\r");
+    terminal.expect("OK");
+    terminal.enter("get long");
+    terminal.expect(&format!("\"{value}!\""));
+}
+
+#[test]
+fn ctrl_c_drops_the_line_and_ctrl_d_ends() {
+    let (_host, mut terminal, prompt) = session();
+    terminal.type_in("flushall\x03");
+    terminal.expect_line(&prompt);
+    terminal.type_in("\x03");
+    terminal.expect("Ctrl-D or exit ends the session.");
+    terminal.type_in("pinx\x7f\x04g");
+    terminal.expect_line(&format!("{prompt} ping [message]"));
+    terminal.type_in("\r");
+    terminal.expect("PONG");
+    terminal.type_in("\x04");
+    assert!(terminal.wait().success());
+}
+
+#[test]
+fn a_host_that_goes_away_and_comes_back_is_connected_to_again() {
+    let (host, mut terminal, prompt) = session();
+    let (dir, port) = (host.shared_dir(), host.port());
+    terminal.enter("multi");
+    terminal.expect_line(&prompt.replace('>', "(tx)>"));
+    terminal.type_in("set half");
+    host.stop();
+    // Said at once, above the line.
+    terminal.expect("the host closed the connection; the next request connects again)");
+    terminal.expect("set half");
+    terminal.type_in(" done\r");
+    terminal.expect("nothing of it was carried out");
+    terminal.enter("ping");
+    terminal.expect("(error) cannot connect to 127.0.0.1:");
+    terminal.expect_line(&prompt.replace('>', "(not connected)>"));
+    let library = Engine::Memory.library(dir.path()).display().to_string();
+    let address = format!("127.0.0.1:{port}");
+    let host =
+        Host::start_in(Arc::clone(&dir), &Options::args(&["--engine", &library, "--listen", &address]));
+    terminal.enter("ping");
+    terminal.expect(&format!("(connected to {address} again)\nPONG\n{prompt}"));
+    drop(host);
+}
+
+#[test]
+fn a_server_without_help_is_served_and_a_wait_for_it_is_broken_off_by_ctrl_c() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    std::thread::spawn(move || {
+        for mut stream in listener.incoming().map_while(Result::ok) {
+            let mut buffer = [0; 4_096];
+            while let Ok(len @ 1..) = stream.read(&mut buffer) {
+                let request = String::from_utf8_lossy(&buffer[..len]).into_owned();
+                let reply = if request.contains("PING") { "+PONG\r\n" } else { "-ERR unknown command\r\n" };
+                if !request.contains("hang") && stream.write_all(reply.as_bytes()).is_err() {
+                    break;
+                }
+            }
+        }
+    });
+    let dir = tempfile::tempdir().unwrap();
+    let (mut terminal, prompt) = open(&mut command(port, dir.path()), port);
+    terminal.type_in("get ");
+    terminal.expect_line(&format!("{prompt} get"));
+    terminal.type_in("k\r");
+    terminal.expect("(error) ERR unknown command");
+    terminal.enter("hang");
+    terminal.wait_until_signals();
+    terminal.type_in("\x03");
+    terminal.expect("the wait for the reply was broken off");
+    terminal.expect_line(&prompt.replace('>', "(not connected)>"));
+    terminal.enter("PING");
+    terminal.expect("PONG");
 }

@@ -78,7 +78,7 @@ fn main() {
 }
 
 fn replies(studio: &mut Studio) {
-    let (mut terminal, _) = studio.session((18, 88));
+    let (mut terminal, _) = studio.session((18, 100));
     enter(&mut terminal, "set greeting \"hello world\" EX 600", "OK");
     enter(&mut terminal, "mset a 1 b 2", "OK");
     enter(&mut terminal, "mget a b none", "3) (nil)");
@@ -93,19 +93,20 @@ fn replies(studio: &mut Studio) {
 }
 
 fn completion(studio: &mut Studio) {
-    let (mut terminal, prompt) = studio.session((12, 88));
+    let (mut terminal, prompt) = studio.session((12, 100));
     terminal.type_in("get\t");
     terminal.expect("getrange");
     terminal.type_in("r\t");
     terminal.expect_line(&format!("{prompt}> getrange key start end"));
     terminal.type_in("\x15engine rel\tbu\t\t");
     terminal.expect("builds/libkvstore_c.so ");
-    let about = "TAB completes commands, subcommands, options, and the libraries that `ENGINE RELOAD` can load:";
+    let about =
+        "TAB completes commands, subcommands, options, and the libraries that `ENGINE RELOAD` can load:";
     studio.take(&terminal, "completion", about);
 }
 
 fn transaction(studio: &mut Studio) {
-    let (mut terminal, prompt) = studio.session((16, 88));
+    let (mut terminal, prompt) = studio.session((16, 100));
     for (line, reply) in [("multi", "OK"), ("incr a", "QUEUED"), ("get b", "QUEUED")] {
         terminal.enter(line);
         terminal.expect(reply);
@@ -119,7 +120,7 @@ fn transaction(studio: &mut Studio) {
 }
 
 fn help(studio: &mut Studio) {
-    let (mut terminal, _) = studio.session((12, 88));
+    let (mut terminal, _) = studio.session((12, 100));
     enter(&mut terminal, "help getex", "group:");
     studio.take(&terminal, "help", "`help` explains a command, with what the host says about it:");
 }
@@ -127,7 +128,7 @@ fn help(studio: &mut Studio) {
 fn watch(studio: &mut Studio) {
     let mut client = studio.host.client();
     client.call(&["CONFIG", "SET", "notify-keyspace-events", "KA"]).unwrap();
-    let terminal = studio.start(&["watch", "colour", "visits"], (12, 88));
+    let terminal = studio.start(&["watch", "colour", "visits"], (12, 100));
     terminal.wait_until("both keys", |screen| screen.matches("(absent)").count() == 2);
     for (words, seen) in [
         (&["SET", "colour", "blue"][..], "\"blue\""),
@@ -144,7 +145,7 @@ fn watch(studio: &mut Studio) {
 }
 
 fn subscription(studio: &mut Studio) {
-    let (mut terminal, prompt) = studio.session((16, 88));
+    let (mut terminal, prompt) = studio.session((16, 100));
     terminal.enter("subscribe news");
     terminal.expect("(integer) 1");
     let mut client = studio.host.client();
@@ -162,11 +163,19 @@ fn subscription(studio: &mut Studio) {
 }
 
 fn reload(studio: &mut Studio) {
-    let stat = studio.start(&["stat", "--interval-ms", "250"], (14, 88));
+    let stat = studio.start(&["stat", "--interval-ms", "250"], (14, 100));
     stat.wait_until("two lines", |screen| screen.matches("(generation 1)").count() > 1);
     let library = studio.host.path("builds/libkvstore_c.so");
-    studio.host.client().call(&[Path::new("ENGINE").as_os_str(), "RELOAD".as_ref(), library.as_os_str()].map(|word| word.as_encoded_bytes().to_vec())).unwrap();
+    studio
+        .host
+        .client()
+        .call(
+            &[Path::new("ENGINE").as_os_str(), "RELOAD".as_ref(), library.as_os_str()]
+                .map(|word| word.as_encoded_bytes().to_vec()),
+        )
+        .unwrap();
     stat.wait_until("two more", |screen| screen.matches("(generation 2)").count() > 1);
-    let about = "`kvstore-client stat` prints a line per second (here four), through a change of the engine as well:";
+    let about =
+        "`kvstore-client stat` prints a line per second (here four), through a change of the engine as well:";
     studio.take(&stat, "stat", about);
 }

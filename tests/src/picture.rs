@@ -24,7 +24,8 @@ struct Look {
 /// The screen down to its last row with text, and the cursor as a block.
 pub fn svg(screen: &Screen) -> String {
     let (rows, columns) = (screen.size().0.get(), screen.size().1.get());
-    let is_used = |row: &u16| (0..columns).any(|column| cell(screen, *row, column).is_some_and(Cell::has_contents));
+    let is_used =
+        |row: &u16| (0..columns).any(|column| cell(screen, *row, column).is_some_and(Cell::has_contents));
     let cursor = screen.cursor_position();
     let used = (0..rows).rev().find(is_used).unwrap_or(0).max(cursor.0) + 1;
     let width = CELL_WIDTH.mul_add(f32::from(columns), f32::from(2 * MARGIN));
@@ -37,7 +38,11 @@ pub fn svg(screen: &Screen) -> String {
     );
     if !screen.hide_cursor() {
         let (x, y) = (x(cursor.1), cursor.0 * LINE_HEIGHT + MARGIN);
-        let _ = writeln!(svg, "<rect x=\"{x:.1}\" y=\"{y}\" width=\"{CELL_WIDTH}\" height=\"{LINE_HEIGHT}\" fill=\"{}\"/>", PALETTE[0]);
+        let _ = writeln!(
+            svg,
+            "<rect x=\"{x:.1}\" y=\"{y}\" width=\"{CELL_WIDTH}\" height=\"{LINE_HEIGHT}\" fill=\"{}\"/>",
+            PALETTE[0]
+        );
     }
     for row in 0..used {
         let mut column = 0;
@@ -69,7 +74,10 @@ fn put(svg: &mut String, text: &str, row: u16, column: u16, look: Look) {
     let text = text.trim_start();
     let length = CELL_WIDTH * text.chars().map(|_| 1.0).sum::<f32>();
     let text = text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
-    let _ = writeln!(svg, "<text x=\"{x:.1}\" y=\"{y}\" textLength=\"{length:.1}\"{color}{bold}{dim}>{text}</text>");
+    let _ = writeln!(
+        svg,
+        "<text x=\"{x:.1}\" y=\"{y}\" textLength=\"{length:.1}\"{color}{bold}{dim}>{text}</text>"
+    );
 }
 
 fn x(column: u16) -> f32 {

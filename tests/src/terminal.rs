@@ -153,7 +153,8 @@ impl Terminal {
     /// # Panics
     /// It goes on reading them.
     pub fn wait_until_signals(&self) {
-        let signals = || tcgetattr(&self.master).is_ok_and(|modes| modes.local_modes.contains(LocalModes::ISIG));
+        let signals =
+            || tcgetattr(&self.master).is_ok_and(|modes| modes.local_modes.contains(LocalModes::ISIG));
         wait_until(Vain(self, "a program that takes signals"), signals);
     }
 

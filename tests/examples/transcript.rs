@@ -2,7 +2,6 @@
 
 #![allow(clippy::unwrap_used, reason = "a transcript that cannot be taken is not taken")]
 
-use std::path::Path;
 use std::process::Command;
 
 use tests::binaries;
@@ -71,7 +70,6 @@ fn main() {
     transaction(&mut studio);
     help(&mut studio);
     watch(&mut studio);
-    subscription(&mut studio);
     reload(&mut studio);
     let path = binaries::root().join("docs/session.md");
     std::fs::write(path, &studio.page).unwrap();
@@ -86,7 +84,7 @@ fn replies(studio: &mut Studio) {
     enter(&mut terminal, "incr greeting", "not an integer");
     enter(&mut terminal, "get greeting", "\"hello world\"");
     terminal.type_in("set greeting hi ");
-    terminal.expect("[KEEPTTL");
+    terminal.expect("|KEEPTTL]");
     let about = "Replies have their types, and colours on a terminal. What can follow is shown in grey while the line is typed, as the host's \
                  COMMAND DOCS tells it:";
     studio.take(&terminal, "replies", about);
@@ -127,8 +125,7 @@ fn help(studio: &mut Studio) {
 
 fn watch(studio: &mut Studio) {
     let mut client = studio.host.client();
-    client.call(&["CONFIG", "SET", "notify-keyspace-events", "KA"]).unwrap();
-    let terminal = studio.start(&["watch", "colour", "visits"], (12, 100));
+    let terminal = studio.start(&["watch", "--interval-ms", "50", "colour", "visits"], (12, 100));
     terminal.wait_until("both keys", |screen| screen.matches("(absent)").count() == 2);
     for (words, seen) in [
         (&["SET", "colour", "blue"][..], "\"blue\""),
@@ -144,26 +141,10 @@ fn watch(studio: &mut Studio) {
     studio.take(&terminal, "watch", about);
 }
 
-fn subscription(studio: &mut Studio) {
-    let (mut terminal, prompt) = studio.session((16, 100));
-    terminal.enter("subscribe news");
-    terminal.expect("(integer) 1");
-    let mut client = studio.host.client();
-    client.call(&["PUBLISH", "news", "read by the one who waits"]).unwrap();
-    terminal.expect("who waits");
-    terminal.wait_until_signals();
-    terminal.type_in("\x03");
-    terminal.expect_line(&format!("{prompt}(subscribed)>"));
-    terminal.type_in("get a");
-    terminal.expect_line(&format!("{prompt}(subscribed)> get a"));
-    client.call(&["PUBLISH", "news", "shown above a line that is being typed"]).unwrap();
-    terminal.expect("being typed");
-    let about = "Messages stream until Ctrl-C gives the prompt back. What is subscribed stays, and later messages appear above the line:";
-    studio.take(&terminal, "subscription", about);
-}
-
 fn reload(studio: &mut Studio) {
     let stat = studio.start(&["stat", "--interval-ms", "250"], (14, 100));
+    // The engine in C lets nothing expire.
+    studio.host.client().call(&["PERSIST", "greeting"]).unwrap();
     stat.wait_until("two lines", |screen| screen.matches("(generation 1)").count() > 1);
     let library = studio.host.path("builds/libkvstore_c.so");
     studio

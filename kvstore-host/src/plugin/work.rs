@@ -15,7 +15,8 @@ use crate::pubsub::Event;
 /// The logic of a command that changes an entry depending on what it is.
 ///
 /// It may run more than once for one operation, on different threads one after the other; only the last run counts. So it depends
-/// on nothing but itself and `current`, and what it writes to itself is scratch.
+/// on nothing but itself and `current`, and what it writes to itself is scratch. In atomic work updates run in the order of their
+/// operations, and when one runs again so do all behind it: there a later one may depend on what an earlier one has noted.
 pub trait Update: Send {
     /// What is to become of the entry (none: it is absent or expired), and what the client is told if that happens.
     fn decide(&mut self, current: Option<&Entry<'_>>) -> (Decision<'_>, Value);

@@ -303,6 +303,10 @@ fn server(asker: &mut Asker, engine: Engine) {
     assert_eq!(time.len(), 2);
     asker.asked.insert("time".to_owned());
     for (line, part) in [
+        ("SLOWLOG HELP", "RESET"),
+        ("LATENCY HELP", "HISTOGRAM"),
+        ("MEMORY STATS", "peak.allocated"),
+        ("OBJECT HELP", "ENCODING"),
         ("ENGINE INFO", engine.name()),
         ("ENGINE LIST", "live"),
         ("ENGINE HELP", "ROLLBACK"),

@@ -146,17 +146,9 @@ fn reload(studio: &mut Studio) {
     // The engine in C lets nothing expire.
     studio.host.client().call(&["PERSIST", "greeting"]).unwrap();
     stat.wait_until("two lines", |screen| screen.matches("(generation 1)").count() > 1);
-    let library = studio.host.path("builds/libkvstore_c.so");
-    studio
-        .host
-        .client()
-        .call(
-            &[Path::new("ENGINE").as_os_str(), "RELOAD".as_ref(), library.as_os_str()]
-                .map(|word| word.as_encoded_bytes().to_vec()),
-        )
-        .unwrap();
+    let library = studio.host.path("builds/libkvstore_c.so").display().to_string();
+    studio.host.client().call(&["ENGINE", "RELOAD", &library]).unwrap();
     stat.wait_until("two more", |screen| screen.matches("(generation 2)").count() > 1);
-    let about =
-        "`kvstore-client stat` prints a line per second (here four), through a change of the engine as well:";
+    let about = "`kvstore-client stat` prints a line per interval (here four a second), through a change of the engine as well:";
     studio.take(&stat, "stat", about);
 }

@@ -45,6 +45,8 @@ enum ControlMessage {
     Transacted(Transacted),
     /// A step of a job has ended.
     Done { job: u64, done: Done },
+    /// A client asks for the end: with what.
+    Stop(&'static str),
     /// A worker has moved on.
     Look,
 }
@@ -73,6 +75,11 @@ impl ControlHandle {
     /// Hands over a transaction that has to have the engine to itself.
     pub fn transaction(&self, worker: usize, from: ConnectionId, transaction: Exclusive) {
         self.send(ControlMessage::Exclusive(Asked { worker, from, transaction }));
+    }
+
+    /// Ends the host in order; `name` is what asks for it.
+    pub fn stop(&self, name: &'static str) {
+        self.send(ControlMessage::Stop(name));
     }
 
     /// A worker has seen another generation or hold, or ended its last batch.
@@ -237,6 +244,7 @@ impl Control {
                     ControlMessage::Exclusive(asked) => self.exclusives.ask(asked),
                     ControlMessage::Transacted(done) => self.transacted(done),
                     ControlMessage::Done { job, done } => self.done(job, done),
+                    ControlMessage::Stop(name) => self.stop(name),
                     ControlMessage::Look => {}
                 }
             }

@@ -49,6 +49,8 @@ pub fn serve(config: Config) -> Result<(), String> {
         control: control.handle(),
         server,
     });
+    let handle = shared.control.clone();
+    shared.server.on_stop(move |who| handle.stop(who));
     let workers = start_workers(&config, &shared)?;
     let configured = Configured {
         engine: config.engine.clone(),

@@ -8,7 +8,7 @@ mod tally;
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 pub use clients::{ClientEntry, ClientInfo, ClientMemory, Clients, Order, Peer};
@@ -74,6 +74,10 @@ pub struct Stats {
     pub connections_rejected: AtomicU64,
     /// Error replies.
     pub errors: AtomicU64,
+    /// How often the engine was asked to make durable what was written, and did.
+    pub saves: AtomicU64,
+    /// When it last did, in milliseconds since 1970 UTC; 0: it never did.
+    pub last_save_ms: AtomicI64,
     /// Entries that expired, as engines tell.
     pub expired: AtomicU64,
     /// Entries that were evicted, as engines tell.
@@ -288,9 +292,31 @@ pub struct Server {
     /// Who listens to what.
     pub pubsub: PubSub,
     last_look: Mutex<LastLook>,
+    stop: StopHook,
+}
+
+/// What ends the server, once it can be ended.
+#[derive(Default)]
+struct StopHook(OnceLock<Box<dyn Fn(&'static str) + Send + Sync>>);
+
+impl std::fmt::Debug for StopHook {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("StopHook")
+    }
 }
 
 impl Server {
+    /// Says how the server is ended: it is given who asks for it. Holds once.
+    pub fn on_stop(&self, stop: impl Fn(&'static str) + Send + Sync + 'static) {
+        // Only the first one counts; there is one control thread.
+        let _ = self.stop.0.set(Box::new(stop));
+    }
+
+    /// Ends the server in order. False: nobody has said how.
+    pub fn stop(&self, who: &'static str) -> bool {
+        self.stop.0.get().map(|stop| stop(who)).is_some()
+    }
+
     /// Looks closer together than this give the rates that the former found, in nanoseconds.
     const LOOK_NS: u64 = 100_000_000;
 

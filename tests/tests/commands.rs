@@ -65,10 +65,29 @@ fn every_command(engine: Engine) {
             }
         }
     }
+    asked.insert("shutdown".to_owned());
     let listed = host.client().call(&["COMMAND", "LIST"]).unwrap().into_elements().unwrap();
     let listed: BTreeSet<String> =
         listed.iter().map(|name| String::from_utf8_lossy(name.as_bytes().unwrap()).into_owned()).collect();
     assert_eq!(listed.difference(&asked).collect::<Vec<_>>(), Vec::<&String>::new(), "not tested here");
+    shut_down(host);
+}
+
+/// As with SIGTERM, what was sent before is answered, and the host ends in order.
+fn shut_down(mut host: Host) {
+    let mut connection = host.connection();
+    connection.send(b"PING\r\nSHUTDOWN SAVE\r\nMULTI\r\nSHUTDOWN\r\nEXEC\r\nSHUTDOWN NOSAVE\r\n").unwrap();
+    for reply in [
+        "PONG",
+        "!ERR Errors trying to SHUTDOWN. Check logs.",
+        "OK",
+        "!ERR Command not allowed inside a transaction",
+        "!EXECABORT Transaction discarded because of previous errors.",
+    ] {
+        assert_eq!(show(&connection.receive().unwrap()), reply);
+    }
+    assert!(matches!(connection.receive(), Err(Error::Closed | Error::Io { .. })));
+    assert!(host.wait().success());
 }
 
 fn strings(asker: &mut Asker) {
@@ -299,6 +318,21 @@ fn server(asker: &mut Asker, engine: Engine) {
         ("CONFIG SET maxclients 10000", "OK"),
     ]);
     assert!(asker.ask("CONFIG GET maxclients").contains("\"10000\""));
+    let lacks = format!("!ERR engine '{}' cannot carry this out: it lacks DURABLE", engine.name());
+    asker.expect(&[
+        ("SLOWLOG LEN", "0"),
+        ("SLOWLOG GET 5", "[]"),
+        ("LATENCY LATEST", "[]"),
+        ("LATENCY RESET", "0"),
+        ("MODULE LIST", "[]"),
+        ("FUNCTION FLUSH", "OK"),
+        ("ROLE", "[\"master\" 0 []]"),
+        ("WAIT 0 0", "0"),
+        ("SAVE", &lacks),
+        ("BGSAVE", &lacks),
+        ("CONFIG REWRITE", "!ERR The server is running without a config file"),
+    ]);
+    assert!(asker.ask("LASTSAVE").parse::<u64>().unwrap() > 1_700_000_000);
     let time = asker.client.call(&["TIME"]).unwrap().into_elements().unwrap();
     assert_eq!(time.len(), 2);
     asker.asked.insert("time".to_owned());

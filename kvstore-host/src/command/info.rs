@@ -6,7 +6,7 @@ pub(super) mod process;
 use std::fmt::{Display, Write};
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::{Error, KeyspaceTask};
+use super::{Error, KeyspaceTask, save};
 use crate::plugin::Keyspace;
 use crate::protocol::{Request, Value};
 use crate::server::{Counted, Server};
@@ -166,15 +166,23 @@ fn memory(lines: &mut Lines, source: &Source<'_>) {
     lines.put("maxmemory_policy", "noeviction");
 }
 
-/// Neither of Redis' two ways is here; whether the engine keeps its entries is told by its capabilities.
-fn persistence(lines: &mut Lines, _: &Source<'_>) {
+/// Neither of Redis' two ways is here: they are told as off. A save is the engine's own, where it can (`engine_capabilities`).
+fn persistence(lines: &mut Lines, source: &Source<'_>) {
     lines.put("loading", 0);
     lines.put("async_loading", 0);
     lines.put("rdb_bgsave_in_progress", 0);
-    lines.put("rdb_saves", 0);
+    lines.put("rdb_last_save_time", save::last_save_s(source.server));
+    lines.put("rdb_last_bgsave_status", "ok");
+    lines.put("rdb_last_bgsave_time_sec", -1);
+    lines.put("rdb_current_bgsave_time_sec", -1);
+    lines.put_count("rdb_saves", &source.server.stats.saves);
     lines.put("aof_enabled", 0);
     lines.put("aof_rewrite_in_progress", 0);
     lines.put("aof_rewrite_scheduled", 0);
+    lines.put("aof_last_rewrite_time_sec", -1);
+    lines.put("aof_current_rewrite_time_sec", -1);
+    lines.put("aof_last_bgrewrite_status", "ok");
+    lines.put("aof_last_write_status", "ok");
 }
 
 fn stats(lines: &mut Lines, source: &Source<'_>) {

@@ -63,6 +63,7 @@ const CATEGORIES: [&str; 12] = [
     "dangerous",
     "connection",
     "transaction",
+    "scripting",
 ];
 
 /// The categories of access rules that a command is in.
@@ -72,7 +73,8 @@ fn categories(spec: &Spec) -> impl Iterator<Item = &'static str> {
         "read" => has("readonly"),
         "slow" => !has("fast"),
         "dangerous" if has("admin") => true,
-        "write" | "fast" | "admin" => has(category),
+        "write" | "fast" => has(category),
+        "admin" if has("admin") => true,
         category => spec.categories.contains(&category),
     })
 }

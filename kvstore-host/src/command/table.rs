@@ -3,15 +3,12 @@
 use super::{Error, Spec};
 use super::{
     append, bit, client, config, connection, copy, dbsize, del, delifeq, engine, expire, get, getex, hello,
-    incr, incrbyfloat, info,
-};
-use super::{
-    introspect, keys, latency, lcs, memory, mget, monitor, mset, msetnx, object, persist, publish, pubsub,
-    randomkey, range, rename, scan, set, slowlog, subscribe, ttl,
+    incr, incrbyfloat, info, introspect, keys, latency, lcs, memory, mget, module, monitor, mset, msetnx, object, persist, publish, pubsub, randomkey, range, rename, replication, save, scan, set, shutdown, slowlog, subscribe, ttl,
 };
 use crate::protocol::Request;
 
-/// Makes a table of one row per command: name, arity, keys (with how they are used, where that does not follow from the flags), flags, categories, group, since, summary, syntax, handler and, for a
+/// Makes a table of one row per command: name, arity, keys (with how they are used, where that does not follow from the flags),
+/// flags, categories, group, since, summary, syntax, handler and, for a
 /// command that has them, its subcommands. A table `of` a command is of its subcommands.
 macro_rules! commands {
     ($vis:vis static $table:ident = $($rows:tt)*) => {
@@ -53,6 +50,7 @@ pub(super) use commands;
 commands! { pub static COMMANDS =
     "append"       3 ONE(RW insert) [write denyoom fast]     [string]     string "2.0.0" "Append a value to a key" "key value" => Data(append::append);
     "auth"        -2 NO_KEYS [noscript loading stale fast no_auth allow_busy] [connection] connection "1.0.0" "Authenticate to the server" "[username] password" => Session(connection::auth);
+    "bgsave"      -1 NO_KEYS [admin noscript no_async_loading] [] server "1.0.0" "Asynchronously save the dataset to disk" "[SCHEDULE]" => Keyspace { parse: save::bgsave, writes: false };
     "bitcount"    -2 ONE     [readonly]               [bitmap]     bitmap "2.6.0" "Count set bits in a string" "key [start end [BYTE|BIT]]" => Data(bit::bitcount);
     "client"      -2 NO_KEYS []                       []           connection "2.4.0" "A container for client connection commands" "" => Container, client::SUBCOMMANDS;
     "command"     -1 NO_KEYS [loading stale]          [connection] server "2.8.13" "Get array of Redis command details" "" => Session(introspect::command), introspect::SUBCOMMANDS;
@@ -74,6 +72,7 @@ commands! { pub static COMMANDS =
     "expiretime"   2 ONE     [readonly fast]          [keyspace]   generic "7.0.0" "Get the expiration Unix timestamp for a key" "key" => Data(ttl::expiretime);
     "flushall"    -1 NO_KEYS [write]                  [keyspace dangerous] server "1.0.0" "Remove all keys from all databases" "[ASYNC|SYNC]" => Keyspace { parse: dbsize::flush, writes: true };
     "flushdb"     -1 NO_KEYS [write]                  [keyspace dangerous] server "1.0.0" "Remove all keys from the current database" "[ASYNC|SYNC]" => Keyspace { parse: dbsize::flush, writes: true };
+    "function"    -2 NO_KEYS []                       []           scripting "7.0.0" "A container for function commands" "" => Container, module::FUNCTION_SUBCOMMANDS;
     "get"          2 ONE     [readonly fast]          [string]     string "1.0.0" "Get the value of a key" "key" => Data(get::get);
     "getbit"       3 ONE     [readonly fast]          [bitmap]     bitmap "2.2.0" "Returns the bit value at offset in the string value stored at key" "key offset" => Data(bit::getbit);
     "getdel"       2 ONE(RW access delete) [write fast]             [string]     string "6.2.0" "Get the value of a key and delete the key" "key" => Data(get::getdel);
@@ -86,10 +85,12 @@ commands! { pub static COMMANDS =
     "incrbyfloat"  3 ONE     [write denyoom fast]     [string]     string "2.6.0" "Increment the float value of a key by the given amount" "key increment" => Data(incrbyfloat::incrbyfloat);
     "info"        -1 NO_KEYS [loading stale]          [dangerous]  server "1.0.0" "Get information and statistics about the server" "[section [section ...]]" => Keyspace { parse: info::info, writes: false };
     "keys"         2 NO_KEYS [readonly]               [keyspace dangerous] generic "1.0.0" "Find all keys matching the given pattern" "pattern" => Keyspace { parse: keys::keys, writes: false };
+    "lastsave"     1 NO_KEYS [loading stale fast]     [admin dangerous] server "1.0.0" "Get the UNIX time stamp of the last successful save to disk" "" => Session(save::lastsave);
     "latency"     -2 NO_KEYS []                       []           server "2.8.13" "A container for latency diagnostics commands" "" => Container, latency::SUBCOMMANDS;
     "lcs"         -3 TWO     [readonly]               [string]     string "7.0.0" "Find longest common substring" "key1 key2 [LEN] [IDX] [MINMATCHLEN len] [WITHMATCHLEN]" => Data(lcs::lcs);
     "memory"      -2 NO_KEYS []                       []           server "4.0.0" "A container for memory diagnostics commands" "" => Container, memory::SUBCOMMANDS;
     "mget"        -2 ALL     [readonly fast]          [string]     string "1.0.0" "Get the values of all the given keys" "key [key ...]" => Data(mget::mget);
+    "module"      -2 NO_KEYS []                       []           server "4.0.0" "A container for module commands" "" => Container, module::MODULE_SUBCOMMANDS;
     "monitor"      1 NO_KEYS [admin noscript loading stale] [] server "1.0.0" "Listen for all requests received by the server in real time" "" => Listen(monitor::monitor);
     "mset"        -3 PAIRS(OW update) [write denyoom]          [string]     string "1.0.1" "Set multiple keys to multiple values" "key value [key value ...]" => Data(mset::mset);
     "msetnx"      -3 PAIRS(OW insert) [write denyoom]          [string]     string "1.0.1" "Set multiple keys to multiple values, only if none of the keys exist" "key value [key value ...]" => Data(msetnx::msetnx);
@@ -111,6 +112,8 @@ commands! { pub static COMMANDS =
     "rename"       3 TWO(RW access delete, OW update) [write]                  [keyspace]   generic "1.0.0" "Rename a key" "key newkey" => Data(rename::rename);
     "renamenx"     3 TWO(RW access delete, OW insert) [write fast]             [keyspace]   generic "1.0.0" "Rename a key, only if the new key does not exist" "key newkey" => Data(rename::renamenx);
     "reset"        1 NO_KEYS [noscript loading stale fast no_auth allow_busy] [connection] connection "6.2.0" "Reset the connection" "" => Session(connection::reset);
+    "role"         1 NO_KEYS [noscript loading stale fast] [admin dangerous] server "2.8.12" "Return the role of the instance in the context of replication" "" => Session(replication::role);
+    "save"         1 NO_KEYS [admin noscript no_async_loading no_multi] [] server "1.0.0" "Synchronously save the dataset to disk" "" => Keyspace { parse: save::save, writes: false };
     "scan"        -2 NO_KEYS [readonly]               [keyspace]   generic "2.8.0" "Incrementally iterate the keys space" "cursor [MATCH pattern] [COUNT count] [TYPE type]" => Keyspace { parse: scan::scan, writes: false };
     "select"       2 NO_KEYS [loading stale fast]     [connection] connection "1.0.0" "Change the selected database for the current connection" "index" => Session(connection::select);
     "set"         -3 ONE(RW access update variable_flags) [write denyoom]          [string]     string "1.0.0" "Set the string value of a key" "key value [NX|XX|IFEQ comparison-value] [GET] [EX seconds|PX milliseconds|EXAT unix-time-seconds|PXAT unix-time-milliseconds|KEEPTTL]" => Data(set::set);
@@ -118,6 +121,7 @@ commands! { pub static COMMANDS =
     "setex"        4 ONE(OW update) [write denyoom]          [string]     string "2.0.0" "Set the value and expiration of a key" "key seconds value" => Data(set::setex);
     "setnx"        3 ONE(OW insert) [write denyoom fast]     [string]     string "1.0.0" "Set the value of a key, only if the key does not exist" "key value" => Data(set::setnx);
     "setrange"     4 ONE(RW update) [write denyoom]          [string]     string "2.2.0" "Overwrite part of a string at key starting at the specified offset" "key offset value" => Data(range::setrange);
+    "shutdown"    -1 NO_KEYS [admin noscript loading stale no_multi allow_busy] [] server "1.0.0" "Synchronously save the dataset to disk and then shut down the server" "[NOSAVE|SAVE] [NOW] [FORCE] [ABORT]" => Keyspace { parse: shutdown::shutdown, writes: false };
     "slowlog"     -2 NO_KEYS []                       []           server "2.2.12" "A container for slow log commands" "" => Container, slowlog::SUBCOMMANDS;
     "spublish"     3 NO_KEYS [pubsub loading stale fast] [pubsub] pubsub "7.0.0" "Post a message to a shard channel" "shardchannel message" => Session(publish::spublish);
     "ssubscribe"  -2 NO_KEYS [pubsub noscript loading stale] [pubsub] pubsub "7.0.0" "Listen for messages published to the given shard channels" "shardchannel [shardchannel ...]" => Listen(subscribe::ssubscribe);
@@ -132,6 +136,7 @@ commands! { pub static COMMANDS =
     "unlink"      -2 ALL(RM delete) [write fast]             [keyspace]   generic "4.0.0" "Delete a key asynchronously in another thread. Otherwise it is just as DEL, but non blocking." "key [key ...]" => Data(del::del);
     "unsubscribe" -1 NO_KEYS [pubsub noscript loading stale] [pubsub] pubsub "2.0.0" "Stop listening for messages posted to the given channels" "[channel [channel ...]]" => Listen(subscribe::unsubscribe);
     "unwatch"      1 NO_KEYS [noscript loading stale fast allow_busy] [transaction] transactions "2.2.0" "Forget about all watched keys" "" => Transaction;
+    "wait"         3 NO_KEYS [noscript]               [connection] generic "3.0.0" "Wait for the synchronous replication of all the write commands sent in the context of the current connection" "numreplicas timeout" => Session(replication::wait);
     "watch"       -2 ALL(RO) [noscript loading stale fast allow_busy] [transaction] transactions "2.2.0" "Watch the given keys to determine execution of the MULTI/EXEC block" "key [key ...]" => Transaction;
 }
 

@@ -297,6 +297,10 @@ impl Keyspace for Map {
         self.check().map(|()| self.lock().len() as u64)
     }
 
+    fn sync(&self) -> Result<(), CallError> {
+        self.check()
+    }
+
     fn clear(&self) -> Result<(), CallError> {
         self.check().map(|()| self.lock().clear())
     }

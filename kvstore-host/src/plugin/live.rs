@@ -342,6 +342,10 @@ impl Keyspace for Live {
         Ok(chosen)
     }
 
+    fn sync(&self) -> Result<(), CallError> {
+        self.instance().ok_or_else(Self::unavailable)?.session().sync()
+    }
+
     fn clear(&self) -> Result<(), CallError> {
         let instance = self.instance().ok_or_else(Self::unavailable)?;
         // The engine's own lock before the stripes, here and wherever both are taken.

@@ -50,6 +50,11 @@ pub trait Keyspace {
     /// # Errors
     /// The engine's failure.
     fn count(&self) -> Result<u64, CallError>;
+    /// Makes durable what was written. May block whatever the engine's capabilities say.
+    ///
+    /// # Errors
+    /// UNSUPPORTED where the engine has no `kv_sync`; else the engine's failure.
+    fn sync(&self) -> Result<(), CallError>;
     /// Removes all entries; one by one where the engine has no `kv_clear`.
     ///
     /// # Errors

@@ -8,6 +8,8 @@ use super::reply::Reply;
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub enum Value {
+    /// No reply at all: the connection ends instead. Never a part of another one.
+    Nothing,
     /// No value.
     Null,
     /// No array.
@@ -55,6 +57,7 @@ impl Value {
     /// Writes this reply and all in it. Its depth on the stack is the depth of the tree, which is the caller's make.
     pub fn write(&self, reply: &mut dyn Reply) {
         match self {
+            Self::Nothing => {}
             Self::Null => reply.null(),
             Self::NullArray => reply.null_array(),
             Self::Ok => reply.ok(),

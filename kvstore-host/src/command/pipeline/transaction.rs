@@ -36,8 +36,11 @@ pub(super) fn queue(session: &mut Session, spec: &'static Spec, request: Request
         Handler::Transaction if spec.name == "watch" => {
             return Answer::Ready(Value::error("ERR WATCH inside MULTI is not allowed"));
         }
-        // It goes to the control thread, which tells when it is done.
+        // ENGINE goes to the control thread, which tells when it is done.
         Handler::Engine => Some(Error::new("ERR Command not allowed inside a transaction")),
+        _ if spec.flags.contains(&"no_multi") => {
+            Some(Error::new("ERR Command not allowed inside a transaction"))
+        }
         _ if transaction.queue.memory_size_bytes() > QUEUE_LEN_MAX => {
             Some(Error::new("ERR the transaction is too large"))
         }

@@ -50,7 +50,7 @@ fn details(spec: &'static Spec) -> Value {
 }
 
 /// All categories of access rules that there are commands in, in Redis' order.
-const CATEGORIES: [&str; 12] = [
+const CATEGORIES: [&str; 13] = [
     "keyspace",
     "read",
     "write",

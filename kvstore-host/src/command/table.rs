@@ -3,7 +3,9 @@
 use super::{Error, Spec};
 use super::{
     append, bit, client, config, connection, copy, dbsize, del, delifeq, engine, expire, get, getex, hello,
-    incr, incrbyfloat, info, introspect, keys, latency, lcs, memory, mget, module, monitor, mset, msetnx, object, persist, publish, pubsub, randomkey, range, rename, replication, save, scan, set, shutdown, slowlog, subscribe, ttl,
+    incr, incrbyfloat, info, introspect, keys, latency, lcs, memory, mget, module, monitor, mset, msetnx,
+    object, persist, publish, pubsub, randomkey, range, rename, replication, save, scan, set, shutdown,
+    slowlog, subscribe, ttl,
 };
 use crate::protocol::Request;
 

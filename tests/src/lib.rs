@@ -9,4 +9,5 @@ pub mod picture;
 pub mod show;
 pub mod terminal;
 pub mod wait;
+pub mod wire;
 pub mod zoo;

@@ -3,12 +3,14 @@
 use std::fs;
 use std::io;
 use std::net::SocketAddr;
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use mio::net::{TcpListener, UnixListener, UnixStream};
 use mio::{Interest, Registry, Token};
+use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, bind, socket_with};
 
 use super::socket::Socket;
 
@@ -61,14 +63,11 @@ impl Listener {
             }
             fs::remove_file(path)?;
         }
-        // Nobody can connect before the mode is set: the umask takes all permissions of others away at first.
-        // SAFETY: umask has no preconditions; it is per process, and set back at once, before workers start.
-        let umask = unsafe { libc::umask(0o177) };
-        let bound = UnixListener::bind(path);
-        // SAFETY: as above.
-        unsafe { libc::umask(umask) };
-        let listener = bound?;
+        let socket = bind_unix(path)?;
+        // Nobody can connect before it has its mode: until it listens, all are refused.
         fs::set_permissions(path, fs::Permissions::from_mode(mode))?;
+        rustix::net::listen(&socket, BACKLOG)?;
+        let listener = UnixListener::from_std(socket.into());
         Ok(Self::Unix { listener, path: path.to_owned() })
     }
 
@@ -105,6 +104,23 @@ impl Listener {
             }
         }
     }
+}
+
+/// Clients that may wait to be accepted.
+const BACKLOG: i32 = 1024;
+
+/// A socket bound to this path, of which others have no permission.
+fn bind_unix(path: &Path) -> io::Result<OwnedFd> {
+    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+    let socket = socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)?;
+    let address = SocketAddrUnix::new(path)?;
+    // SAFETY: umask has no preconditions; it is per process, and set back at once, before workers start.
+    let umask = unsafe { libc::umask(0o177) };
+    let bound = bind(&socket, &address);
+    // SAFETY: as above.
+    unsafe { libc::umask(umask) };
+    bound?;
+    Ok(socket)
 }
 
 /// After how long without a sign of life a client is asked for one, in seconds; as Redis does.

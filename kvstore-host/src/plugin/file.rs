@@ -8,11 +8,12 @@ mod error;
 mod looks;
 #[cfg(test)]
 pub(super) mod tests;
+mod trust;
 
 use std::fmt;
-use std::fs::{File, OpenOptions};
+use std::fs::{File, Metadata, OpenOptions};
 use std::io::Read;
-use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use plugin_abi::Identity;
@@ -84,7 +85,7 @@ pub struct EngineFile {
     path: PathBuf,
     bytes: Vec<u8>,
     digest: Digest,
-    mode: u32,
+    exposed: Option<String>,
     facts: elf::Facts,
 }
 
@@ -96,9 +97,10 @@ impl EngineFile {
     /// What is wrong with it, and what to do about it.
     pub fn open(path: &Path) -> Result<Self, FileError> {
         let fail = |problem| FileError { path: path.to_owned(), problem };
-        let (bytes, mode) = read(path).map_err(fail)?;
+        let (bytes, metadata) = read(path).map_err(fail)?;
         let facts = elf::inspect(&bytes).map_err(fail)?;
-        Ok(Self { path: path.to_owned(), digest: Digest::of(&bytes), bytes, mode, facts })
+        let exposed = trust::exposed(path, &metadata);
+        Ok(Self { path: path.to_owned(), digest: Digest::of(&bytes), bytes, exposed, facts })
     }
 
     /// What a private copy's bytes say of it. Its digest is known, and so not made again.
@@ -110,6 +112,17 @@ impl EngineFile {
         let (bytes, _) = read(path).map_err(fail)?;
         let facts = elf::inspect(&bytes).map_err(fail)?;
         Ok((facts.identity, facts.pins))
+    }
+
+    /// Sees that nobody but root and the host's user can have written these bytes: whoever can, runs code in the host.
+    ///
+    /// # Errors
+    /// What lets others change the file or put another in its place.
+    pub fn trusted(&self) -> Result<(), FileError> {
+        match &self.exposed {
+            None => Ok(()),
+            Some(text) => Err(FileError { path: self.path.clone(), problem: Problem::Exposed(text.clone()) }),
+        }
     }
 
     /// Where the bytes came from.
@@ -152,11 +165,8 @@ impl EngineFile {
                     .to_owned(),
             );
         }
-        if self.mode & 0o022 != 0 {
-            let mode = self.mode & 0o7777;
-            warn(format!(
-                "others can write to its file (mode {mode:04o}): whoever can change it runs code here"
-            ));
+        if let Some(text) = &self.exposed {
+            warn(format!("a host does not load it: {text}"));
         }
         let has = |name: &&str| self.facts.optional.contains(name);
         let handoff = ["kv_handoff_prepare", "kv_handoff_give", "kv_handoff_commit", "kv_handoff_abort"];
@@ -172,8 +182,8 @@ impl EngineFile {
     }
 }
 
-/// Reads a file through one descriptor: its bytes and its mode.
-fn read(path: &Path) -> Result<(Vec<u8>, u32), Problem> {
+/// Reads a file through one descriptor: its bytes, and whose it is.
+fn read(path: &Path) -> Result<(Vec<u8>, Metadata), Problem> {
     // A FIFO without a writer must not block the open.
     let opened = OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(path);
     let file = opened.map_err(|error| match error.kind() {
@@ -201,7 +211,7 @@ fn read(path: &Path) -> Result<(Vec<u8>, u32), Problem> {
     if bytes.len() as u64 > FILE_LEN_MAX {
         return Err(Problem::TooLarge { len: bytes.len() as u64, accepted: FILE_LEN_MAX });
     }
-    Ok((bytes, metadata.mode()))
+    Ok((bytes, metadata))
 }
 
 fn read_all(file: &File, len: u64) -> std::io::Result<Vec<u8>> {

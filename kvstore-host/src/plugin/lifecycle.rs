@@ -57,7 +57,11 @@ impl Nursery {
     /// Why it is refused, in a line for people.
     pub fn prepare(&self, source: &Source, options: Vec<(String, String)>) -> Result<Candidate, String> {
         let file = match source {
-            Source::Path(path) => Arc::new(EngineFile::open(path).map_err(|error| error.to_string())?),
+            Source::Path(path) => {
+                let file = EngineFile::open(path);
+                let trusted = file.and_then(|file| file.trusted().map(|()| file));
+                Arc::new(trusted.map_err(|error| error.to_string())?)
+            }
             Source::Kept(file) => Arc::clone(file),
         };
         for warning in file.warnings() {

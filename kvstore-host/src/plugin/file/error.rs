@@ -66,6 +66,8 @@ pub enum Problem {
     Refused(Refusal),
     /// It uses the static model of thread-local storage.
     StaticTls,
+    /// Others can change it: how, and what to do.
+    Exposed(String),
 }
 
 impl fmt::Display for FileError {
@@ -121,6 +123,7 @@ impl fmt::Display for Problem {
                 let again = matches!(refusal.field, "abi_major" | "abi_minor" | "struct_size" | "magic");
                 write!(f, "{refusal}{}", if again { "; build it with this host's kvstore.h" } else { "" })
             }
+            Self::Exposed(how) => write!(f, "others could run code in the host through it: {how}"),
             Self::StaticTls => write!(
                 f,
                 "it uses static thread-local storage (DF_STATIC_TLS), of which a process has room for a few loads only; \

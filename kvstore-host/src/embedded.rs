@@ -1,5 +1,5 @@
-//! Embedded: a host within another program, without listeners and signals, and with no thread but where an engine blocks; for tests
-//! and fuzzing.
+//! Embedded: a host within another program, without listeners and signals, and with no thread but for what blocks; for tests and
+//! fuzzing.
 //!
 //! Its clients hold the other end of a stream pair, and it serves them only when it is [told to](Embedded::settle), so a
 //! run can be repeated exactly. All else is as in the program: one worker, and the engine behind its symbols.
@@ -63,10 +63,9 @@ impl Embedded {
             Live::open(candidate, 1, &server).map_err(|failed| format!("kv_open failed: {}", failed.0))?;
         let system = |error: io::Error| format!("cannot start a worker: {error}");
         let control = control::Seed::without_signals().map_err(system)?;
-        let threads = usize::from(live.blocks());
         let shared = Arc::new(Shared {
             published: Published::new(Arc::new(live), 1),
-            pool: Pool::new(threads).map_err(system)?,
+            pool: Pool::new(1).map_err(system)?,
             control: control.handle(),
             server,
         });
@@ -97,15 +96,22 @@ impl Embedded {
         Ok(far)
     }
 
-    /// Serves until there is nothing left to do before a client sends more, or takes its replies.
+    /// Serves until there is nothing left to do before a client sends more, or takes its replies. A pause ends when only those
+    /// that wait for it are left.
     pub fn settle(&mut self) {
         loop {
-            let wait = if self.worker.waits_for_others() { LOOK_INTERVAL } else { Duration::ZERO };
-            let busy = self.worker.turn(&mut self.events, Some(wait));
+            let worker = &mut self.worker;
+            // What is under way comes back from another thread.
+            let wait = if worker.under_way.is_empty() { Duration::ZERO } else { LOOK_INTERVAL };
+            let busy = worker.turn(&mut self.events, Some(wait));
             self.control.stand_in(&self.shared, &self.handle);
-            if !busy && !self.worker.waits_for_others() {
+            if busy || !worker.under_way.is_empty() {
+                continue;
+            }
+            if worker.paused.is_empty() {
                 return;
             }
+            self.shared.server.pause.end();
         }
     }
 

@@ -57,11 +57,11 @@ pub struct Worker {
     /// Connections that wait for the end of a hold.
     held: Vec<ConnectionId>,
     /// Connections that wait for the end of a pause.
-    paused: Vec<ConnectionId>,
+    pub(crate) paused: Vec<ConnectionId>,
     /// How many connections have replies waiting that their clients do not take.
     stalled: usize,
     /// Batches under way: generation, how many, how many of them write.
-    under_way: Vec<(u64, usize, usize)>,
+    pub(crate) under_way: Vec<(u64, usize, usize)>,
     scratch: Vec<u8>,
     stopping: Option<Instant>,
     /// When it last looked for clients that are late.
@@ -180,11 +180,6 @@ impl Worker {
         self.look();
         self.close_late_ones();
         busy
-    }
-
-    /// Whether something is under way that comes back from another thread.
-    pub(crate) fn waits_for_others(&self) -> bool {
-        !self.under_way.is_empty()
     }
 
     fn timeout(&self) -> Option<Duration> {

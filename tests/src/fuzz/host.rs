@@ -9,7 +9,6 @@ use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::sync::atomic::Ordering;
 
-use arbitrary::{Arbitrary, Unstructured};
 use kvstore_host::embedded::{Embedded, load};
 use kvstore_host::plugin::live::Candidate;
 use kvstore_host::server::Server;
@@ -24,8 +23,9 @@ use crate::binaries;
 const NOW_MS: i64 = 1_700_000_000_000;
 /// Longest value in bytes: some hundred of them fit into what a host may hold for a client.
 const VALUE_LEN_MAX: usize = 16 << 10;
-/// What the host may hold at any moment: replies of 16 MiB, after which it puts reads off, and room beside them.
-const HELD_MAX_BYTES: usize = 24 << 20;
+/// What the host may hold at any moment: values of 16 MiB, after which it puts reads off, the same as replies in a buffer that
+/// doubles when it grows, and room beside them.
+const HELD_MAX_BYTES: usize = 56 << 20;
 /// Longer scripts are not sent byte by byte: each byte takes some system calls.
 const BYTE_BY_BYTE_MAX: usize = 256;
 
@@ -49,12 +49,13 @@ fn engine() -> Candidate {
 
 /// Checks an input.
 pub fn check(data: &[u8]) {
-    let Ok(script) = Script::arbitrary(&mut Unstructured::new(data)) else { return };
+    let Ok(script) = Script::new(data) else { return };
     let at_once = run(&script, None);
     let len: usize = script.steps.iter().map(|step| step.bytes.len()).sum();
     let in_pieces = run(&script, Some(if len > BYTE_BY_BYTE_MAX { script.cuts.max(1) } else { script.cuts }));
+    let all_live = !at_once.iter().any(Transcript::kills);
     for (client, (at_once, in_pieces)) in at_once.iter().zip(&in_pieces).enumerate() {
-        at_once.check(client);
+        at_once.check(client, all_live);
         at_once.compare(in_pieces, client);
     }
 }

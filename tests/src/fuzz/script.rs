@@ -1,4 +1,6 @@
 //! Script: makes any bytes into what a few clients send: requests that make sense, edge values, and garbage between.
+//!
+//! Inputs that people write are read as they are: see [`Script::new`].
 
 use std::ops::ControlFlow;
 
@@ -10,6 +12,9 @@ use kvstore_host::command::table::COMMANDS;
 pub const CLIENTS: usize = 2;
 /// Steps at most, so that a run stays short.
 const STEPS_MAX: u32 = 48;
+
+/// Bytes of a burst of equal requests.
+const BURST_LEN_MAX: usize = 300 << 10;
 
 const KEYS: [&[u8]; 8] = [b"k", b"k2", b"key:3", b"n", b"", b"\0\xff\r\n", b"k*", b"channel"];
 const NUMBERS: [&[u8]; 32] = [
@@ -85,24 +90,54 @@ pub struct Step {
     pub bytes: Vec<u8>,
 }
 
+/// What a written script begins with.
+pub const WRITTEN: &[u8] = b"script\n";
+
+impl Script {
+    /// The script that these bytes are.
+    ///
+    /// After a line `script`, each line is a client's number, which may be followed by `*` and how often, a space, and an inline request,
+    /// which is sent at once with those before it if they are the same client's. All else is taken for a fuzzer's choices.
+    pub fn new(bytes: &[u8]) -> Result<Self> {
+        let Some(lines) = bytes.strip_prefix(WRITTEN) else {
+            return Self::arbitrary(&mut Unstructured::new(bytes));
+        };
+        let mut script = Self { cuts: 1, steps: Vec::new() };
+        for line in lines.split(|byte| *byte == b'\n') {
+            let head_len = line.iter().position(|byte| *byte == b' ').unwrap_or(line.len());
+            let (head, request) = line.split_at(head_len);
+            let head = String::from_utf8_lossy(head);
+            let (client, times) = head.split_once('*').unwrap_or((&head, "1"));
+            let client = usize::from(client == "1");
+            let request = [request.trim_ascii_start(), b"\r\n"].concat();
+            let times = times.parse().unwrap_or(1).min(BURST_LEN_MAX / request.len());
+            script.send(client, &request.repeat(times), true);
+        }
+        Ok(script)
+    }
+
+    fn send(&mut self, client: usize, bytes: &[u8], joined: bool) {
+        match self.steps.last_mut() {
+            // A pipeline.
+            Some(last) if joined && last.client == client => last.bytes.extend_from_slice(bytes),
+            _ => self.steps.push(Step { client, bytes: bytes.to_vec() }),
+        }
+    }
+}
+
 impl<'a> Arbitrary<'a> for Script {
     fn arbitrary(input: &mut Unstructured<'a>) -> Result<Self> {
-        let cuts = input.arbitrary()?;
-        let mut steps: Vec<Step> = Vec::new();
+        let mut script = Self { cuts: input.arbitrary()?, steps: Vec::new() };
         input.arbitrary_loop(Some(1), Some(STEPS_MAX), |input| {
             if input.is_empty() {
                 return Ok(ControlFlow::Break(()));
             }
             let (client, joined) = (usize::from(input.ratio(1, 4)?), input.ratio(1, 2)?);
             let bytes = some_bytes(input)?;
-            match steps.last_mut() {
-                // A pipeline.
-                Some(last) if joined && last.client == client => last.bytes.extend_from_slice(&bytes),
-                _ => steps.push(Step { client, bytes }),
-            }
+            script.send(client, &bytes, joined);
             Ok(ControlFlow::Continue(()))
         })?;
-        Ok(Self { cuts, steps })
+        Ok(script)
     }
 }
 
@@ -114,15 +149,20 @@ fn some_bytes(input: &mut Unstructured<'_>) -> Result<Vec<u8>> {
         _ => {}
     }
     let args = request(input)?;
-    Ok(match input.int_in_range(0..=7)? {
-        0 => inline(&args),
-        1 => {
+    Ok(match input.int_in_range(0..=31)? {
+        0..=3 => inline(&args),
+        4..=7 => {
             // Not all of it; what comes next is taken for the rest.
             let mut bytes = resp(&args);
             bytes.truncate(input.int_in_range(0..=bytes.len())?);
             bytes
         }
-        2 => resp(&args).repeat(input.int_in_range(1..=4)?),
+        8..=10 => resp(&args).repeat(input.int_in_range(1..=4)?),
+        11 => {
+            // Beyond what a host reads, plans and holds at a time.
+            let one = resp(&args);
+            one.repeat(input.int_in_range(1..=1500)?.min(BURST_LEN_MAX / one.len()))
+        }
         _ => resp(&args),
     })
 }

@@ -9,10 +9,11 @@
 mod support;
 
 use kvstore_client::{
-    Address, Backoff, Client, Connection, DecodeError, Error, Limits, Options, Pipeline, Protocol,
+    Address, Backoff, Client, Connection, DecodeError, Error, Interrupt, Limits, Options, Pipeline, Protocol,
     ScanFilter, TimeToLive, Value, Wait,
 };
-use std::io::Read;
+use std::io::{Read, Write};
+use std::os::unix::net::UnixStream;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 use support::{Action, Server, is, text};
@@ -334,4 +335,20 @@ fn a_request_that_was_not_sent_whole_is_repeated() {
     let mut client = Client::new(address, Options { protocol: Protocol::Resp2, ..options() });
     client.set(b"k", &vec![b'v'; 64 << 20]).unwrap();
     serving.join().unwrap();
+}
+
+#[test]
+fn a_wait_is_broken_off_by_an_interrupt_and_the_next_call_connects_anew() {
+    let server = Server::start_with(|words| if is(words, "SLOW") { Action::Ignore } else { Action::Answer });
+    let (read, write) = UnixStream::pair().unwrap();
+    let interrupt = Some(Interrupt::new(read.try_clone().unwrap()));
+    let options = Options { interrupt, ..Options::default() };
+    let mut client = Client::connect(server.address(), options).unwrap();
+    (&write).write_all(b"x").unwrap();
+    let error = client.call(&["SLOW"]).unwrap_err();
+    assert!(error.outcome_is_unknown() && error.to_string().contains("broken off"), "{error}");
+    (&read).read_exact(&mut [0]).unwrap();
+    assert_eq!(client.connections_opened(), 1);
+    client.set(b"k", b"v").unwrap();
+    assert_eq!(client.connections_opened(), 2);
 }

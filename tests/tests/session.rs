@@ -3,11 +3,11 @@
 #![allow(clippy::unwrap_used, reason = "a test stops at the first surprise")]
 
 use std::io::{Read, Write};
-use std::net::TcpListener;
+use std::net::{TcpListener, TcpStream};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::Command;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use tests::binaries;
 use tests::engines::Engine;
@@ -50,6 +50,30 @@ fn look(terminal: &Terminal, text: &str) -> (Color, bool) {
     let (row, column) = rows.find_map(|(row, line)| Some((row, line.find(text)?))).unwrap();
     let cell = screen.cell(row, u16::try_from(column).unwrap()).unwrap();
     (cell.fgcolor(), cell.dim())
+}
+
+/// A server that answers the first word of each request with what this says, and its connections.
+fn fake(answer: impl Fn(&str) -> &'static str + Copy + Send + 'static) -> (u16, Arc<Mutex<Vec<TcpStream>>>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let streams = Arc::new(Mutex::new(Vec::new()));
+    let kept = Arc::clone(&streams);
+    std::thread::spawn(move || {
+        for mut stream in listener.incoming().map_while(Result::ok) {
+            kept.lock().unwrap().push(stream.try_clone().unwrap());
+            std::thread::spawn(move || {
+                let mut buffer = [0; 4_096];
+                while let Ok(len @ 1..) = stream.read(&mut buffer) {
+                    let request = String::from_utf8_lossy(&buffer[..len]).into_owned();
+                    let reply = answer(request.lines().nth(2).unwrap());
+                    if stream.write_all(reply.as_bytes()).is_err() {
+                        break;
+                    }
+                }
+            });
+        }
+    });
+    (port, streams)
 }
 
 #[test]
@@ -276,19 +300,10 @@ fn a_host_that_goes_away_and_comes_back_is_connected_to_again() {
 
 #[test]
 fn a_server_without_help_is_served_and_a_wait_for_it_is_broken_off_by_ctrl_c() {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let port = listener.local_addr().unwrap().port();
-    std::thread::spawn(move || {
-        for mut stream in listener.incoming().map_while(Result::ok) {
-            let mut buffer = [0; 4_096];
-            while let Ok(len @ 1..) = stream.read(&mut buffer) {
-                let request = String::from_utf8_lossy(&buffer[..len]).into_owned();
-                let reply = if request.contains("PING") { "+PONG\r\n" } else { "-ERR unknown command\r\n" };
-                if !request.contains("hang") && stream.write_all(reply.as_bytes()).is_err() {
-                    break;
-                }
-            }
-        }
+    let (port, _) = fake(|request| match request {
+        "PING" => "+PONG\r\n",
+        "hang" => "",
+        _ => "-ERR unknown command\r\n",
     });
     let dir = tempfile::tempdir().unwrap();
     let (mut terminal, prompt) = open(&mut command(port, dir.path()), port);
@@ -303,4 +318,53 @@ fn a_server_without_help_is_served_and_a_wait_for_it_is_broken_off_by_ctrl_c() {
     terminal.expect_line(&prompt.replace('>', "(not connected)>"));
     terminal.enter("PING");
     terminal.expect("PONG");
+}
+
+#[test]
+fn messages_stream_until_ctrl_c_and_later_ones_come_above_the_line() {
+    const MESSAGE: &str = ">3\r\n$7\r\nmessage\r\n$4\r\nnews\r\n";
+    let (port, streams) = fake(|request| match request {
+        "HELLO" => "%1\r\n$5\r\nproto\r\n:3\r\n",
+        "subscribe" => ">3\r\n$9\r\nsubscribe\r\n$4\r\nnews\r\n:1\r\n",
+        "SUBSCRIBE" => ">3\r\n$9\r\nsubscribe\r\n$4\r\nnews\r\n:1\r\n",
+        "unsubscribe" => ">3\r\n$11\r\nunsubscribe\r\n$4\r\nnews\r\n:0\r\n",
+        "get" => "$5\r\nvalue\r\n",
+        _ => "-ERR unknown command\r\n",
+    });
+    let say = |text: &str| {
+        let message = format!("{MESSAGE}${}\r\n{text}\r\n", text.len());
+        streams.lock().unwrap().last_mut().unwrap().write_all(message.as_bytes()).unwrap();
+    };
+    let dir = tempfile::tempdir().unwrap();
+    let (mut terminal, prompt) = open(&mut command(port, dir.path()), port);
+    let subscribed = prompt.replace('>', "(subscribed)>");
+    terminal.enter("subscribe news");
+    terminal.expect("3> (integer) 1");
+    say("first");
+    terminal.expect("3> \"first\"");
+    terminal.wait_until_signals();
+    terminal.type_in("\x03");
+    terminal.expect_line(&subscribed);
+    terminal.type_in("get");
+    terminal.expect_line(&format!("{subscribed} get"));
+    say("second");
+    terminal.wait_until("a message above the line", |screen| {
+        screen.contains("3> \"second\"") && screen.ends_with(&format!("{subscribed} get"))
+    });
+    terminal.type_in(" k\r");
+    terminal.expect("\"value\"");
+    // A connection that is lost while messages stream comes back, with what was subscribed to.
+    terminal.enter("subscribe news");
+    terminal.wait_until_signals();
+    terminal.wait_until("another subscription", |screen| screen.matches("3> (integer) 1").count() == 2);
+    streams.lock().unwrap().last().unwrap().shutdown(std::net::Shutdown::Both).unwrap();
+    terminal.expect("(error) the host closed the connection");
+    terminal.wait_until("a third", |screen| screen.matches("3> (integer) 1").count() == 3);
+    say("after the loss");
+    terminal.expect("3> \"after the loss\"");
+    terminal.type_in("\x03");
+    terminal.expect_line(&subscribed);
+    terminal.enter("unsubscribe news");
+    terminal.expect("3> (integer) 0");
+    terminal.expect_line(&prompt);
 }

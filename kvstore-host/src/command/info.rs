@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use super::{Error, KeyspaceTask, save};
 use crate::plugin::Keyspace;
 use crate::protocol::{Request, Value};
-use crate::server::{Counted, Server};
+use crate::server::{ClientInfo, Counted, Server};
 use process::Usage;
 
 /// The version of Redis that this server's replies are equal to.
@@ -75,7 +75,7 @@ impl KeyspaceTask for Info {
             SECTIONS.into_iter().chain([KEYSPACE]).filter(|section| self.wants(section)).collect();
         // Neither figures of the engine nor of the system are asked for when no section tells them.
         let tells = |names: &[&str]| sections.iter().any(|(name, _, _)| names.contains(name));
-        let engine = if tells(&["Engine", "Keyspace"]) { keyspace.stats() } else { Ok(Vec::new()) };
+        let engine = if tells(&["Engine", "Keyspace", "Memory"]) { keyspace.stats() } else { Ok(Vec::new()) };
         let usage = if tells(&["Memory", "CPU"]) { Usage::now() } else { Usage::default() };
         let counts = tells(&["Stats", "Commandstats", "Latencystats"]);
         let counted = if counts { server.tallies.sum() } else { Counted::default() };
@@ -109,6 +109,15 @@ impl Lines {
     fn put_bytes(&mut self, name: &str, bytes: u64) {
         self.put(name, bytes);
         self.put(&format!("{name}_human"), Human(bytes));
+    }
+}
+
+/// A part of a whole as Redis shows it: `12.34%`.
+struct Percent(u64, u64);
+
+impl Display for Percent {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(formatter, "{:.2}%", self.0 as f64 * 100.0 / self.1.max(1) as f64)
     }
 }
 
@@ -150,6 +159,10 @@ fn clients(lines: &mut Lines, source: &Source<'_>) {
     let server = source.server;
     lines.put("connected_clients", server.clients.len());
     lines.put("cluster_connections", 0);
+    let clients = server.clients.list();
+    let most = |of: fn(&ClientInfo) -> usize| clients.iter().map(of).max().unwrap_or(0);
+    lines.put("client_recent_max_input_buffer", most(|client| client.memory.input));
+    lines.put("client_recent_max_output_buffer", most(|client| client.memory.output_memory));
     lines.put("maxclients", server.settings.clients_max.load(Ordering::Relaxed));
     lines.put("blocked_clients", 0);
     lines.put("tracking_clients", 0);
@@ -161,9 +174,27 @@ fn memory(lines: &mut Lines, source: &Source<'_>) {
     lines.put_bytes("used_memory", anonymous_bytes);
     lines.put_bytes("used_memory_rss", resident_bytes);
     lines.put_bytes("used_memory_peak", resident_peak_bytes);
+    lines.put("used_memory_peak_perc", Percent(anonymous_bytes, resident_peak_bytes));
+    // What the entries take, where the engine says it.
+    let told = source.engine.iter().flatten().find(|(name, _)| name == "memory_bytes");
+    if let Some(entries_bytes) = told.and_then(|(_, number)| number.parse::<u64>().ok()) {
+        lines.put("used_memory_overhead", anonymous_bytes.saturating_sub(entries_bytes));
+        lines.put("used_memory_dataset", entries_bytes);
+        lines.put("used_memory_dataset_perc", Percent(entries_bytes, anonymous_bytes));
+    }
     lines.put_bytes("total_system_memory", system_bytes);
     lines.put_bytes("maxmemory", 0);
     lines.put("maxmemory_policy", "noeviction");
+    let fragmentation = resident_bytes as f64 / anonymous_bytes.max(1) as f64;
+    lines.put("mem_fragmentation_ratio", format_args!("{fragmentation:.2}"));
+    lines.put("mem_fragmentation_bytes", resident_bytes.saturating_sub(anonymous_bytes));
+    let clients_bytes = source.server.clients.list().iter().map(|client| client.memory.total).sum::<usize>();
+    lines.put("mem_clients_slaves", 0);
+    lines.put("mem_clients_normal", clients_bytes);
+    lines.put("mem_cluster_links", 0);
+    lines.put("mem_aof_buffer", 0);
+    lines.put("mem_allocator", "libc");
+    lines.put("active_defrag_running", 0);
 }
 
 /// Neither of Redis' two ways is here: they are told as off. A save is the engine's own, where it can (`engine_capabilities`).
@@ -210,6 +241,9 @@ fn stats(lines: &mut Lines, source: &Source<'_>) {
 fn replication(lines: &mut Lines, _: &Source<'_>) {
     lines.put("role", "master");
     lines.put("connected_slaves", 0);
+    lines.put("master_failover_state", "no-failover");
+    lines.put("master_repl_offset", 0);
+    lines.put("repl_backlog_active", 0);
 }
 
 fn cpu(lines: &mut Lines, source: &Source<'_>) {

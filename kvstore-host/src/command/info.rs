@@ -350,7 +350,8 @@ mod tests {
         assert_eq!(headings(&rig.run("INFO cpu SERVER")), ["Server", "CPU"]);
         assert_eq!(
             rig.run("INFO replication cluster"),
-            "$80 # Replication role:master connected_slaves:0  # Cluster cluster_enabled:0"
+            "$160 # Replication role:master connected_slaves:0 master_failover_state:no-failover master_repl_offset:0 \
+             repl_backlog_active:0  # Cluster cluster_enabled:0"
         );
         assert_eq!(rig.run("INFO nosuch"), "$0");
         rig.run("HELLO 3");

@@ -1,6 +1,7 @@
 //! Tests: what the tests that cross the rooms have in common.
 
 pub mod binaries;
+pub mod differential;
 pub mod engines;
 pub mod fuzz;
 pub mod host;

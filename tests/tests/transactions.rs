@@ -56,6 +56,17 @@ fn transactions(engine: Engine) {
             ("INCR text", "QUEUED"),
             ("INCR a", "QUEUED"),
             ("EXEC", "[OK !ERR value is not an integer or out of range 2]"),
+            // An EXEC that is wrong itself ends the transaction.
+            ("MULTI", "OK"),
+            (
+                "EXEC now",
+                "!EXECABORT Transaction discarded because of: wrong number of arguments for 'exec' command",
+            ),
+            ("EXEC", "!ERR EXEC without MULTI"),
+            // RESET of something else is no RESET.
+            ("MULTI", "OK"),
+            ("SLOWLOG RESET", "QUEUED"),
+            ("EXEC", "[OK]"),
             ("MULTI", "OK"),
             ("MULTI", "!ERR MULTI calls can not be nested"),
             ("WATCH a", "!ERR WATCH inside MULTI is not allowed"),

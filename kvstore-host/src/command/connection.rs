@@ -45,7 +45,7 @@ pub(super) fn select(_: &mut Session, _: &Server, request: Request<'_>) -> Resul
     let index = parse_i64(request.get(1).unwrap_or_default()).ok_or(Error::NOT_AN_INTEGER)?;
     match i32::try_from(index) {
         Ok(0) => Ok(Value::Ok),
-        Ok(_) => Err(Error::new("ERR SELECT is not allowed in cluster mode")),
+        Ok(_) => Err(Error::new("ERR DB index is out of range")),
         Err(_) => Err(Error::text(format!(
             "ERR value is out of range, value must between {} and {}",
             i32::MIN,
@@ -117,8 +117,8 @@ mod tests {
     fn there_is_one_keyspace_as_in_a_cluster() {
         let mut rig = Rig::new();
         rig.expect(&[
-            ("SELECT 1", "-ERR SELECT is not allowed in cluster mode"),
-            ("SELECT -1", "-ERR SELECT is not allowed in cluster mode"),
+            ("SELECT 1", "-ERR DB index is out of range"),
+            ("SELECT -1", "-ERR DB index is out of range"),
         ]);
     }
 

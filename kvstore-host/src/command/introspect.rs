@@ -273,6 +273,7 @@ mod tests {
             ("COMMAND GETKEYS foo x", "-ERR Invalid command specified"),
             ("COMMAND GETKEYS PING a", "-ERR The command has no key arguments"),
             ("COMMAND GETKEYS CLIENT ID", "-ERR The command has no key arguments"),
+            ("COMMAND GETKEYS CLIENT k5", "-ERR Invalid command specified"),
             ("COMMAND GETKEYS GET a b", "-ERR Invalid number of arguments specified for command"),
             ("COMMAND GETKEYS GET a", "*1 $1 a"),
             ("COMMAND GETKEYS SET k v EX 1", "*1 $1 k"),

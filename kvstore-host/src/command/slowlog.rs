@@ -23,9 +23,10 @@ fn get(_: &mut Session, server: &Server, request: Request<'_>) -> Result<Value, 
             _ => return Err(Error::new("ERR count should be greater than or equal to -1")),
         },
         _ => {
-            return Err(Error::new(
-                "ERR unknown subcommand or wrong number of arguments for 'get'. Try SLOWLOG HELP.",
-            ));
+            let name = String::from_utf8_lossy(request.get(1).unwrap_or_default());
+            return Err(Error::text(format!(
+                "ERR unknown subcommand or wrong number of arguments for '{name}'. Try SLOWLOG HELP."
+            )));
         }
     };
     let integer = |number: u64| Value::Integer(i64::try_from(number).unwrap_or(i64::MAX));
@@ -96,7 +97,7 @@ mod tests {
             ("SLOWLOG GET x", "-ERR count should be greater than or equal to -1"),
             (
                 "SLOWLOG GET 1 2",
-                "-ERR unknown subcommand or wrong number of arguments for 'get'. Try SLOWLOG HELP.",
+                "-ERR unknown subcommand or wrong number of arguments for 'GET'. Try SLOWLOG HELP.",
             ),
             ("SLOWLOG LEN", ":0"),
             ("SLOWLOG LEN x", "-ERR wrong number of arguments for 'slowlog|len' command"),

@@ -71,6 +71,9 @@ pub(super) fn take<'a>(
         return Taken::NotNow;
     }
     if let Err(error) = spec.check_arity(request) {
+        if spec.name == "exec" {
+            return Taken::Answer(Some(spec), Answer::Refused(transaction::abort(session, &error)));
+        }
         return refuse(session, Some(spec), error);
     }
     if let Err(error) = check_listener(session, spec) {
@@ -86,7 +89,8 @@ pub(super) fn take<'a>(
         return Taken::Paused;
     }
     session.last_command = spec.full_name;
-    if session.transaction.is_some() && !matches!(spec.name, "exec" | "discard" | "multi" | "quit" | "reset")
+    if session.transaction.is_some()
+        && !matches!(spec.full_name, "exec" | "discard" | "multi" | "quit" | "reset")
     {
         return Taken::Answer(Some(spec), queue(session, spec, request));
     }

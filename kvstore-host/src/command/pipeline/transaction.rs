@@ -26,6 +26,14 @@ pub(super) fn change(session: &mut Session, spec: &Spec) -> Value {
     }
 }
 
+/// Ends the transaction because its EXEC itself is wrong.
+pub(super) fn abort(session: &mut Session, error: &Error) -> Error {
+    session.transaction = None;
+    session.watched.clear();
+    let reason = error.0.strip_prefix("ERR ").unwrap_or(&error.0);
+    Error::text(format!("EXECABORT Transaction discarded because of: {reason}"))
+}
+
 /// Bytes that a transaction's queue may hold.
 const QUEUE_LEN_MAX: usize = 1 << 30;
 

@@ -39,6 +39,11 @@ impl Judge {
         self.find(|known| matches!(known.kind, Kind::Refusal { applies, .. } if applies(request))).is_some()
     }
 
+    /// Whether this is not to be sent.
+    pub fn withholds(&mut self, request: &Request) -> bool {
+        self.count(self.find(|known| matches!(known.kind, Kind::NotSent(applies) if applies(request))))
+    }
+
     /// Whether our host has refused what it may.
     pub fn refused(&mut self, request: &Request, ours: &Reply) -> bool {
         let Some(text) = ours.error().map(String::from_utf8_lossy) else { return false };

@@ -32,6 +32,8 @@ pub enum Kind {
     Answer(fn(&Meeting<'_>) -> bool),
     /// One of both calls a transaction off because of what it watches; it is asked once more, as clients do.
     Conflict(fn(Conflict) -> bool),
+    /// Only Redis changes something though it refuses, so it is not asked.
+    NotSent(fn(&Request) -> bool),
     /// The clock would stop in the very millisecond in which something expires: it moves on by one more.
     Moment,
 }
@@ -116,26 +118,58 @@ pub static KNOWN: &[Known] = &[
         example: &["SET k v PX 1000", "+1000"],
     },
     Known {
-        reason: "what is stored as expired already is gone at once; Redis counts it until somebody looks",
+        reason: "what is stored as expired already is gone at once; Redis counts and measures it until somebody looks",
         engines: &Engine::ALL,
         kind: Kind::Answer(|met| {
-            met.is("dbsize")
-                && met.in_transaction
-                && met.numbers().is_some_and(|(ours, theirs)| ours < theirs)
+            let counts = met.is("dbsize") && met.numbers().is_some_and(|(ours, theirs)| ours < theirs);
+            let measures = met.is("memory") && met.ours.is_null() && met.theirs.number().is_some();
+            met.in_transaction && (counts || measures)
         }),
         example: &["SET k v PXAT 1", "MULTI", "DBSIZE", "EXEC"],
     },
     Known {
-        reason: "a watched key that was absent, came and went is as it was: an absent key has no version",
-        engines: &[Engine::Memory, Engine::Delayed],
+        reason: "a watched key that was absent and is absent again counts as unchanged, though it came and went: versions are of entries",
+        engines: &Engine::ALL,
         kind: Kind::Conflict(|conflict| !conflict.is_ours && conflict.was_absent),
-        example: &["WATCH k", "SET k v", "DEL k", "MULTI", "EXEC"],
+        example: &["WATCH k", "SET k v PXAT 1", "MULTI", "EXEC"],
     },
     Known {
         reason: "an engine without versions is watched by stripes of keys: what a neighbour or FLUSHALL does calls a transaction off",
         engines: &[Engine::CExample],
         kind: Kind::Conflict(|conflict| conflict.is_ours),
         example: &["WATCH k", "FLUSHALL", "MULTI", "EXEC"],
+    },
+    Known {
+        reason: "no engine notes when an entry was last used, and OBJECT IDLETIME says so",
+        engines: &Engine::ALL,
+        kind: Kind::Refusal {
+            error: "it lacks times of access",
+            applies: |request| named(request, "object"),
+        },
+        example: &["SET k v", "OBJECT IDLETIME k"],
+    },
+    Known {
+        reason: "OBJECT ENCODING is told from the value as it is; in Redis it also depends on which commands made it",
+        engines: &Engine::ALL,
+        kind: Kind::Answer(|met| {
+            let is = |reply: &Reply, texts: &[&str]| {
+                texts.iter().any(|text| reply.text() == Some(text.as_bytes()))
+            };
+            met.is("object")
+                && (is(met.ours, &["embstr"]) && is(met.theirs, &["raw"])
+                    || is(met.ours, &["int"]) && is(met.theirs, &["embstr", "raw"]))
+        }),
+        example: &["SETRANGE k 0 v", "OBJECT ENCODING k"],
+    },
+    Known {
+        reason: "what is refused changes nothing; the HELLO of Redis takes the name before it finds fault with what follows",
+        engines: &Engine::ALL,
+        kind: Kind::NotSent(|request| {
+            named(request, "hello")
+                && request.len() > 4
+                && request.iter().any(|word| word.eq_ignore_ascii_case(b"SETNAME"))
+        }),
+        example: &["HELLO 3 SETNAME me nosuch"],
     },
 ];
 

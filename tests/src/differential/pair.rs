@@ -104,8 +104,8 @@ impl Pair {
 
         let (mut bytes, mut looks) = (Vec::new(), Vec::new());
         for sent in &sent {
-            if named(sent.request, "dbsize") && !sent.in_transaction {
-                // What was stored as expired already is counted by Redis until somebody looks.
+            if ["dbsize", "memory"].iter().any(|name| named(sent.request, name)) && !sent.in_transaction {
+                // What was stored as expired already is counted and measured by Redis until somebody looks.
                 looks.push(sent.step);
                 bytes.extend(encode(&words("SCAN 0 COUNT 1000000"), false));
             }
@@ -144,11 +144,11 @@ impl Pair {
         self.same_end(last)
     }
 
-    fn to_send<'a>(&self, judge: &Judge, steps: &'a [Step], at: usize) -> Vec<Sent<'a>> {
+    fn to_send<'a>(&self, judge: &mut Judge, steps: &'a [Step], at: usize) -> Vec<Sent<'a>> {
         let (mut sent, mut in_transaction) = (Vec::new(), self.queue.is_some());
         for (place, step) in steps.iter().enumerate() {
             let Step::Send { request, inline, .. } = step else { continue };
-            if in_transaction && judge.may_refuse(request) {
+            if in_transaction && judge.may_refuse(request) || judge.withholds(request) {
                 continue;
             }
             sent.push(Sent { step: at + place, request, inline: *inline, in_transaction, refused: false });

@@ -84,8 +84,8 @@ fn type_of(name: &str) -> &'static str {
         "pattern" => "pattern",
         _ if name.starts_with("unix-time") => "unix-time",
         "bit" | "client-id" | "count" | "cursor" | "decrement" | "destination-db" | "end" | "increment"
-        | "index" | "milliseconds" | "min-match-len" | "numreplicas" | "offset" | "protover" | "seconds"
-        | "start" | "timeout" => "integer",
+        | "index" | "milliseconds" | "len" | "numreplicas" | "offset" | "protover" | "seconds" | "start"
+        | "timeout" => "integer",
         _ => "string",
     }
 }

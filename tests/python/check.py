@@ -1,9 +1,16 @@
-"""Uses a host as programs with redis-py do. Arguments: TCP port, path of the Unix socket, whether entries can expire."""
+"""Uses a host as programs with redis-py do.
 
+Arguments: TCP port, path of the Unix socket, whether entries can expire, path of an engine to reload.
+"""
+
+import logging
 import sys
+import threading
 
 import redis
 
+# redis-py 5 logs each message that it gets in RESP3.
+logging.disable(logging.INFO)
 ALL_BYTES = bytes(range(256))
 
 
@@ -11,8 +18,9 @@ def clients(port, path):
     """A client for each protocol and transport that this redis-py knows."""
     protocols = [2, 3] if int(redis.__version__.split(".")[0]) >= 5 else [2]
     for protocol in protocols:
-        yield redis.Redis(host="127.0.0.1", port=port, protocol=protocol)
-        yield redis.Redis(unix_socket_path=path, protocol=protocol)
+        # A reload takes as long as the machine is slow; redis-py 8 would send the command again after 5 s.
+        yield redis.Redis(host="127.0.0.1", port=port, protocol=protocol, socket_timeout=120)
+        yield redis.Redis(unix_socket_path=path, protocol=protocol, socket_timeout=120)
 
 
 def plain(client):
@@ -36,6 +44,9 @@ def plain(client):
     assert client.dbsize() == 2
     assert client.info()["engine_name"]
     assert client.config_get("maxclients") == {"maxclients": "10000"}
+    assert client.setrange("two", 3, "x") == 4
+    assert client.getrange("two", 0, -1) == b"2\0\0x"
+    assert client.getdel("two") == b"2\0\0x"
     assert client.client_setname("tester") is True
     assert client.client_getname() in ("tester", b"tester")
     assert client.execute_command("ENGINE", "HELP")
@@ -119,15 +130,104 @@ def no_expiry(client):
         assert "lacks EXPIRY" in str(error), error
 
 
+def messages(client):
+    with client.pubsub() as pubsub:
+        pubsub.subscribe("news")
+        pubsub.psubscribe("n?w*")
+
+        def next_one():
+            message = pubsub.get_message(timeout=60)
+            return message["type"], message["pattern"], message["channel"], message["data"]
+
+        assert next_one() == ("subscribe", None, b"news", 1)
+        assert next_one() == ("psubscribe", None, b"n?w*", 2)
+        assert client.publish("news", ALL_BYTES) == 2
+        assert client.publish("new", "second") == 1
+        assert client.publish("old", "none") == 0
+        assert sorted(next_one() for _ in range(2)) == [
+            ("message", None, b"news", ALL_BYTES),
+            ("pmessage", b"n?w*", b"news", ALL_BYTES),
+        ]
+        assert next_one() == ("pmessage", b"n?w*", b"new", b"second")
+        assert client.pubsub_channels() == [b"news"]
+        assert client.pubsub_numsub("news", "old") == [(b"news", 1), (b"old", 0)]
+        assert client.pubsub_numpat() == 1
+        pubsub.unsubscribe()
+        assert next_one() == ("unsubscribe", None, b"news", 1)
+
+
+def monitor(client):
+    with client.monitor() as monitor:
+        client.set("seen", "by the monitor")
+        for command in monitor.listen():
+            if command["command"] == "SET seen by the monitor":
+                break
+
+
+def server(client):
+    assert client.memory_usage("one") > 0 and client.memory_usage("none") is None
+    assert client.object("encoding", "one") in (b"int", "int")
+    assert client.slowlog_reset() in (True, b"OK", "OK")
+    slower = client.config_get("slowlog-log-slower-than")
+    client.config_set("slowlog-log-slower-than", 0)
+    client.set("slow", "enough")
+    assert any(b"slow" in entry["command"] for entry in client.slowlog_get(10))
+    client.config_set("slowlog-log-slower-than", slower["slowlog-log-slower-than"])
+    assert isinstance(client.execute_command("LATENCY", "LATEST"), list)
+    assert any(one["id"] == str(client.client_id()) for one in client.client_list())
+    assert client.command_count() == len(client.command())
+    assert client.time()[0] > 1_700_000_000
+
+
+def reload(all_clients, library):
+    """All connections go on while the engine is exchanged, and afterwards, with what they are subscribed to."""
+    first = all_clients[0]
+    first.set("count", 0)
+    done = threading.Event()
+    sent = [0] * len(all_clients)
+
+    survived = [False] * len(all_clients)
+
+    def load(place):
+        # One connection of its own: a second one would hide that the first has ended.
+        with all_clients[place].client() as client:
+            number = client.client_id()
+            while not done.is_set() or sent[place] < 100:
+                client.incr("count")
+                sent[place] += 1
+            survived[place] = client.client_id() == number
+
+    with first.pubsub() as pubsub:
+        pubsub.subscribe("reloads")
+        assert pubsub.get_message(timeout=60)["type"] == "subscribe"
+        threads = [threading.Thread(target=load, args=[place]) for place in range(len(all_clients))]
+        for thread in threads:
+            thread.start()
+        first.execute_command("ENGINE", "RELOAD", library)
+        done.set()
+        for thread in threads:
+            thread.join()
+        assert all(survived), survived
+        assert int(first.get("count")) == sum(sent), sent
+        assert first.publish("reloads", "done") == 1
+        assert pubsub.get_message(timeout=60)["data"] == b"done"
+
+
 def main():
-    port, path, expires = int(sys.argv[1]), sys.argv[2], sys.argv[3] == "true"
-    for client in clients(port, path):
+    port, path, expires, library = int(sys.argv[1]), sys.argv[2], sys.argv[3] == "true", sys.argv[4]
+    all_clients = list(clients(port, path))
+    for client in all_clients:
         plain(client)
         binary(client)
         pipelines(client)
         transactions(client, redis.Redis(host="127.0.0.1", port=port))
         (expiry if expires else no_expiry)(client)
-        assert client.flushall() is True
+        messages(client)
+        monitor(client)
+        server(client)
+    reload(all_clients, library)
+    assert all_clients[0].flushall() is True
+    for client in all_clients:
         client.close()
     print(f"redis-py {redis.__version__}: ok")
 

@@ -2,18 +2,30 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test stops at the first surprise")]
 
-use std::io::Write;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{TcpListener, TcpStream};
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use redis::{Commands, ProtocolVersion};
 use tests::binaries;
 use tests::engines::Engine;
 use tests::host::Host;
 use tests::on_each_engine;
-use tests::show::expect;
+use tests::show::{ask, expect};
+use tests::wait::wait_for;
 
-on_each_engine!(redis_cli, redis_benchmark, redis_py, redis_rs);
+on_each_engine!(
+    redis_cli,
+    redis_cli_surveys,
+    redis_benchmark,
+    redis_py,
+    node_js,
+    redis_rs,
+    prometheus_exporter
+);
 
 /// Runs a program with this input. It has to succeed; answers what it prints.
 fn run(command: &mut Command, input: &[u8]) -> String {
@@ -75,6 +87,35 @@ fn redis_cli(engine: Engine) {
     assert_eq!(cli(&["DBSIZE"], "").trim(), host.client().count().unwrap().to_string());
 }
 
+/// What redis-cli says of a server as a whole.
+fn redis_cli_surveys(engine: Engine) {
+    let host = Host::start(engine);
+    let mut client = host.client();
+    client.set(b"greeting", b"hello, whole world").unwrap();
+    client.set(b"large", &[b'x'; 100_000]).unwrap();
+    let port = host.port().to_string();
+    let cli = |args: &[&str]| run(Command::new("redis-cli").args(["-p", &port]).args(args), b"");
+    let big = cli(&["--bigkeys"]);
+    assert!(big.contains("Biggest string found '\"large\"' has 100000 bytes"), "{big}");
+    let memory = cli(&["--memkeys"]);
+    assert!(memory.contains("Biggest string found '\"large\"' has 100"), "{memory}");
+    let json: serde_json::Value =
+        serde_json::from_str(&cli(&["-3", "--json", "MGET", "greeting", "none"])).unwrap();
+    assert_eq!(json, serde_json::json!(["hello, whole world", null]));
+    let json: serde_json::Value = serde_json::from_str(&cli(&["-3", "--json", "HELLO"])).unwrap();
+    assert_eq!((&json["proto"], &json["role"]), (&serde_json::json!(3), &serde_json::json!("master")));
+
+    // It goes on until it is ended: a heading and a line are one round.
+    let mut stat = Command::new("redis-cli");
+    let mut stat = stat.args(["-p", &port, "--stat"]).stdout(Stdio::piped()).spawn().unwrap();
+    let lines: Vec<String> =
+        BufReader::new(stat.stdout.take().unwrap()).lines().map_while(Result::ok).take(3).collect();
+    stat.kill().unwrap();
+    stat.wait().unwrap();
+    assert!(lines[1].starts_with("keys "), "{lines:?}");
+    assert_eq!(lines[2].split_whitespace().next(), Some("2"), "{lines:?}");
+}
+
 fn redis_benchmark(engine: Engine) {
     let host = Host::start(engine);
     // The late engine does some hundred thousand operations a second at most.
@@ -119,11 +160,71 @@ fn redis_py(engine: Engine) {
     for version in ["redis8", "redis5"] {
         let mut command = Command::new(python(version));
         command.arg(&script).arg(host.port().to_string()).arg(host.path("host.sock"));
-        let said = run(command.arg(engine.expires().to_string()), b"");
+        let said = run(command.arg(engine.expires().to_string()).arg(engine.library(host.dir())), b"");
         assert!(
             said.starts_with(&format!("redis-py {}.", &version[5..])) && said.ends_with(": ok\n"),
             "{said}"
         );
+    }
+}
+
+fn node_js(engine: Engine) {
+    let modules =
+        std::env::var_os("KV_NODE").map_or_else(|| binaries::root().join("target/node"), PathBuf::from);
+    let modules = modules.join("node_modules");
+    assert!(modules.exists(), "{} is missing: run scripts/setup --tests", modules.display());
+    let host = Host::start(engine);
+    for (script, name) in [("node_redis", "node-redis 6."), ("ioredis", "ioredis 6.")] {
+        let mut command = Command::new("node");
+        command.env("NODE_PATH", &modules).arg(binaries::root().join(format!("tests/node/{script}.js")));
+        command.arg(host.port().to_string()).arg(host.path("host.sock")).arg(engine.library(host.dir()));
+        let said = run(&mut command, b"");
+        assert!(said.starts_with(name) && said.ends_with(": ok\n"), "{said}");
+    }
+}
+
+/// Reads what the exporter makes of a host: all that it asks for has to be answered, and without an error.
+fn prometheus_exporter(engine: Engine) {
+    let unpacked = std::env::var_os("KV_EXPORTER")
+        .map_or_else(|| binaries::root().join("target/exporter"), PathBuf::from)
+        .join("usr/bin/prometheus-redis-exporter");
+    let program = if unpacked.exists() { unpacked } else { PathBuf::from("prometheus-redis-exporter") };
+    let host = Host::start(engine);
+    expect(&mut host.client(), &[("SET a 1", "OK"), ("GET a", "\"1\""), ("GET none", "nil")]);
+    for target in
+        [format!("redis://127.0.0.1:{}", host.port()), format!("unix://{}", host.path("host.sock").display())]
+    {
+        // The port is free a moment before; the exporter cannot be told to choose one itself.
+        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let mut exporter = Command::new(&program)
+            .args(["--debug", "--web.listen-address", &format!("127.0.0.1:{port}"), "--redis.addr", &target])
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap_or_else(|error| panic!("{}: {error}; see scripts/setup --tests", program.display()));
+        let metrics = wait_for("the exporter's metrics", || {
+            let mut stream = TcpStream::connect(("127.0.0.1", port)).ok()?;
+            stream.write_all(b"GET /metrics HTTP/1.0\r\n\r\n").ok()?;
+            let mut text = String::new();
+            stream.read_to_string(&mut text).ok().map(|_| text)
+        });
+        exporter.kill().unwrap();
+        let log = exporter.wait_with_output().unwrap().stderr;
+        let log = String::from_utf8_lossy(&log);
+        for metric in
+            ["redis_up 1", "redis_db_keys{db=\"db0\"}", "redis_slowlog_length", "redis_keyspace_hits_total"]
+        {
+            assert!(metrics.lines().any(|line| line.starts_with(metric)), "no {metric} in\n{metrics}");
+        }
+        for asked in ["CONFIG [GET *]", "INFO [ALL]", "LATENCY [LATEST]", "SLOWLOG [LEN]", "SLOWLOG [GET 1]"]
+        {
+            assert!(log.contains(asked), "{asked} was not asked for:\n{log}");
+        }
+        let wrong: Vec<&str> = log
+            .lines()
+            .filter(|line| line.contains("level=error") || line.contains("c.Do() - err: "))
+            .collect();
+        assert!(wrong.is_empty(), "{wrong:#?}");
     }
 }
 
@@ -166,6 +267,48 @@ fn redis_rs(engine: Engine) {
         assert_eq!(keys.iter().collect::<std::collections::BTreeSet<_>>().len(), 100);
         let refused = redis::cmd("NOSUCH").query::<()>(&mut connection).unwrap_err();
         assert!(refused.to_string().contains("unknown command"), "{refused}");
+
+        // Somebody else writes between WATCH and EXEC.
+        let () = redis::cmd("WATCH").arg("a").query(&mut connection).unwrap();
+        expect(&mut host.client(), &[("SET a 7", "OK")]);
+        let lost: Option<(i64,)> = redis::pipe().atomic().incr("a", 1).query(&mut connection).unwrap();
+        assert_eq!(lost, None);
+
+        let mut listening = client.get_connection().unwrap();
+        let mut subscriber = listening.as_pubsub();
+        subscriber.set_read_timeout(Some(Duration::from_secs(120))).unwrap();
+        subscriber.subscribe("news").unwrap();
+        subscriber.psubscribe("n?w*").unwrap();
+        assert_eq!(connection.publish::<_, _, i64>("news", &bytes).unwrap(), 2);
+        let mut patterns = Vec::new();
+        for _ in 0..2 {
+            let message = subscriber.get_message().unwrap();
+            assert_eq!((message.get_channel_name(), message.get_payload_bytes()), ("news", &bytes[..]));
+            patterns.push(message.get_pattern::<Option<String>>().unwrap());
+        }
+        patterns.sort();
+        assert_eq!(patterns, [None, Some("n?w*".to_owned())]);
+
+        // The connection goes on while the engine is exchanged.
+        let done = AtomicBool::new(false);
+        let id: i64 = redis::cmd("CLIENT").arg("ID").query(&mut connection).unwrap();
+        std::thread::scope(|scope| {
+            let load = scope.spawn(|| {
+                let mut sent = 0;
+                while !done.load(Ordering::Relaxed) || sent < 100 {
+                    sent += 1;
+                    assert_eq!(connection.incr::<_, _, i64>("count", 1).unwrap(), sent);
+                }
+            });
+            let library = engine.library(host.dir()).display().to_string();
+            let reloaded = ask(&mut host.client(), &format!("ENGINE RELOAD {library}"));
+            done.store(true, Ordering::Relaxed);
+            assert!(!reloaded.starts_with('!'), "{reloaded}");
+            load.join().unwrap();
+        });
+        assert_eq!(redis::cmd("CLIENT").arg("ID").query::<i64>(&mut connection).unwrap(), id);
+        assert_eq!(connection.publish::<_, _, i64>("news", "after").unwrap(), 2);
+        assert_eq!(subscriber.get_message().unwrap().get_payload::<String>().unwrap(), "after");
+        expect(&mut host.client(), &[("FLUSHALL", "OK")]);
     }
-    expect(&mut host.client(), &[("FLUSHALL", "OK")]);
 }

@@ -3,6 +3,7 @@
 use std::io::Write;
 use std::net::TcpStream;
 
+use kvstore_client::Client;
 use tests::engines::Engine;
 use tests::host::{Host, Options};
 use tests::on_each_engine;
@@ -230,4 +231,19 @@ fn glob_patterns(engine: Engine) {
             assert!(reply == TOO_MUCH || !reply.starts_with('!'), "{command:?}: {reply}");
         }
     }
+    subscribers_by_pattern(&host, &mut other, &[&quadratic, &brackets, &classic, &stars, &bracket], &key);
+}
+
+/// Whoever publishes pays for the patterns of others, so each of these is bounded too.
+fn subscribers_by_pattern(host: &Host, client: &mut Client, patterns: &[&String], channel: &str) {
+    let mut subscribers: Vec<_> = patterns.iter().map(|pattern| (host.connection(), pattern)).collect();
+    for (connection, pattern) in &mut subscribers {
+        let mut request = Vec::new();
+        kvstore_client::encode_command(&["PSUBSCRIBE", pattern.as_str()], &mut request);
+        connection.send(&request).unwrap();
+        connection.receive().unwrap();
+    }
+    let received = outcome(client.call(&["PUBLISH", channel, "message"]));
+    assert_eq!(received, "1", "the million stars match");
+    expect(client, &[("PING", "PONG"), ("PUBLISH a message", "1")]);
 }

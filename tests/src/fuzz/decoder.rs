@@ -25,8 +25,10 @@ pub fn check(data: &[u8]) {
     assert!(used.peak_bytes <= allowed, "{} bytes cost {}", bytes.len(), used.peak_bytes);
     let (in_pieces, used) = run(&mut pieces(bytes, *seed));
     assert!(used.peak_bytes <= allowed, "{} bytes in pieces cost {}", bytes.len(), used.peak_bytes);
-    // NaN equals nothing.
-    assert_eq!(format!("{at_once:?}"), format!("{in_pieces:?}"));
+    if at_once != in_pieces {
+        // NaN equals nothing, but its text does.
+        assert_eq!(format!("{at_once:?}"), format!("{in_pieces:?}"));
+    }
 }
 
 /// The values, and what stands at the end: an error, or whether it is a place between two values.

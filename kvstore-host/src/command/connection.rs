@@ -148,7 +148,7 @@ mod tests {
         let mut rig = Rig::new();
         rig.run("HELLO 3 SETNAME me");
         rig.session.transaction = Some(Transaction::default());
-        rig.session.watched.push(Watched { key: Vec::new(), generation: 1, version: 1 });
+        rig.session.watched.insert(Vec::new(), Watched { generation: 1, version: 1 });
         rig.expect(&[("RESET", "+RESET"), ("CLIENT GETNAME", "$-1")]);
         assert!(rig.session.transaction.is_none() && rig.session.watched.is_empty());
         assert_eq!(rig.session.protocol, Protocol::Resp2);

@@ -1,16 +1,15 @@
 //! Session: what the server remembers of one client between two requests.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::protocol::{Protocol, Requests};
 use crate::pubsub::Subscriber;
 use crate::server::Tally;
 
-/// A key that a client watches, as it was then.
+/// What is known of a key that a client watches, as it was then.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Watched {
-    /// The key.
-    pub key: Vec<u8>,
     /// Generation of the engine that told the version.
     pub generation: u64,
     /// The entry's version then; 0: there was none.
@@ -72,7 +71,7 @@ pub struct Session {
     /// Between MULTI and EXEC.
     pub transaction: Option<Transaction>,
     /// What it watches.
-    pub watched: Vec<Watched>,
+    pub watched: BTreeMap<Vec<u8>, Watched>,
     /// What it listens to.
     pub subscriber: Subscriber,
     /// Full name of its last command.

@@ -1,6 +1,6 @@
 //! Limits: what clients may make the host hold, and what numbers and patterns may make it do.
 
-use std::io::Write;
+use std::io::{Read, Write};
 use std::net::TcpStream;
 
 use kvstore_client::Client;
@@ -77,6 +77,45 @@ fn memory_before_authentication() {
         drop(streams);
         wait_until("their end", || host.info_number("connected_clients") < 3);
     }
+}
+
+/// Who listens and never reads is closed when too much waits for it, and costs no more than that.
+#[test]
+fn memory_before_authentication_messages() {
+    let host = Host::start(Engine::Memory);
+    let mut client = host.client();
+    let message = "x".repeat(1 << 20);
+    for (listen, say) in
+        [("SUBSCRIBE news", ["PUBLISH", "news"].as_slice()), ("MONITOR", ["ECHO"].as_slice())]
+    {
+        let before = host.resident_bytes();
+        let from = host.log.len();
+        let mut listener = raw(&host);
+        listener.write_all(format!("{listen}\r\n").as_bytes()).unwrap();
+        let mut told = [0; 5];
+        listener.read_exact(&mut told).unwrap();
+        let mut most = before;
+        wait_until("the end of who does not read", || {
+            client.call(&[say, &[message.as_str()]].concat()).unwrap();
+            most = most.max(host.resident_bytes());
+            host.log.find_after(from, &["closed: ", "client-output-buffer-limit allows"]).is_some()
+        });
+        // The limit is 32 MiB, in buffers that grow by doubling.
+        assert!(most - before < 128 * MIB, "{listen}: {} MiB more than before", (most - before) / MIB);
+    }
+}
+
+/// What a client watches takes work in proportion to it: with a look at all others for each key, this would not end.
+#[test]
+fn memory_before_authentication_watched() {
+    let host = Host::start(Engine::Memory);
+    let keys: Vec<String> = (0..200_000).map(|number| format!("key:{number}")).collect();
+    let mut client = host.client();
+    for _ in 0..2 {
+        assert_eq!(outcome(client.call(&[&["WATCH".to_owned()], &keys[..]].concat())), "OK");
+    }
+    expect(&mut host.client(), &[("SET key:199999 changed", "OK")]);
+    expect(&mut client, &[("MULTI", "OK"), ("GET key:0", "QUEUED"), ("EXEC", "nil")]);
 }
 
 /// A client that never reads is bounded, and closed in the end.

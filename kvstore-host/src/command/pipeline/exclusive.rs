@@ -1,5 +1,7 @@
 //! Exclusive: a transaction with commands about the whole keyspace in it, which no batch can hold. It has the engine to itself meanwhile.
 
+use std::collections::BTreeMap;
+
 use super::reply::{Answer, Planned};
 use super::transaction::child;
 use crate::command::{Context, Handler, Watched, table};
@@ -12,7 +14,7 @@ use crate::server::Server;
 /// Such a transaction.
 pub struct Exclusive {
     pub(super) queue: Requests,
-    pub(super) watched: Vec<Watched>,
+    pub(super) watched: BTreeMap<Vec<u8>, Watched>,
 }
 
 /// What came of it.
@@ -39,7 +41,7 @@ impl Exclusive {
     /// Carries it out, while nobody else uses the engine. Blocks.
     pub fn run(self, live: &Live, server: &Server) -> Transacted {
         let Self { queue, watched } = self;
-        if watched.iter().any(|watched| watched.generation < live.versions_since())
+        if watched.values().any(|watched| watched.generation < live.versions_since())
             || !unchanged(live, &watched)
         {
             return Transacted::Conflict;
@@ -69,16 +71,16 @@ impl Exclusive {
 }
 
 /// Whether the watched keys are as they were.
-fn unchanged(live: &Live, watched: &[Watched]) -> bool {
+fn unchanged(live: &Live, watched: &BTreeMap<Vec<u8>, Watched>) -> bool {
     if watched.is_empty() {
         return true;
     }
     let mut storage = Storage::default();
-    storage.requests.push(watched.iter().map(|watched| watched.key.as_slice()));
+    storage.requests.push(watched.keys().map(Vec::as_slice));
     let (work, ()) = Work::plan(storage, |plan, storage| {
         plan.set_atomic();
         if let Some(keys) = storage.requests.get(0, &[]) {
-            keys.iter().zip(watched).for_each(|(key, watched)| plan.expect(key, watched.version));
+            keys.iter().zip(watched.values()).for_each(|(key, watched)| plan.expect(key, watched.version));
         }
     });
     let (_, outcomes) = execute_and_wait(live, work);

@@ -94,7 +94,7 @@ pub(super) fn exec(
     if broken {
         return Err(Value::error("EXECABORT Transaction discarded because of previous errors."));
     }
-    if watched.iter().any(|watched| watched.generation < live.versions_since()) {
+    if watched.values().any(|watched| watched.generation < live.versions_since()) {
         return Err(Value::NullArray);
     }
     let alone = |request: Request<'_>| {
@@ -105,12 +105,12 @@ pub(super) fn exec(
     }
     let mut storage = Storage { buffer: Vec::new(), requests: queue };
     let commands = storage.requests.len();
-    storage.requests.push(watched.iter().map(|watched| watched.key.as_slice()));
+    storage.requests.push(watched.keys().map(Vec::as_slice));
     let (work, planned) = Work::plan(storage, |plan, storage| {
         plan.set_atomic();
         plan.tell_new(server.pubsub.classes.tells_new());
         if let Some(keys) = storage.requests.get(commands, &storage.buffer) {
-            keys.iter().zip(&watched).for_each(|(key, watched)| plan.expect(key, watched.version));
+            keys.iter().zip(watched.values()).for_each(|(key, watched)| plan.expect(key, watched.version));
         }
         let requests = storage.requests.iter(&storage.buffer).take(commands);
         requests.filter_map(|request| child(plan, request, context)).collect::<Vec<_>>()
@@ -156,10 +156,7 @@ pub(super) fn watched(
     }
     for (key, outcome) in keys.into_iter().zip(answers.all()) {
         // As it was when it was first watched.
-        if session.watched.iter().any(|watched| watched.key == key) {
-            continue;
-        }
-        session.watched.push(Watched { key, generation, version: outcome.version });
+        session.watched.entry(key).or_insert(Watched { generation, version: outcome.version });
     }
     Value::Ok
 }

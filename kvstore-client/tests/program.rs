@@ -219,6 +219,29 @@ fn json_gives_one_document_per_reply() {
 }
 
 #[test]
+fn a_failed_connection_is_a_document_as_an_error_reply_is() {
+    let server = Server::start_with(|words| match words.first() {
+        Some(word) if word == b"GET" => Action::HangUp,
+        Some(word) if word == b"SCAN" => Action::Say("-ERR no scan\r\n"),
+        _ => Action::Answer,
+    });
+    let hung_up = "whether the request was carried out is unknown: the host closed the connection";
+    for (words, code, message, exit) in [
+        ("--json raw GET k", "", hung_up, 3),
+        ("--json scan", "ERR", "no scan", 4),
+        ("get k", "", hung_up, 3),
+    ] {
+        let Ran(out, err, found) = run(&server, words);
+        let document = format!("{{\"error\":{{\"code\":\"{code}\",\"message\":\"{message}\"}}}}\n");
+        let expected = if words.starts_with("--json") { document.as_str() } else { "" };
+        assert_eq!((out.as_str(), found), (expected, exit), "{words}");
+        assert!(err.contains(message), "{words}: {err}");
+    }
+    // The standard output of an export has entries only.
+    assert_eq!(run(&server, "--json export").0, "");
+}
+
+#[test]
 fn a_session_in_a_pipe_reads_and_prints_plain_lines() {
     let server = Server::start();
     let input =
@@ -308,7 +331,8 @@ fn silence_ends_in_a_timeout() {
 
 /// What the small server does not know is what its engine lacks, so that the self-test finds it no worse than small.
 fn small(words: &[Vec<u8>]) -> Action {
-    let unknown = ["MSETNX", "SETRANGE", "SETBIT", "GETDEL", "IFEQ", "INCRBYFLOAT", "RENAME", "COPY"];
+    let unknown =
+        ["MSETNX", "SETRANGE", "SETBIT", "GETDEL", "IFEQ", "INCRBYFLOAT", "RENAME", "COPY", "SUBSCRIBE"];
     let is_unknown = |word: &Vec<u8>| unknown.iter().any(|name| word == name.as_bytes());
     let lack = "-ERR engine 'small' cannot carry this out: it lacks MOST\r\n";
     if words.iter().any(is_unknown) { Action::Say(lack) } else { Action::Answer }
@@ -321,10 +345,10 @@ fn the_self_test_names_what_it_tried_and_leaves_nothing() {
     let Ran(out, err, code) = run(&server, "test");
     assert_eq!((err.as_str(), code), ("", 0), "{out}");
     assert!(out.lines().filter(|line| line.starts_with("ok  ")).count() > 30, "{out}");
-    assert!(out.ends_with(" ok, 0 FAILED, 8 unsupported\n"), "{out}");
+    assert!(out.ends_with(" ok, 0 FAILED, 10 unsupported\n"), "{out}");
     assert_eq!(server.store.lock().unwrap().len(), 1);
     let Ran(out, _, code) = run(&server, "--json test");
-    assert!(out.ends_with(",\"unsupported\":8}\n") && out.contains("\"failed\":0"), "{out}");
+    assert!(out.ends_with(",\"unsupported\":10}\n") && out.contains("\"failed\":0"), "{out}");
     assert_eq!(code, 0);
 }
 
@@ -361,5 +385,5 @@ fn the_self_test_tells_what_an_engine_lacks_from_what_is_wrong() {
     let Ran(out, _, code) = run(&server, "test");
     assert_eq!(code, 0, "{out}");
     assert!(out.contains("unsupported lets entries expire: engine 'plain' cannot"), "{out}");
-    assert!(out.ends_with(" 0 FAILED, 12 unsupported\n"), "{out}");
+    assert!(out.ends_with(" 0 FAILED, 14 unsupported\n"), "{out}");
 }

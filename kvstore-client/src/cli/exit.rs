@@ -17,7 +17,8 @@ pub(crate) enum Exit {
 pub(crate) const HELP: &str = "\
 Output: as redis-cli shows it on a terminal; in a pipe each string, number or element on a line of its own, nil as an
 empty line, an error reply on standard error. --raw gives the bytes of a string and nothing else. --json gives one document
-per reply: bytes that are not UTF-8 become {\"base64\": \"…\"}, errors {\"error\": {\"code\": …, \"message\": …}}. In a session
+per reply: bytes that are not UTF-8 become {\"base64\": \"…\"}, errors {\"error\": {\"code\": …, \"message\": …}}, without a code
+when the connection failed. In a session
 all replies go to standard output, a line at least for each: (nil), (empty array), (error) ….
 
 Exit codes:

@@ -1,7 +1,7 @@
 //! Failure: why the program could not do what it was asked, as a text for people and an exit code for scripts.
 
 use super::Exit;
-use kvstore_client::Error;
+use kvstore_client::{Error, ReplyError};
 use std::io::{self, Write};
 use std::path::PathBuf;
 
@@ -53,6 +53,15 @@ impl Failure {
         }
     }
 
+    /// What a document says of it: the error of the host, or of the connection, with an empty code.
+    pub(crate) fn reply(&self) -> Option<ReplyError> {
+        match self {
+            Self::Client(Error::Reply(reply)) => Some(reply.clone()),
+            Self::Client(error) => Some(ReplyError { code: String::new(), message: error.to_string() }),
+            _ => None,
+        }
+    }
+
     /// What to tell the user; nothing when the output was closed on purpose.
     pub(crate) fn text(&self) -> Option<String> {
         match self {
@@ -82,6 +91,9 @@ pub(crate) fn note(text: &str) {
 
 impl From<Error> for Failure {
     fn from(error: Error) -> Self {
-        Self::Client(error)
+        match error {
+            Error::Interrupted => Self::Interrupted,
+            error => Self::Client(error),
+        }
     }
 }

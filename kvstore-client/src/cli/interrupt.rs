@@ -1,7 +1,10 @@
-//! Interrupt: a flag that the first SIGINT or SIGTERM raises, so that what was begun ends in order; a second one ends the program.
+//! Interrupt: the first SIGINT or SIGTERM raises a flag and ends waits, so that what was begun ends in order; a second one ends the program.
 
+use kvstore_client::Interrupt;
 use signal_hook::consts::{SIGINT, SIGTERM};
-use signal_hook::flag;
+use signal_hook::{flag, low_level};
+use std::io;
+use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
@@ -20,4 +23,16 @@ pub(crate) fn flag() -> Arc<AtomicBool> {
         }
     }
     raised
+}
+
+/// What ends the waits of a client with the first signal, and all that would begin after it. Together with the [`flag`].
+///
+/// # Errors
+/// Those of this machine.
+pub(crate) fn of_waits() -> io::Result<Interrupt> {
+    let (read, write) = UnixStream::pair()?;
+    for signal in [SIGINT, SIGTERM] {
+        low_level::pipe::register(signal, write.try_clone()?)?;
+    }
+    Ok(Interrupt::new(read))
 }

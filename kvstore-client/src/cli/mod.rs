@@ -31,6 +31,7 @@ use clap::{CommandFactory, FromArgMatches};
 use command::Command;
 use exit::Exit;
 use failure::Failure;
+use kvstore_client::Value;
 use options::Options;
 use output::Output;
 use std::ffi::OsString;
@@ -64,9 +65,17 @@ pub(crate) fn main() -> ExitCode {
             return if error.use_stderr() { Exit::Usage.into() } else { Exit::Done.into() };
         }
     };
+    // The standard output of an export is for its entries.
+    let documents = cli.options.json && !matches!(cli.command, Some(Command::Export(_)));
+    let options = cli.options.clone();
     match run(cli) {
         Ok(exit) => exit.into(),
         Err(failure) => {
+            if let Some(reply) = failure.reply().filter(|_| documents) {
+                // Where nobody reads it, standard error and the exit code still tell.
+                let mut output = Output::once(&options);
+                let _ = output.reply(&Value::Error(reply)).and_then(|()| output.flush());
+            }
             if let Some(text) = failure.text() {
                 // Where standard error is closed as well, the exit code still tells.
                 let _ = writeln!(std::io::stderr(), "{text}");

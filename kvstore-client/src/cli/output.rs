@@ -3,7 +3,7 @@
 use super::color::{Color, Paint};
 use super::format::{self, Place};
 use super::{Failure, Options};
-use kvstore_client::{ReplyError, Value};
+use kvstore_client::Value;
 use std::io::{self, BufWriter, IsTerminal, Stdout, Write};
 
 /// In which form replies are printed.
@@ -78,15 +78,6 @@ impl Output {
             Form::Json => format::json_line(value, &mut bytes),
         }
         bytes
-    }
-
-    /// Prints the error reply to a single request as a document, where documents are asked for; else it goes to standard error.
-    pub(crate) fn error_document(&mut self, reply: &ReplyError) -> Result<(), Failure> {
-        if self.form == Form::Json {
-            self.reply(&Value::Error(reply.clone()))?;
-            self.flush()?;
-        }
-        Ok(())
     }
 
     /// Prints a line that is no reply.

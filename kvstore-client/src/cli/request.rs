@@ -20,16 +20,7 @@ pub(crate) fn run_on(
     words: Vec<Vec<u8>>,
     output: &mut Output,
 ) -> Result<Exit, Failure> {
-    let reply = match client.call(&words) {
-        Err(error) if error.reply().is_some() => {
-            if let Some(reply) = error.reply() {
-                output.error_document(reply)?;
-            }
-            return Err(error.into());
-        }
-        reply => reply?,
-    };
-    let reply = as_text(&words, reply);
+    let reply = as_text(&words, client.call(&words)?);
     output.reply(&reply)?;
     output.flush()?;
     let name = words.first().map(Vec::as_slice).unwrap_or_default();

@@ -20,7 +20,6 @@ pub(crate) fn run(client: &mut Client, words: &[Vec<u8>], output: &mut Output) -
     loop {
         let value = connection.receive()?;
         if let Value::Error(reply) = value {
-            output.error_document(&reply)?;
             return Err(Error::Reply(reply).into());
         }
         if is_monitor {

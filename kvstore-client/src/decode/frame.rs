@@ -59,10 +59,6 @@ impl Frame {
         Self { kind, values: Vec::new(), missing }
     }
 
-    pub(super) fn is_attribute(&self) -> bool {
-        matches!(self.kind, Kind::Attributed(_))
-    }
-
     pub(super) fn is_complete(&self) -> bool {
         self.missing == Some(0)
     }

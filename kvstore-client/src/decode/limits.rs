@@ -5,11 +5,11 @@
 pub struct Limits {
     /// Aggregates within aggregates.
     pub nesting_max: usize,
-    /// Bytes of one bulk string.
+    /// Bytes of one bulk string, or of a simple one.
     pub bulk_len_max: u64,
     /// Values of one reply, at all depths.
     pub elements_max: usize,
-    /// Bytes of one line, without its end.
+    /// Bytes of any other line, without its end; simple strings may have as many if this is more.
     pub line_len_max: usize,
     /// Bytes of one reply.
     pub reply_len_max: u64,

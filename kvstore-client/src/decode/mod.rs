@@ -178,18 +178,12 @@ impl Decoder {
         let unread = self.buffer.get(self.searched..).unwrap_or_default();
         let Some(at) = unread.iter().position(|b| matches!(b, b'\r' | b'\n')) else {
             self.searched = self.buffer.len();
-            let line_len = self.buffer.len() - self.taken;
-            return if line_len > self.limits.line_len_max {
-                Err(self.line_too_long())
-            } else {
-                Ok(Step::Starved)
-            };
+            self.check_line_len(self.buffer.len())?;
+            return Ok(Step::Starved);
         };
         let end = self.searched + at;
         self.searched = end;
-        if end - self.taken > self.limits.line_len_max {
-            return Err(self.line_too_long());
-        }
+        self.check_line_len(end)?;
         match self.buffer.get(end..).unwrap_or_default() {
             [b'\r', b'\n', ..] => {}
             [b'\r'] => return Ok(Step::Starved),
@@ -256,10 +250,6 @@ impl Decoder {
     }
 
     fn open_aggregate(&mut self, kind: u8, rest: &[u8]) -> Result<Step, DecodeError> {
-        // A message that answers nothing stands between replies, never within one.
-        if kind == b'>' && self.stack.iter().any(|frame| !frame.is_attribute()) {
-            return Err(DecodeError::Misplaced { kind });
-        }
         let count = if rest == b"?" && matches!(kind, b'*' | b'~' | b'%') {
             None
         } else {
@@ -324,8 +314,17 @@ impl Decoder {
         Ok(())
     }
 
-    fn line_too_long(&self) -> DecodeError {
-        DecodeError::LineTooLong { max: self.limits.line_len_max }
+    /// Refuses a line that reaches up to this position when that is too long. A simple string is one line, and may be as long as a bulk:
+    /// MONITOR tells of whole requests that way.
+    fn check_line_len(&self, end: usize) -> Result<(), DecodeError> {
+        let len = end - self.taken;
+        let max = match self.buffer.get(self.taken) {
+            Some(b'+') => {
+                self.limits.line_len_max.max(usize::try_from(self.limits.bulk_len_max).unwrap_or(usize::MAX))
+            }
+            _ => self.limits.line_len_max,
+        };
+        if len > max { Err(DecodeError::LineTooLong { max }) } else { Ok(()) }
     }
 }
 

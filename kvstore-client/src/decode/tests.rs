@@ -54,6 +54,8 @@ fn every_type_is_read() {
         ("%1\r\n+k\r\n:1\r\n", Value::Map(vec![(Value::Simple(b"k".to_vec()), Value::Integer(1))])),
         ("~1\r\n:1\r\n", Value::Set(vec![Value::Integer(1)])),
         (">1\r\n:1\r\n", Value::Push(vec![Value::Integer(1)])),
+        // So EXEC answers a SUBSCRIBE in its transaction.
+        ("*1\r\n>1\r\n:1\r\n", Value::Array(vec![Value::Push(vec![Value::Integer(1)])])),
         ("|1\r\n$1\r\na\r\n_\r\n:9\r\n", attribute.clone()),
         ("*1\r\n|1\r\n$1\r\na\r\n_\r\n:9\r\n", Value::Array(vec![attribute])),
         ("|0\r\n:1\r\n", Value::Attribute { attributes: vec![], value: Box::new(Value::Integer(1)) }),
@@ -87,7 +89,6 @@ fn what_is_not_the_protocol_is_refused_with_its_reason() {
         ("%-1\r\n", DecodeError::BadLength { kind: b'%' }),
         ("!-1\r\n", DecodeError::BadLength { kind: b'!' }),
         (">?\r\n", DecodeError::BadLength { kind: b'>' }),
-        ("*1\r\n>0\r\n", DecodeError::Misplaced { kind: b'>' }),
         (".\r\n", DecodeError::Misplaced { kind: b'.' }),
         ("*1\r\n.\r\n", DecodeError::Misplaced { kind: b'.' }),
         ("%?\r\n:1\r\n.\r\n", DecodeError::Misplaced { kind: b'.' }),
@@ -140,6 +141,21 @@ fn limits_hold_for_what_arrives_and_not_only_for_what_is_declared() {
     let four_bulks = [&b"*5\r\n"[..], &b"$4\r\nabcd\r\n".repeat(4)].concat();
     assert_eq!(decode(&four_bulks), Err(DecodeError::ReplyTooLong { max: 40 }));
     assert!(decode(&b"+123456\r\n".repeat(40)).is_ok(), "the limit counts anew for each reply");
+}
+
+#[test]
+fn a_simple_string_may_be_as_long_as_a_bulk_and_no_longer() {
+    let limits = Limits { bulk_len_max: 100_001, ..Limits::default() };
+    let decode = |kind: char, len: usize, end: &str| {
+        let mut decoder = Decoder::new(limits);
+        decoder.feed(format!("{kind}{}{end}", "x".repeat(len - 1)).as_bytes());
+        decoder.next_value()
+    };
+    assert_eq!(decode('+', 100_001, "\r\n"), Ok(Some(Value::Simple(vec![b'x'; 100_000]))));
+    for end in ["", "\r\n"] {
+        assert_eq!(decode('+', 100_002, end), Err(DecodeError::LineTooLong { max: 100_001 }));
+        assert_eq!(decode('-', 100_001, end), Err(DecodeError::LineTooLong { max: 65_536 }));
+    }
 }
 
 #[test]

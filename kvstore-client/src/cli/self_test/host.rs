@@ -52,9 +52,14 @@ impl Host {
 
     /// A key that nobody else uses; it is deleted in the end.
     pub(super) fn key(&mut self, name: impl AsRef<[u8]>) -> Vec<u8> {
-        let key = [self.prefix.as_bytes(), name.as_ref()].concat();
+        let key = self.name(name);
         self.keys.push(key.clone());
         key
+    }
+
+    /// A name that nobody else uses.
+    pub(super) fn name(&self, name: impl AsRef<[u8]>) -> Vec<u8> {
+        [self.prefix.as_bytes(), name.as_ref()].concat()
     }
 
     /// Asks for something and expects exactly this reply.

@@ -3,6 +3,7 @@
 mod expiry;
 mod host;
 mod keyspace;
+mod messages;
 mod numbers;
 mod protocol;
 mod strings;
@@ -76,6 +77,7 @@ fn try_all(
         keyspace::CHECKS,
         expiry::CHECKS,
         transactions::CHECKS,
+        messages::CHECKS,
     ];
     for check in all.into_iter().flatten() {
         if interrupted.load(Ordering::Relaxed) {

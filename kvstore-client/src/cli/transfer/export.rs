@@ -51,13 +51,16 @@ struct Writer {
 impl Export {
     pub(crate) fn run(self, options: &Options) -> Result<Exit, Failure> {
         let start = Instant::now();
-        let mut client = options.connected_client()?;
+        let interrupted = interrupt::flag();
+        let mut own = options.for_library();
+        own.interrupt = Some(interrupt::of_waits().map_err(Failure::Input)?);
+        let mut client = Client::new(options.address(), own);
+        client.run(&Pipeline::new())?;
         let path = self.file.filter(|path| path.as_os_str() != "-");
         let out = match &path {
             None => Destination::stdout(),
             Some(file) => Destination::at(file).map_err(|error| failure(path.as_ref(), error))?,
         };
-        let interrupted = interrupt::flag();
         // Only for the bar: a host that does not tell it can be exported all the same.
         let total = if self.pattern.is_none() { client.count().ok() } else { None };
         let own_lines = path.is_none() && io::stdout().is_terminal();
@@ -87,7 +90,7 @@ impl Writer {
         let count = keys.len() as u64;
         let mut others = Vec::new();
         let mut portion = Vec::new();
-        let mut portion_len = 0;
+        let mut portion_len = 0_usize;
         let lens = ask(client, "STRLEN", &keys)?;
         for (key, len) in keys.into_iter().zip(lens) {
             let Some(len) = string_or_other(len)? else {
@@ -95,7 +98,7 @@ impl Writer {
                 continue;
             };
             let len = usize::try_from(len.as_integer().unwrap_or(0)).unwrap_or(usize::MAX);
-            if portion_len + len > BATCH_LEN {
+            if portion_len.saturating_add(len) > BATCH_LEN {
                 self.strings(client, std::mem::take(&mut portion), &mut others)?;
                 portion_len = 0;
             }

@@ -2,7 +2,7 @@
 
 #![allow(clippy::expect_used, clippy::panic, reason = "a test's helper stops at the first surprise")]
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::{Mutex, PoisonError};
@@ -24,19 +24,19 @@ pub fn target_dir() -> PathBuf {
 
 /// The host.
 pub fn host() -> PathBuf {
-    build("kvstore-host");
+    build();
     target_dir().join("kvstore-host")
 }
 
 /// The client program.
 pub fn client() -> PathBuf {
-    build("kvstore-client");
+    build();
     target_dir().join("kvstore-client")
 }
 
 /// The memory engine.
 pub fn memory_engine() -> PathBuf {
-    build("kvstore-engine-memory");
+    build();
     target_dir().join("libkvstore.so")
 }
 
@@ -44,7 +44,7 @@ pub fn memory_engine() -> PathBuf {
 pub fn memory_engine_other_build() -> PathBuf {
     let (own, other) = if profile() == "dev" { ("debug", "release") } else { ("release", "debug") };
     let profile = if other == "debug" { "dev" } else { other };
-    build_target("kvstore-engine-memory", None, profile);
+    cargo_build(profile, &["--package", "kvstore-engine-memory"]);
     let base = target_dir();
     assert!(base.ends_with(own), "{} is no directory of a profile that is known here", base.display());
     base.with_file_name(other).join("libkvstore.so")
@@ -52,13 +52,13 @@ pub fn memory_engine_other_build() -> PathBuf {
 
 /// The engine that completes late.
 pub fn delayed_engine() -> PathBuf {
-    build("kvstore-engine-delayed");
+    build();
     target_dir().join("libkvstore_delayed.so")
 }
 
 /// A library that is an example of this package, such as an animal of the zoo.
 pub fn example(name: &'static str) -> PathBuf {
-    build_target("tests", Some(name), &profile());
+    cargo_build(&profile(), &["--package", "tests", "--example", name]);
     target_dir().join(format!("examples/lib{name}.so"))
 }
 
@@ -82,9 +82,10 @@ pub fn c_library(source: &Path, out: &Path, flags: &[&str]) {
     run(compiler.args(flags).arg("-o").arg(out).arg(source));
 }
 
-/// Has cargo build a package.
-fn build(package: &'static str) {
-    build_target(package, None, &profile());
+/// Has cargo build all that tests start or load: cargo takes its time each time it is asked, even if there is nothing to do.
+fn build() {
+    let packages = ["kvstore-host", "kvstore-client", "kvstore-engine-memory", "kvstore-engine-delayed"];
+    cargo_build(&profile(), &packages.map(|package| ["--package", package]).concat());
 }
 
 /// The profile of the running test.
@@ -95,25 +96,46 @@ fn profile() -> String {
     }
 }
 
-/// Has cargo build a package or an example of it, once in this process, in the target directory of the running test.
-fn build_target(package: &'static str, example: Option<&'static str>, profile: &str) {
-    static BUILT: Mutex<BTreeSet<(&str, Option<&str>, String)>> = Mutex::new(BTreeSet::new());
+/// Has cargo build this, once in this process, in the target directory of the running test. What could not be built is told to all who ask.
+fn cargo_build(profile: &str, what: &[&str]) {
+    static BUILT: Mutex<BTreeMap<String, Result<(), String>>> = Mutex::new(BTreeMap::new());
     // Held while cargo runs: tests that run at the same time need the same binaries.
     let mut built = BUILT.lock().unwrap_or_else(PoisonError::into_inner);
-    if !built.insert((package, example, profile.to_owned())) {
-        return;
+    let outcome = built.entry(format!("{profile} {what:?}")).or_insert_with(|| {
+        let dir = target_dir();
+        let base = dir.parent().unwrap_or(&dir);
+        let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+        let mut command = Command::new(cargo);
+        command.args(["build", "--quiet", "--profile", profile]).args(what);
+        outcome(command.arg("--target-dir").arg(base).current_dir(root()))
+    });
+    if let Err(text) = outcome.clone() {
+        drop(built);
+        panic!("{text}");
     }
-    let dir = target_dir();
-    let base = dir.parent();
-    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let mut command = Command::new(cargo);
-    command.args(["build", "--quiet", "--profile", profile, "--package", package]);
-    command.args(example.iter().flat_map(|name| ["--example", name]));
-    command.arg("--target-dir").arg(base.unwrap_or(&dir)).current_dir(root());
-    run(&mut command);
 }
 
 fn run(command: &mut Command) {
-    let output = command.output().unwrap_or_else(|error| panic!("{command:?} cannot be run: {error}"));
-    assert!(output.status.success(), "{command:?}:\n{}", String::from_utf8_lossy(&output.stderr));
+    outcome(command).unwrap_or_else(|text| panic!("{text}"));
+}
+
+/// Runs a command to its end; what it said, if it failed.
+fn outcome(command: &mut Command) -> Result<(), String> {
+    let output = command.output().map_err(|error| format!("{command:?} cannot be run: {error}"))?;
+    let said = || format!("{command:?}:\n{}", String::from_utf8_lossy(&output.stderr));
+    if output.status.success() { Ok(()) } else { Err(said()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_could_not_be_built_is_told_each_time() {
+        for _ in 0..2 {
+            let built = std::panic::catch_unwind(|| cargo_build("dev", &["--package", "no-such-package"]));
+            let text = *built.expect_err("there is no such package").downcast::<String>().expect("a text");
+            assert!(text.contains("no-such-package"), "{text}");
+        }
+    }
 }

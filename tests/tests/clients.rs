@@ -212,7 +212,7 @@ fn prometheus_exporter(engine: Engine) {
         let log = exporter.wait_with_output().unwrap().stderr;
         let log = String::from_utf8_lossy(&log);
         for metric in
-            ["redis_up 1", "redis_db_keys{db=\"db0\"}", "redis_slowlog_length", "redis_keyspace_hits_total"]
+            ["redis_up 1", "redis_db_keys{db=\"db0\"} 1", "redis_slowlog_length", "redis_keyspace_hits_total"]
         {
             assert!(metrics.lines().any(|line| line.starts_with(metric)), "no {metric} in\n{metrics}");
         }

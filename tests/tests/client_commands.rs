@@ -70,6 +70,13 @@ fn paused_writes(engine: Engine) {
     writers.iter_mut().for_each(|writer| send(writer, &lines));
     let all: Vec<&str> = writers.iter().flat_map(|_| lines).collect();
     wait_until_read(&host, before, &all);
+    // Messages wait with them, as in Redis: this one reaches who subscribes before the end of the pause.
+    let (before, mut publisher) = (host.info_number("total_net_input_bytes"), host.connection());
+    send(&mut publisher, &["PUBLISH channel message"]);
+    wait_until_read(&host, before, &["PUBLISH channel message"]);
+    let mut listener = host.connection();
+    send(&mut listener, &["SUBSCRIBE channel"]);
+    receive(&mut listener);
     // Reads go on, also in a transaction; nothing has been written.
     expect(
         &mut admin,
@@ -86,6 +93,7 @@ fn paused_writes(engine: Engine) {
         assert_eq!((&*replies[2], &*replies[3]), ("OK", "QUEUED"), "{replies:?}");
     }
     expect(&mut admin, &[("GET n", "\"16\"")]);
+    assert_eq!(receive(&mut publisher), "1");
 }
 
 fn a_pause_of_all_and_a_reload_beside_it(engine: Engine) {

@@ -202,6 +202,11 @@ impl Spec {
     pub fn writes(&self) -> bool {
         self.flags.contains(&"write")
     }
+
+    /// Whether a pause of writes holds it back: it can change an entry, or is a message, which Redis sends on to replicas as it does writes.
+    pub fn waits_with_writes(&self) -> bool {
+        self.writes() || matches!(self.name, "publish" | "spublish")
+    }
 }
 
 /// Writes the reply to one request from what came of its operations. One that remembers nothing of the request costs no memory.

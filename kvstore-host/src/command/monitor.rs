@@ -54,9 +54,7 @@ pub(super) fn without_secrets<'a>(request: Request<'a>) -> impl Iterator<Item = 
 
 /// Refuses what Redis refuses to a monitor, which it takes for a replica.
 pub(super) fn check_allowed(spec: &Spec, session: &Session) -> Result<(), Error> {
-    let touches = spec.flags.iter().any(|flag| matches!(*flag, "write" | "readonly"))
-        || matches!(spec.name, "publish" | "spublish");
-    if session.subscriber.monitors() && touches {
+    if session.subscriber.monitors() && (spec.waits_with_writes() || spec.flags.contains(&"readonly")) {
         return Err(Error::new("ERR Replica can't interact with the keyspace"));
     }
     Ok(())

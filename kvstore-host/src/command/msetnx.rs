@@ -10,7 +10,7 @@ use crate::protocol::{Request, Value};
 pub(super) fn msetnx<'a>(
     plan: &mut Plan<'a>,
     request: Request<'a>,
-    context: &Context<'_>,
+    _: &Context<'_>,
 ) -> Result<ReplyFn, Error> {
     if request.len().is_multiple_of(2) {
         return Err(Error::arity("msetnx"));
@@ -21,8 +21,6 @@ pub(super) fn msetnx<'a>(
     }
     let mut args = request.iter().skip(1);
     while let (Some(key), Some(value)) = (args.next(), args.next()) {
-        // An update's value is not among what is looked at before it is planned.
-        context.check_value_len(value.len())?;
         plan.update(key, SetUnless { taken: taken.clone(), value });
     }
     Ok(Box::new(updated_last))
@@ -39,6 +37,10 @@ impl Update for SetUnless<'_> {
             return (Decision::Keep, Value::Integer(0));
         }
         (Decision::Replace(Entry { value: self.value, ..Entry::default() }), Value::Integer(1))
+    }
+
+    fn value_len(&self) -> usize {
+        self.value.len()
     }
 }
 

@@ -23,6 +23,9 @@ use take::{Alone, Taken, take};
 /// Operations that go to the engine in one call at most.
 const OPS_MAX: usize = 1024;
 
+/// Requests for which there is room from the start, as far as there are so many.
+const PLANNED_ROOM: usize = 64;
+
 /// What is to be done next for a client.
 pub enum Step {
     /// Nothing: all requests are answered.
@@ -195,7 +198,7 @@ impl Pipeline {
         let input = std::mem::take(&mut self.input);
         let (work, (planned, stop)) = Work::plan(input, |plan, storage| {
             plan.tell_new(server.pubsub.classes.tells_new());
-            let mut planned = Vec::new();
+            let mut planned = Vec::with_capacity((storage.requests.len() - taken).min(PLANNED_ROOM));
             let mut stop = Stop::End;
             while let Some(request) = storage.requests.get(taken, &storage.buffer) {
                 if session.closing || plan.len() >= ops_max {

@@ -21,7 +21,7 @@ pub struct Watched {
 pub struct Transaction {
     /// The requests queued since MULTI.
     pub queue: Requests,
-    /// One of them may change an entry.
+    /// One of them waits when writes do.
     pub writes: bool,
     /// A request was refused when it was queued, so EXEC will refuse all.
     pub broken: bool,

@@ -184,13 +184,46 @@ impl Update for Write<'_> {
     fn reads(&self) -> bool {
         self.answer == Answer::Old
     }
+
+    fn value_len(&self) -> usize {
+        self.value.len()
+    }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::Ordering;
+
     use plugin_abi::raw::KV_CAP_THREAD_SAFE;
 
     use crate::command::testing::{Rig, expect};
+    use crate::pubsub::Classes;
+
+    #[test]
+    fn a_value_beyond_the_limit_is_refused_in_every_form() {
+        let mut rig = Rig::new();
+        rig.server.settings.value_len_max.store(4, Ordering::Relaxed);
+        let refused = "-ERR value of 5 bytes is longer than 4 bytes";
+        for events in ["", "KEAmn"] {
+            rig.server.pubsub.classes.set(Classes::parse(events.as_bytes()).unwrap());
+            rig.expect(&[
+                ("SET k 1234", "+OK"),
+                ("SET k 12345", refused),
+                ("SET k 12345 EX 10", refused),
+                ("SET k 12345 XX", refused),
+                ("SET k 12345 NX", refused),
+                ("SET k 12345 GET", refused),
+                ("SET k 12345 KEEPTTL", refused),
+                ("SET k 12345 IFEQ 1234", refused),
+                ("SETNX n 12345", refused),
+                ("SETEX k 10 12345", refused),
+                ("GETSET k 12345", refused),
+                ("MSET a 1 k 12345", refused),
+                ("GET k", "$4 1234"),
+                ("EXISTS n a", ":0"),
+            ]);
+        }
+    }
 
     #[test]
     fn conditions_as_redis() {

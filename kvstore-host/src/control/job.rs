@@ -160,12 +160,14 @@ impl Control {
 
     /// Takes what a thread of a job has done.
     pub(super) fn done(&mut self, number: u64, done: Done) {
-        if matches!(done, Done::Opened(_)) && self.exclusives.under_way() {
-            return self.exclusives.postpone(number, done);
-        }
         let Some(job) = self.job.as_mut().filter(|job| job.number == number) else {
             return self.too_late(done);
         };
+        if matches!(done, Done::Opened(_)) && self.exclusives.under_way() {
+            // It is open in time; how long the transaction takes is not its fault.
+            job.deadline = None;
+            return self.exclusives.postpone(number, done);
+        }
         let event = match done {
             Done::Checked(Ok(candidate)) => {
                 job.candidate = Some(candidate);

@@ -196,7 +196,7 @@ impl Connection {
         if subscriber.listens() || subscriber.mailbox().is_waiting() {
             return subscriber.mailbox().note_unwritten(len, now);
         }
-        limits.normal.exceeded(len, &mut self.overdue, now)
+        limits.normal.exceeded(len, &mut self.overdue, || now)
     }
 
     /// Ends the connection when the client takes too little.

@@ -1,5 +1,8 @@
 //! Worker: one event loop with its connections. Reads, lets requests be carried out, writes; waits for nothing else.
 
+mod late;
+mod told;
+
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -11,25 +14,19 @@ use mio::{Events, Poll, Token, Waker};
 
 use super::connection::{Connection, End, Waiting};
 use super::slab::Slab;
-use super::socket::Socket;
-use super::{ConnectionId, Doorbell, Message, Shared, WorkerHandle};
-use crate::command::Session;
-use crate::command::pipeline::{Pipeline, Step};
+use super::{ConnectionId, Message, Shared, WorkerHandle};
+use crate::command::pipeline::Step;
 use crate::plugin::live::{Execution, Live};
 use crate::plugin::published::{self, Hold};
-use crate::plugin::{Home, Landed, Outcomes, Work};
+use crate::plugin::{Home, Outcomes, Work};
 use crate::protocol::Value;
-use crate::pubsub::{Mailbox, Subscriber};
-use crate::server::{ClientInfo, Order, Peer, Server, Tally, add};
+use crate::server::{Peer, Tally, add};
+use late::LATE_CHECK_INTERVAL;
 
 /// The token of a worker's waker; connections have their place as token.
 const WAKER: Token = Token(usize::MAX);
 /// Bytes read with one call.
 const SCRATCH_LEN: usize = 64 << 10;
-/// How often a worker looks for clients that are late with something, if any can be: it has to look at each.
-const LATE_CHECK_INTERVAL: Duration = Duration::from_millis(500);
-/// How long a stopping worker waits for what is under way and for clients that do not take their replies.
-const STOP_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// What the pool did for a connection.
 pub enum PoolDone {
@@ -235,75 +232,6 @@ impl Worker {
         self.connections.get_mut(id.place).filter(|connection| connection.session.id == id.client)
     }
 
-    fn take(&mut self, message: Message) {
-        match message {
-            Message::Connect(socket) => self.connect(socket),
-            Message::Landed { ticket, landed } => self.landed(ticket as usize, landed),
-            Message::PoolDone { ticket, done } => self.pool_done(ticket as usize, done),
-            Message::EngineReply { to, value } => self.controlled(to, |pipeline, session, server, output| {
-                pipeline.finish_alone(&value, session, server, output);
-            }),
-            Message::Transacted { to, done } => self.controlled(to, |pipeline, session, server, output| {
-                pipeline.finish_exclusive(done, session, server, output);
-            }),
-            Message::Order { to, order: Order::Kill } => {
-                if let Some(connection) = self.connection(to) {
-                    connection.kill();
-                    self.drive(to.place);
-                }
-            }
-            Message::Look => self.look(),
-            Message::Stop => self.stop(),
-        }
-    }
-
-    /// The control thread has done what a connection asked of it.
-    fn controlled(
-        &mut self,
-        to: ConnectionId,
-        finish: impl FnOnce(&mut Pipeline, &mut Session, &Server, &mut Vec<u8>),
-    ) {
-        let shared = Arc::clone(&self.shared);
-        let Some(connection) = self.connection(to) else { return };
-        connection.waiting = Waiting::No;
-        connection.active = Instant::now();
-        let Connection { pipeline, session, output, .. } = connection;
-        finish(pipeline, session, &shared.server, output);
-        self.drive(to.place);
-    }
-
-    fn connect(&mut self, mut socket: Socket) {
-        let place = self.connections.next_place();
-        if let Err(error) = socket.register(self.poll.registry(), Token(place)) {
-            log::error!("cannot serve {}: {error}", socket.peer());
-            return;
-        }
-        let server = &self.shared.server;
-        let now_ms = server.clock.now_ms();
-        let (addr, laddr, local) = (socket.peer(), socket.local(), socket.is_local());
-        let info = ClientInfo {
-            addr,
-            laddr,
-            at: (self.index, place),
-            fd: socket.fd(),
-            unix: socket.is_unix(),
-            resp: 2,
-            multi: -1,
-            since_ms: now_ms,
-            active_ms: now_ms,
-            ..ClientInfo::default()
-        };
-        let id = server.clients.add(info);
-        let Some(entry) = server.clients.entry(id) else { return };
-        let connection = ConnectionId { place, client: id };
-        let bell = Doorbell { worker: self.handle.clone(), connection };
-        let mailbox = Mailbox::new(id, Box::new(bell), Arc::clone(&server.settings.output_limits));
-        let (subscriber, tally) = (Subscriber::new(mailbox), Arc::clone(&self.tally));
-        let session = Session { id, local, subscriber, tally, ..Session::default() };
-        self.connections.insert(Connection::new(socket, session, entry, self.now));
-        self.drive(place);
-    }
-
     fn begin(&mut self, generation: u64, writes: bool) {
         let place = self.under_way.iter().position(|(found, ..)| *found == generation);
         let place = place.unwrap_or_else(|| {
@@ -456,55 +384,6 @@ impl Worker {
         });
     }
 
-    fn landed(&mut self, place: usize, landed: Landed) {
-        let shared = Arc::clone(&self.shared);
-        let Some(generation) =
-            self.connections.get_mut(place).and_then(|connection| match connection.waiting {
-                Waiting::Work { generation, .. } => Some(generation),
-                _ => None,
-            })
-        else {
-            return;
-        };
-        let execution = match shared.published.find(generation) {
-            Some(live) => live.resume(landed, Arc::clone(&self.home), place as u64),
-            // It was so late that the generation was given up, and another one has come since.
-            None => {
-                let (work, outcomes) = landed.abandon();
-                Execution::Done(work, outcomes)
-            }
-        };
-        if let Execution::Done(work, outcomes) = execution {
-            self.pool_done(place, PoolDone::Work(work, outcomes));
-        }
-    }
-
-    fn pool_done(&mut self, place: usize, done: PoolDone) {
-        let shared = Arc::clone(&self.shared);
-        let Some(connection) = self.connections.get_mut(place) else { return };
-        let Waiting::Work { pending, generation, writes } =
-            std::mem::replace(&mut connection.waiting, Waiting::No)
-        else {
-            return;
-        };
-        connection.active = self.now;
-        let Connection { pipeline, session, output, .. } = connection;
-        match (done, pending) {
-            (PoolDone::Work(work, outcomes), Some(pending)) => {
-                pipeline.finish(pending, work, &outcomes, session, &shared.server, output);
-            }
-            (PoolDone::Value(value), _) => pipeline.finish_alone(&value, session, &shared.server, output),
-            (PoolDone::Work(..), None) => {}
-            (PoolDone::Broken, _) => {
-                let error = Value::error("ERR internal error: the command failed, its outcome is unknown");
-                pipeline.finish_alone(&error, session, &shared.server, output);
-                session.closing = true;
-            }
-        }
-        self.end(generation, writes);
-        self.drive(place);
-    }
-
     fn close(&mut self, mut connection: Connection, end: &End) {
         if let Err(error) = connection.socket.deregister(self.poll.registry()) {
             log::debug!("epoll: {error}");
@@ -523,68 +402,11 @@ impl Worker {
             End::Io(error) => log::info!("client {id} {peer} closed: {error}"),
             End::Late(text) => log::warn!("client {id} {peer} closed: {text}"),
         }
+        // Who comes and goes during a long pause must not be kept until its end.
+        if matches!(connection.waiting, Waiting::Hold) {
+            self.held.retain(|held| held.client != id);
+            self.paused.retain(|paused| paused.client != id);
+        }
         self.shared.server.clients.remove(id);
-    }
-
-    /// Closes clients that take none of their replies, or that have been idle for too long.
-    fn close_late_ones(&mut self) {
-        let shared = Arc::clone(&self.shared);
-        let settings = &shared.server.settings;
-        let stall = settings.output_stall_timeout_ms.load(Ordering::Relaxed);
-        let idle = settings.idle_timeout_s.load(Ordering::Relaxed);
-        let due = self.now.duration_since(self.late_checked) >= LATE_CHECK_INTERVAL;
-        if !due || !(self.stopping.is_some() || idle != 0 || self.stalled > 0) {
-            return;
-        }
-        self.late_checked = self.now;
-        let stop = self.stopping.is_some_and(|since| self.now.duration_since(since) > STOP_TIMEOUT);
-        for place in self.connections.taken() {
-            let now = self.now;
-            let Some(connection) = self.connections.get_mut(place) else { continue };
-            let since = |at: Instant| now.duration_since(at);
-            let stalled = connection.stalled.map_or(Duration::ZERO, since);
-            let over = connection.over_limit(&settings.output_limits, now);
-            let text = if matches!(connection.waiting, Waiting::Work { .. }) && !stop {
-                continue;
-            } else if stop {
-                "the server stops".to_owned()
-            } else if let Some(text) = over {
-                text
-            } else if stall != 0 && stalled > Duration::from_millis(stall) {
-                format!("it took none of its replies for {} ms", stalled.as_millis())
-            } else if idle != 0
-                && matches!(connection.waiting, Waiting::No)
-                && !connection.session.subscriber.listens()
-                && since(connection.active) > Duration::from_secs(idle)
-            {
-                "idle for too long".to_owned()
-            } else {
-                continue;
-            };
-            if let Some(connection) = self.connections.remove(place) {
-                self.stalled -= usize::from(connection.stalled.is_some());
-                self.close(connection, &End::Late(text));
-            }
-        }
-    }
-
-    /// Takes what clients have sent so far, and nothing more.
-    fn stop(&mut self) {
-        // What was received is answered.
-        self.shared.server.pause.end();
-        self.look();
-        for place in self.connections.taken() {
-            if let Some(connection) = self.connections.get_mut(place) {
-                connection.readable = true;
-            }
-            self.drive(place);
-        }
-        self.stopping = Some(self.now);
-        for place in self.connections.taken() {
-            if let Some(connection) = self.connections.get_mut(place) {
-                connection.end_input();
-            }
-            self.drive(place);
-        }
     }
 }

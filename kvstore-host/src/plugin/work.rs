@@ -35,6 +35,11 @@ pub trait Update: Send {
     fn reads(&self) -> bool {
         false
     }
+
+    /// Bytes of the value that it was given to store as it is; 0 where it makes one of what is there, and looks at its length itself.
+    fn value_len(&self) -> usize {
+        0
+    }
 }
 
 /// What became of an entry.
@@ -126,6 +131,10 @@ impl Update for Store<'_> {
 
     fn stored(&self) -> &'static [Event] {
         if self.expiry_ms == 0 { &[Event::SET] } else { &[Event::SET, Event::EXPIRE] }
+    }
+
+    fn value_len(&self) -> usize {
+        self.value.len()
     }
 }
 
@@ -386,7 +395,9 @@ impl<'a> Plan<'a> {
     pub fn longest_from(&self, start: usize) -> (usize, usize) {
         let longest =
             |(key, value): (usize, usize), op: &KvOp| (key.max(op.key.len), value.max(op.value.len));
-        self.ops.get(start..).unwrap_or_default().iter().fold((0, 0), longest)
+        let (key, value) = self.ops.get(start..).unwrap_or_default().iter().fold((0, 0), longest);
+        let updates = self.updates.iter().rev().take_while(|(op, _)| *op >= start);
+        (key, updates.fold(value, |value, (_, slot)| value.max(slot.update.value_len())))
     }
 
     /// A request ends here. Reads behind the first one, and behind the last write, may be put off when replies become too large.

@@ -37,8 +37,13 @@ impl OutputLimit {
         self.soft_s.store(soft_s, Ordering::Relaxed);
     }
 
-    /// Why a client for which so many bytes wait is to be closed, if it is.
-    pub fn exceeded(&self, bytes: usize, overdue: &mut Overdue, now: Instant) -> Option<String> {
+    /// Why a client for which so many bytes wait is to be closed, if it is. `now` is asked for only above the soft limit.
+    pub fn exceeded(
+        &self,
+        bytes: usize,
+        overdue: &mut Overdue,
+        now: impl FnOnce() -> Instant,
+    ) -> Option<String> {
         let hard_bytes = self.hard_bytes();
         if bytes > hard_bytes {
             return Some(format!(
@@ -50,6 +55,7 @@ impl OutputLimit {
             overdue.0 = None;
             return None;
         }
+        let now = now();
         let since = *overdue.0.get_or_insert(now);
         let soft_s = self.soft_s.load(Ordering::Relaxed);
         (now.saturating_duration_since(since) > Duration::from_secs(soft_s)).then(|| {
@@ -116,7 +122,8 @@ mod tests {
     fn the_hard_limit_holds_at_once_and_the_soft_one_after_its_time() {
         let limit = OutputLimit::new(100, 10, 5);
         let (start, mut overdue) = (Instant::now(), Overdue::default());
-        let mut at = |s, bytes| limit.exceeded(bytes, &mut overdue, start + Duration::from_secs(s)).is_some();
+        let mut at =
+            |s, bytes| limit.exceeded(bytes, &mut overdue, || start + Duration::from_secs(s)).is_some();
         assert!(!at(0, 100) && at(0, 101));
         assert!(!at(5, 11), "the time counts from the first look above the limit");
         assert!(at(6, 11));
@@ -127,7 +134,7 @@ mod tests {
     fn nothing_is_0() {
         let limit = OutputLimit::new(0, 0, 0);
         let mut overdue = Overdue::default();
-        assert_eq!(limit.exceeded(usize::MAX, &mut overdue, Instant::now()), None);
+        assert_eq!(limit.exceeded(usize::MAX, &mut overdue, Instant::now), None);
         assert_eq!(limit.hard_bytes(), usize::MAX);
     }
 

@@ -129,7 +129,7 @@ impl Mailbox {
         }
         queue.len = queue.len.saturating_add(delivery.len());
         queue.deliveries.push_back(delivery);
-        self.limit(&mut queue, Instant::now());
+        self.limit(&mut queue, Instant::now);
         let known = self.waiting.swap(true, Ordering::AcqRel) && queue.overfull.is_none();
         drop(queue);
         if !known && let Some(bell) = &self.bell {
@@ -137,7 +137,7 @@ impl Mailbox {
         }
     }
 
-    fn limit(&self, queue: &mut Queue, now: Instant) {
+    fn limit(&self, queue: &mut Queue, now: impl FnOnce() -> Instant) {
         let len = queue.len.saturating_add(queue.unwritten);
         if let Some(why) = self.limits.pubsub.exceeded(len, &mut queue.overdue, now) {
             queue.overfull = Some(why);
@@ -178,7 +178,7 @@ impl Mailbox {
         let mut queue = lock(&self.queue);
         queue.unwritten = bytes;
         if queue.overfull.is_none() {
-            self.limit(&mut queue, now);
+            self.limit(&mut queue, || now);
         }
         queue.overfull.clone()
     }

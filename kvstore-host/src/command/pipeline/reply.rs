@@ -34,9 +34,9 @@ pub(super) enum Answer {
     /// Planned as these operations.
     Ops(Range<usize>, ReplyFn),
     /// To be carried out when the replies before it are written: a request of a transaction that is about the connection or the server.
-    Session(SessionFn, Requests),
+    Session(SessionFn, Box<Requests>),
     /// The same for one that changes what the client is sent without asking.
-    Listen(ListenFn, Requests),
+    Listen(ListenFn, Box<Requests>),
 }
 
 pub(super) enum Then {

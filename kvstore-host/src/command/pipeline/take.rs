@@ -85,7 +85,7 @@ pub(super) fn take<'a>(
         }
         Taken::Alone(spec, alone)
     };
-    if server.pause.get(&server.clock).is_some_and(|paused| paused.stops(may_write(spec, session))) {
+    if server.pause.get(&server.clock).is_some_and(|paused| paused.stops(waits_with_writes(spec, session))) {
         return Taken::Paused;
     }
     session.last_command = spec.full_name;
@@ -133,9 +133,10 @@ pub(super) fn take<'a>(
     }
 }
 
-/// Whether a request of this command may change an entry, or, for EXEC, one of those that it carries out.
-fn may_write(spec: &Spec, session: &Session) -> bool {
-    spec.writes() || (spec.name == "exec" && session.transaction.as_ref().is_some_and(|queued| queued.writes))
+/// Whether a pause of writes holds a request of this command back, or, for EXEC, one of those that it carries out.
+fn waits_with_writes(spec: &Spec, session: &Session) -> bool {
+    spec.waits_with_writes()
+        || (spec.name == "exec" && session.transaction.as_ref().is_some_and(|queued| queued.writes))
 }
 
 /// Refuses what a client that listens may not do.

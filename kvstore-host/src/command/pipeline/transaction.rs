@@ -58,7 +58,7 @@ pub(super) fn queue(session: &mut Session, spec: &'static Spec, request: Request
         transaction.broken = true;
         return Answer::Refused(error);
     }
-    transaction.writes |= spec.writes();
+    transaction.writes |= spec.waits_with_writes();
     transaction.queue.push(request.iter());
     Answer::Queued
 }
@@ -137,10 +137,10 @@ pub(super) fn child<'a>(plan: &mut Plan<'a>, request: Request<'a>, context: &Con
     Some(Planned { spec: Some(spec), answer, protocol: None, muted: false })
 }
 
-fn copied(request: Request<'_>) -> Requests {
+fn copied(request: Request<'_>) -> Box<Requests> {
     let mut requests = Requests::new();
     requests.push(request.iter());
-    requests
+    Box::new(requests)
 }
 
 /// Watches keys as they are.

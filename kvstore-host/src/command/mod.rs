@@ -282,18 +282,6 @@ impl<'a> Context<'a> {
         }
     }
 
-    /// Refuses a value that is longer than may be stored.
-    ///
-    /// # Errors
-    /// Names both lengths.
-    pub fn check_value_len(&self, value_len: usize) -> Result<(), Error> {
-        if value_len <= self.value_len_max {
-            return Ok(());
-        }
-        let max = self.value_len_max;
-        Err(Error::text(format!("ERR value of {value_len} bytes is longer than {max} bytes")))
-    }
-
     /// Refuses a command that sets an expiry where the engine has none.
     ///
     /// # Errors

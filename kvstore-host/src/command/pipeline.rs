@@ -18,6 +18,8 @@ use exclusive::Part;
 pub use exclusive::{Exclusive, Transacted};
 pub use reply::Pending;
 use reply::{Planned, Then, reply_all};
+#[cfg(test)]
+pub(super) use take::plan_checked;
 use take::{Alone, Taken, take};
 
 /// Operations that go to the engine in one call at most.

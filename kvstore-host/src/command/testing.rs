@@ -9,6 +9,7 @@ use plugin_abi::raw::*;
 use plugin_abi::sdk::{Decision, Entry, Op};
 use plugin_abi::{Identity, Status};
 
+use super::pipeline::plan_checked;
 use super::{Context, Error, Handler, Session, table};
 use crate::plugin::{Keyspace, Outcomes, Storage, Work};
 use crate::protocol::{Encoder, Limits, Parsed, Parser, Protocol, Requests};
@@ -105,7 +106,9 @@ impl Rig {
             spec.check_arity(request)?;
             session.tally.open().add_calls(spec.number.get(), 1, 1_000, true);
             match spec.handler {
-                Handler::Data(planner) => planner(plan, request, &context).map(Ok),
+                Handler::Data(planner) => {
+                    plan_checked(plan, request, planner, &context).map(|(_, reply)| Ok(reply))
+                }
                 Handler::Session(answer) => answer(session, server, request).map(Err),
                 Handler::Keyspace { parse, .. } => parse(request).map(|task| Err(task.run(map, server))),
                 Handler::Transaction | Handler::Engine | Handler::Container | Handler::Listen(_) => {

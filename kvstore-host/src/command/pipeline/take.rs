@@ -156,7 +156,7 @@ fn check_listener(session: &mut Session, spec: &Spec) -> Result<(), Error> {
 }
 
 /// Plans a request, and takes its operations back when one of them is beyond a limit.
-pub(super) fn plan_checked<'a>(
+pub(in crate::command) fn plan_checked<'a>(
     plan: &mut Plan<'a>,
     request: Request<'a>,
     planner: PlanFn,
@@ -165,13 +165,13 @@ pub(super) fn plan_checked<'a>(
     let start = plan.len();
     let planned = planner(plan, request, context).and_then(|reply| {
         let (key_len, value_len) = plan.longest_from(start);
-        if key_len > context.key_len_max {
-            return Err(Error::text(format!(
-                "ERR key of {key_len} bytes is longer than {} bytes",
-                context.key_len_max
-            )));
+        for (what, len, max) in
+            [("key", key_len, context.key_len_max), ("value", value_len, context.value_len_max)]
+        {
+            if len > max {
+                return Err(Error::text(format!("ERR {what} of {len} bytes is longer than {max} bytes")));
+            }
         }
-        context.check_value_len(value_len)?;
         Ok((start..plan.len(), reply))
     });
     if planned.is_err() {

@@ -69,6 +69,8 @@ fn main() {
     completion(&mut studio);
     transaction(&mut studio);
     help(&mut studio);
+    subscription(&mut studio);
+    monitor(&mut studio);
     watch(&mut studio);
     reload(&mut studio);
     let path = binaries::root().join("docs/session.md");
@@ -123,9 +125,45 @@ fn help(studio: &mut Studio) {
     studio.take(&terminal, "help", "`help` explains a command, with what the host says about it:");
 }
 
+fn subscription(studio: &mut Studio) {
+    let mut client = studio.host.client();
+    let (mut terminal, prompt) = studio.session((16, 100));
+    terminal.enter("subscribe news");
+    terminal.expect("3> (integer) 1");
+    client.call(&["PUBLISH", "news", "the engine was exchanged"]).unwrap();
+    terminal.expect("exchanged");
+    terminal.wait_until_signals();
+    terminal.type_in("\x03");
+    terminal.expect_line(&format!("{prompt}(subscribed)>"));
+    terminal.type_in("get greeting");
+    client.call(&["PUBLISH", "news", "nobody noticed"]).unwrap();
+    terminal.expect("noticed");
+    terminal.expect_line(&format!("{prompt}(subscribed)> get greeting"));
+    let about = "Messages are shown as they come. Ctrl-C gives the prompt back, and what comes later stands above the line that is edited:";
+    studio.take(&terminal, "subscription", about);
+}
+
+fn monitor(studio: &mut Studio) {
+    let mut client = studio.host.client();
+    let (mut terminal, _) = studio.session((12, 100));
+    terminal.enter("monitor");
+    terminal.expect("OK");
+    for (words, seen) in [
+        (&["SET", "cart:7", "two apples", "EX", "60"][..], "\"60\""),
+        (&["INCR", "visits:today"], "visits:today"),
+        (&["DEL", "cart:7", "visits:today"], "DEL"),
+    ] {
+        client.call(words).unwrap();
+        terminal.expect(seen);
+    }
+    let about = "`monitor` shows what the host carries out, with the time and the client of each request (`kvstore-client monitor` too, without a session):";
+    studio.take(&terminal, "monitor", about);
+}
+
 fn watch(studio: &mut Studio) {
     let mut client = studio.host.client();
-    let terminal = studio.start(&["watch", "--interval-ms", "50", "colour", "visits"], (12, 100));
+    client.call(&["CONFIG", "SET", "notify-keyspace-events", "KA"]).unwrap();
+    let terminal = studio.start(&["watch", "colour", "visits"], (12, 100));
     terminal.wait_until("both keys", |screen| screen.matches("(absent)").count() == 2);
     for (words, seen) in [
         (&["SET", "colour", "blue"][..], "\"blue\""),
@@ -137,7 +175,8 @@ fn watch(studio: &mut Studio) {
         client.call(words).unwrap();
         terminal.expect(seen);
     }
-    let about = "`kvstore-client watch KEY…` shows what happens to keys as it happens, here while another client writes:";
+    let about = "`kvstore-client watch KEY…` shows what happens to keys as it happens, here while another client writes: by notifications where the \
+                 host has them on (`CONFIG SET notify-keyspace-events KA`), else by looking every so often:";
     studio.take(&terminal, "watch", about);
 }
 

@@ -9,6 +9,7 @@ use serde_json::Value;
 use tests::binaries;
 use tests::engines::Engine;
 use tests::host::Host;
+use tests::wait::wait_until;
 
 /// A program that runs on; ended when it is dropped.
 struct Live {
@@ -71,6 +72,50 @@ fn watch_tells_what_happens_to_its_keys_and_no_other() {
         );
         assert_eq!(change["after"]["value"].as_str(), value, "{change}");
     }
+}
+
+#[test]
+fn watch_follows_the_notifications_of_a_host_that_has_them_on() {
+    let host = Host::start(Engine::Memory);
+    let mut client = host.client();
+    client.call(&["CONFIG", "SET", "notify-keyspace-events", "KA"]).unwrap();
+    // Nothing would be seen in time by looking.
+    let mut watch = Live::start(&host, &["--json", "watch", "--interval-ms", "3600000", "a b", "colour"]);
+    assert_eq!((&watch.document()["after"], &watch.document()["after"]), (&Value::Null, &Value::Null));
+    for (words, key, event, value) in [
+        (&["SET", "colour", "red"][..], "colour", "set", Some("red")),
+        (&["INCR", "a b"], "a b", "incrby", Some("1")),
+        (&["PEXPIREAT", "colour", "32503680000000"], "colour", "expire", Some("red")),
+        (&["APPEND", "colour", "dish"], "colour", "append", Some("reddish")),
+        (&["DEL", "colour"], "colour", "del", None),
+    ] {
+        client.call(words).unwrap();
+        let change = watch.document();
+        assert_eq!((&change["key"], &change["event"]), (&key.into(), &event.into()), "{change}");
+        assert_eq!(change["after"]["value"].as_str(), value, "{change}");
+    }
+}
+
+#[test]
+fn monitor_shows_requests_of_any_length() {
+    let host = Host::start(Engine::Memory);
+    let mut client = host.client();
+    let mut monitor = Live::start(&host, &["--json", "monitor"]);
+    wait_until("a monitor listens", || {
+        let list = client.call(&["CLIENT", "LIST"]).unwrap();
+        String::from_utf8_lossy(list.as_bytes().unwrap()).contains("flags=O")
+    });
+    let long = "long ".repeat(1_000_000);
+    client.call(&["SET", "k", &long]).unwrap();
+    client.call(&["APPEND", "k", "\0\"é"]).unwrap();
+    let next_of = |monitor: &mut Live, name: &str| loop {
+        let seen = monitor.document();
+        if seen["words"][0] == name {
+            return seen;
+        }
+    };
+    assert_eq!(next_of(&mut monitor, "SET")["words"], serde_json::json!(["SET", "k", long]));
+    assert_eq!(next_of(&mut monitor, "APPEND")["words"][2], "\0\"é");
 }
 
 #[test]

@@ -13,6 +13,7 @@ use tests::binaries;
 use tests::engines::Engine;
 use tests::host::{Host, Options};
 use tests::terminal::Terminal;
+use tests::wait::wait_until;
 use vt100::Color;
 
 const SIZE: (u16, u16) = (24, 160);
@@ -367,4 +368,103 @@ fn messages_stream_until_ctrl_c_and_later_ones_come_above_the_line() {
     terminal.enter("unsubscribe news");
     terminal.expect("3> (integer) 0");
     terminal.expect_line(&prompt);
+}
+
+#[test]
+fn messages_of_the_host_share_the_session_with_its_requests() {
+    let (host, mut terminal, prompt) = session();
+    let (mut client, subscribed) = (host.client(), prompt.replace('>', "(subscribed)>"));
+    let mut publish = |text: &str| client.call(&["PUBLISH", "news", text]).unwrap();
+    terminal.enter("subscribe news");
+    terminal.expect("3> (integer) 1");
+    publish("while nobody types");
+    terminal.expect("3> \"while nobody types\"");
+    terminal.wait_until_signals();
+    terminal.type_in("\x03");
+    terminal.expect_line(&subscribed);
+    terminal.type_in("strlen ");
+    terminal.expect_line(&format!("{subscribed} strlen key"));
+    publish("above the line");
+    terminal.wait_until("a message above the line", |screen| {
+        screen.contains("3> \"above the line\"") && screen.ends_with(&format!("{subscribed} strlen key"))
+    });
+    terminal.type_in("k\r");
+    terminal.expect("(integer) 0");
+    terminal.enter("unsubscribe");
+    terminal.expect_line(&prompt);
+    // A transaction confirms what it subscribes to within its own reply.
+    for line in ["clear", "multi", "subscribe news", "exec"] {
+        terminal.enter(line);
+    }
+    terminal.expect("1) 1> \"subscribe\"");
+    terminal.expect_line(&subscribed);
+    publish("after EXEC");
+    terminal.expect("3> \"after EXEC\"");
+    terminal.enter("unsubscribe news");
+    terminal.expect_line(&prompt);
+    publish("to nobody");
+    terminal.enter("reset");
+    terminal.expect("RESET");
+    assert!(!terminal.text().contains("to nobody"));
+}
+
+#[test]
+fn a_subscription_in_resp2_has_a_connection_of_its_own_and_ends_with_ctrl_c() {
+    let host = Host::start(Engine::Memory);
+    let mut client = host.client();
+    let (mut resp2, prompt) = open(command(host.port(), host.dir()).args(["--resp", "2"]), host.port());
+    let (mut resp3, _) = again(&host);
+    resp3.enter("hello 2");
+    resp3.expect("standalone");
+    for terminal in [&mut resp2, &mut resp3] {
+        terminal.enter("psubscribe n*");
+        terminal.expect("(integer) 1");
+        client.call(&["PUBLISH", "news", "good"]).unwrap();
+        terminal.expect("\"good\"");
+        terminal.wait_until_signals();
+        terminal.type_in("\x03");
+        terminal.expect_line(&prompt);
+        terminal.enter("ping");
+        terminal.expect("PONG");
+        wait_until("the subscription has ended", || {
+            client.call(&["PUBSUB", "NUMPAT"]).unwrap().as_integer() == Some(0)
+        });
+    }
+}
+
+#[test]
+fn monitor_shows_what_others_ask_for_until_ctrl_c() {
+    let (host, mut terminal, prompt) = session();
+    terminal.enter("monitor");
+    terminal.expect("Ctrl-C gives the prompt back");
+    terminal.expect("OK");
+    host.client().call(&["SET", "colour", "sky blue"]).unwrap();
+    terminal.expect("  SET \"colour\" \"sky blue\"");
+    terminal.wait_until_signals();
+    terminal.type_in("\x03");
+    terminal.expect_line(&prompt);
+    terminal.enter("get colour");
+    terminal.expect("\"sky blue\"\n");
+}
+
+#[test]
+fn a_new_connection_is_logged_in_and_in_its_database_as_the_lost_one_was() {
+    static ASKED: Mutex<Vec<String>> = Mutex::new(Vec::new());
+    let (port, streams) = fake(|request| {
+        ASKED.lock().unwrap().push(request.to_owned());
+        if request == "HELLO" { "%1\r\n$5\r\nproto\r\n:3\r\n" } else { "+OK\r\n" }
+    });
+    let dir = tempfile::tempdir().unwrap();
+    let (mut terminal, prompt) = open(&mut command(port, dir.path()), port);
+    terminal.enter("auth secret");
+    terminal.enter("select 3");
+    let chosen = prompt.replace('>', "[3]>");
+    terminal.expect_line(&chosen);
+    ASKED.lock().unwrap().clear();
+    streams.lock().unwrap().last().unwrap().shutdown(std::net::Shutdown::Both).unwrap();
+    terminal.expect("the next request connects again)");
+    terminal.enter("ping");
+    terminal.expect("again)\nOK");
+    terminal.expect_line(&chosen);
+    assert_eq!(*ASKED.lock().unwrap(), ["HELLO", "auth", "SELECT", "ping"]);
 }

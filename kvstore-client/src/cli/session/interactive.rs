@@ -106,7 +106,16 @@ impl Session {
     fn call(&mut self, words: &Words) -> Result<(), Failure> {
         let start = Instant::now();
         match self.link.call(words) {
-            Ok(reply) => self.output.reply(&as_text(words, reply))?,
+            Ok(reply) => {
+                // A SUBSCRIBE within a transaction is confirmed within the reply to EXEC.
+                if let Value::Array(parts) = &reply {
+                    parts
+                        .iter()
+                        .filter(|part| part.is_push())
+                        .for_each(|push| self.link.subscriptions.note(push));
+                }
+                self.output.reply(&as_text(words, reply))?
+            }
             Err(error) => self.error(error)?,
         }
         let took = start.elapsed();

@@ -3,6 +3,7 @@
 use super::super::Options;
 use super::super::data::Words;
 use super::interrupts::Interrupts;
+use super::is;
 use super::prompt::State;
 use super::subscription::Subscriptions;
 use kvstore_client::{Client, Connection, Error, Pipeline, Protocol, Value, encode_command};
@@ -20,6 +21,8 @@ pub(super) struct Link {
     /// The last AUTH, or HELLO with AUTH, that the host took.
     login: Option<Words>,
     database: u32,
+    /// Messages are told from replies: RESP3, as negotiated, or as HELLO and RESET have changed it since.
+    has_pushes: bool,
     /// How many connections had been opened when the last was set up.
     set_up: u64,
     /// The host is known to have hung up, or the connection was given up.
@@ -40,6 +43,7 @@ impl Link {
         let mut client = Client::new(options.address(), own.clone());
         let connected = client.run(&Pipeline::new());
         let set_up = client.connections_opened();
+        let has_pushes = client.protocol() == Protocol::Resp3;
         Ok(connected.map(|_| Self {
             client,
             interrupts,
@@ -47,6 +51,7 @@ impl Link {
             options: own,
             login: None,
             database: 0,
+            has_pushes,
             set_up,
             down: false,
         }))
@@ -67,7 +72,7 @@ impl Link {
 
     /// Whether subscriptions and replies can share the connection.
     pub(super) fn has_pushes(&self) -> bool {
-        self.client.protocol() == Protocol::Resp3
+        self.has_pushes
     }
 
     /// Connects if need be, and does again on the new connection what was done on the lost one; whether there is a new one.
@@ -81,6 +86,10 @@ impl Link {
         }
         self.down = true;
         log_in(&mut self.client, self.login.as_ref(), self.database)?;
+        self.has_pushes = self.client.protocol() == Protocol::Resp3;
+        if let Some(login) = self.login.clone() {
+            self.keep_protocol(&login);
+        }
         for words in self.subscriptions.requests() {
             self.send(&words)?;
         }
@@ -116,6 +125,7 @@ impl Link {
     }
 
     fn keep(&mut self, words: &Words) {
+        self.keep_protocol(words);
         let lower: Vec<String> =
             words.iter().map(|word| String::from_utf8_lossy(word).to_lowercase()).collect();
         match lower.first().map(String::as_str) {
@@ -129,6 +139,14 @@ impl Link {
                 self.database = 0;
                 self.subscriptions.clear();
             }
+            _ => {}
+        }
+    }
+
+    fn keep_protocol(&mut self, words: &Words) {
+        match (words.first(), words.get(1)) {
+            (Some(name), Some(version)) if is(name, "HELLO") => self.has_pushes = version == b"3",
+            (Some(name), _) if is(name, "RESET") => self.has_pushes = false,
             _ => {}
         }
     }

@@ -262,7 +262,9 @@ fn a_line_longer_than_the_window_survives_a_change_of_its_size() {
 #[test]
 fn ctrl_c_drops_the_line_and_ctrl_d_ends() {
     let (_host, mut terminal, prompt) = session();
-    terminal.type_in("flushall\x03");
+    terminal.type_in("flushall");
+    terminal.expect_line(&format!("{prompt} flushall [ASYNC|SYNC]"));
+    terminal.type_in("\x03");
     terminal.expect_line(&prompt);
     terminal.type_in("\x03");
     terminal.expect("Ctrl-D or exit ends the session.");

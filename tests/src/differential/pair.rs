@@ -40,8 +40,9 @@ fn nothing() -> Reply {
     Reply::Line(b'-', b"(no reply)".to_vec())
 }
 
+/// Whether no transaction is open after this; an EXEC with arguments calls it off.
 fn ends_transaction(request: &Request) -> bool {
-    request.len() == 1 && ["exec", "discard", "reset"].iter().any(|name| named(request, name))
+    named(request, "exec") || request.len() == 1 && (named(request, "discard") || named(request, "reset"))
 }
 
 impl Pair {
@@ -152,7 +153,8 @@ impl Pair {
                 continue;
             }
             sent.push(Sent { step: at + place, request, inline: *inline, in_transaction, refused: false });
-            in_transaction = named(request, "multi") || in_transaction && !ends_transaction(request);
+            in_transaction =
+                named(request, "multi") && request.len() == 1 || in_transaction && !ends_transaction(request);
         }
         sent
     }
@@ -199,7 +201,7 @@ impl Pair {
         };
         if theirs.is_status("QUEUED") {
             queue.push(request.clone());
-        } else if ends_transaction(request) || named(request, "exec") {
+        } else if ends_transaction(request) {
             let queue = self.queue.take().unwrap_or_default();
             let watched = self.watched.take();
             if named(request, "exec") {

@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test stops at the first surprise")]
 
-use std::io::{BufRead, BufReader, Lines};
+use std::io::{BufRead, BufReader, Lines, Write};
 use std::process::{Child, ChildStdout, Command, Stdio};
 
 use serde_json::Value;
@@ -94,6 +94,19 @@ fn watch_follows_the_notifications_of_a_host_that_has_them_on() {
         assert_eq!((&change["key"], &change["event"]), (&key.into(), &event.into()), "{change}");
         assert_eq!(change["after"]["value"].as_str(), value, "{change}");
     }
+}
+
+#[test]
+fn a_subscription_in_a_transaction_of_a_piped_session_is_queued() {
+    let host = Host::start(Engine::Memory);
+    let mut command = Command::new(binaries::client());
+    command.env_clear().env("KV_PORT", host.port().to_string()).stdin(Stdio::piped()).stdout(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    child.stdin.take().unwrap().write_all(b"multi\nsubscribe news\nset k v\nexec\nget k\n").unwrap();
+    let output = child.wait_with_output().unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(text, "OK\nQUEUED\nQUEUED\nsubscribe\nnews\n1\nOK\nv\n");
+    assert!(output.status.success());
 }
 
 #[test]

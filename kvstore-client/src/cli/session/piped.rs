@@ -68,7 +68,11 @@ impl Session {
                 Line::Nothing => {}
                 Line::Request(words) if stream::is_endless(&words) => {
                     self.send(std::mem::take(&mut batch))?;
-                    return stream::run(&mut self.client, &words, &mut self.output).map(Some);
+                    // In a transaction it is queued as others are.
+                    if !self.client.is_in_transaction() {
+                        return stream::run(&mut self.client, &words, &mut self.output).map(Some);
+                    }
+                    batch.push(words);
                 }
                 Line::Request(words) => batch.push(words),
                 Line::Help(_) => self.output.line(help::GENERAL)?,

@@ -10,7 +10,7 @@ use plugin_abi::sdk::Entry;
 
 use super::entry::{Change, Owned, apply};
 use super::flight;
-use super::outcome::Outcomes;
+use super::outcome::{Outcome, Outcomes};
 use super::work::Work;
 
 /// Number of locks. Keys that share one wait for each other, and count as changed together when they are watched.
@@ -115,8 +115,7 @@ fn atomically(
         if op.kind == KV_OP_GET || readable {
             step(session, stripes, work, index, op, *place, outcomes);
         }
-        let failed = outcomes.part(index, index + 1).failure().is_some();
-        if failed {
+        if outcomes.all().get(index).is_some_and(Outcome::has_failed) {
             for (done, kept) in before.iter().rev() {
                 let Some(op) = ops.get(*done) else { continue };
                 if let Err(error) = restore(session, op, kept.as_ref()) {

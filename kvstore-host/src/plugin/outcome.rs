@@ -26,6 +26,8 @@ pub struct Outcome {
     pub message: String,
     /// It was read, but there was no room for its value: to be read again.
     pub deferred: bool,
+    /// It was read, but its value was left out: with it, the values of its work would be more than a client may have.
+    pub left_out: bool,
     // None: only the length is known.
     value_start: Option<usize>,
 }
@@ -43,8 +45,14 @@ impl Outcome {
             reply: None,
             message,
             deferred: false,
+            left_out: false,
             value_start: None,
         }
+    }
+
+    /// Whether it was not carried out: not where it merely found nothing.
+    pub fn has_failed(&self) -> bool {
+        self.status != Status::OK && self.status != Status::NOT_FOUND
     }
 }
 
@@ -55,7 +63,13 @@ pub struct Outcomes {
     values: Vec<u8>,
     // From this operation on, a value for which there is no room is deferred.
     deferrable_from: usize,
+    // Bytes of values that are copied at most.
+    values_len_max: usize,
 }
+
+/// Bytes of values that are copied for one work at most: room for the longest value twice. Without this, one request that reads a long value again and again
+/// would take all memory.
+pub const LEFT_OUT_FROM: usize = 1 << 30;
 
 /// Bytes of values that are copied for one work, where the rest can be read again later. What a client that reads slowly, or not
 /// at all, can make the host hold is bounded by this and the reply to a single request.
@@ -65,12 +79,13 @@ impl Outcomes {
     /// As many outcomes as there are operations, none of them known yet.
     pub fn unknown(len: usize) -> Self {
         let all = vec![Outcome::of(Status::UNKNOWN, String::new()); len];
-        Self { all, values: Vec::new(), deferrable_from: usize::MAX }
+        Self { all, values: Vec::new(), deferrable_from: usize::MAX, values_len_max: usize::MAX }
     }
 
     /// The same for a work, whose later reads may be [deferred](Outcome::deferred).
     pub(super) fn of_work(work: &super::Work) -> Self {
-        Self { deferrable_from: work.deferrable_from(), ..Self::unknown(work.ops().len()) }
+        let (deferrable_from, values_len_max) = (work.deferrable_from(), LEFT_OUT_FROM);
+        Self { deferrable_from, values_len_max, ..Self::unknown(work.ops().len()) }
     }
 
     /// Notes a status.
@@ -90,16 +105,15 @@ impl Outcomes {
         version: u64,
     ) {
         let bytes = value.unwrap_or_default();
-        let deferred = op >= self.deferrable_from
-            && !bytes.is_empty()
-            && self.values.len().saturating_add(bytes.len()) > VALUES_LEN_MAX;
-        let value_start = value.filter(|_| !deferred).map(|_| self.values.len());
-        if !deferred {
-            self.values.extend_from_slice(bytes);
-        }
+        let all_len = self.values.len().saturating_add(bytes.len());
+        let deferred = op >= self.deferrable_from && !bytes.is_empty() && all_len > VALUES_LEN_MAX;
+        let left_out = !deferred && all_len > self.values_len_max;
+        let kept = value.filter(|_| !deferred && !left_out);
+        let value_start = kept.map(|_| self.values.len());
+        self.values.extend_from_slice(kept.unwrap_or_default());
         if let Some(outcome) = self.all.get_mut(op) {
             let known = Outcome::of(Status::OK, String::new());
-            *outcome = Outcome { value_len, expiry_ms, version, deferred, value_start, ..known };
+            *outcome = Outcome { value_len, expiry_ms, version, deferred, left_out, value_start, ..known };
         }
     }
 
@@ -178,8 +192,31 @@ impl<'a> Answers<'a> {
         self.all.iter().any(|outcome| outcome.deferred)
     }
 
-    /// The first operation that failed, if one did: not those that merely found nothing.
+    /// The first operation that failed, or whose value was left out, if there is one.
     pub fn failure(self) -> Option<&'a Outcome> {
-        self.all.iter().find(|outcome| outcome.status != Status::OK && outcome.status != Status::NOT_FOUND)
+        self.all.iter().find(|outcome| outcome.left_out || outcome.has_failed())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Outcomes, Status};
+    use crate::command::Error;
+
+    #[test]
+    fn a_value_that_is_too_much_for_one_work_is_left_out_and_told() {
+        let mut outcomes = Outcomes { values_len_max: 10, ..Outcomes::unknown(4) };
+        for (op, value) in ["123456", "12345", "1234", ""].into_iter().enumerate() {
+            outcomes.set_entry(op, Some(value.as_bytes()), value.len(), 0, 0);
+        }
+        let values: Vec<_> = (0..4).map(|op| outcomes.part(op, op + 1).value(0)).collect();
+        assert_eq!(values, [Some(&b"123456"[..]), None, Some(b"1234"), Some(b"")]);
+        assert!(outcomes.part(0, 1).failure().is_none());
+        let failed = outcomes.part(0, 4).failure().unwrap();
+        assert_eq!(failed.status, Status::OK, "it was carried out");
+        assert_eq!(
+            Error::from(failed).0,
+            "ERR the reply is left out: the values that are asked for at once are longer than 1073741824 bytes"
+        );
     }
 }

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use plugin_abi::calls::CallError;
 use plugin_abi::{Identity, Status};
 
-use crate::plugin::{LEFT_OUT_FROM, Outcome};
+use crate::plugin::{LEFT_OUT, Outcome};
 use crate::protocol::{Request, Value};
 
 /// Bytes of a client's words that an error quotes.
@@ -83,9 +83,7 @@ impl Error {
 impl From<&Outcome> for Error {
     fn from(outcome: &Outcome) -> Self {
         if outcome.left_out {
-            return Self::text(format!(
-                "ERR the reply is left out: the values that are asked for at once are longer than {LEFT_OUT_FROM} bytes"
-            ));
+            return Self::new(LEFT_OUT);
         }
         Self::failure(outcome.status, &outcome.message)
     }

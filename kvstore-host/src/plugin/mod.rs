@@ -20,7 +20,7 @@ mod work;
 
 pub(crate) use entry::Owned;
 pub use flight::{Home, Landed};
-pub use outcome::{Answers, LEFT_OUT_FROM, Outcome, Outcomes};
+pub use outcome::{Answers, LEFT_OUT, Outcome, Outcomes};
 pub use work::{Plan, Storage, Update, Work};
 
 use plugin_abi::Identity;

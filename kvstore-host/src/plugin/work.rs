@@ -3,12 +3,15 @@
 use std::ffi::c_void;
 use std::marker::PhantomData;
 use std::ops::Range;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use plugin_abi::Status;
 use plugin_abi::raw::*;
 use plugin_abi::sdk::{Decision, Entry};
 
 use super::Outcomes;
+use super::outcome::{LEFT_OUT, LEFT_OUT_FROM};
 use crate::protocol::{Requests, Value};
 use crate::pubsub::Event;
 
@@ -70,6 +73,12 @@ pub(super) struct UpdateSlot {
     pub(super) reply: Value,
     /// Whether there was an entry when it last ran, and what became of it.
     last: (bool, Change),
+    /// Bytes that the values in the replies of its work may still have.
+    room: Arc<AtomicUsize>,
+}
+
+fn value_len(reply: &Value) -> usize {
+    if let Value::Bulk(value) = reply { value.len() } else { 0 }
 }
 
 impl UpdateSlot {
@@ -78,6 +87,9 @@ impl UpdateSlot {
     pub(super) fn decide(&mut self, current: Option<&Entry<'_>>) -> Decision<'_> {
         let (update, kept, last) = (&mut self.update, &mut self.reply, &mut self.last);
         *last = (current.is_some(), Change::None);
+        let room = &self.room;
+        room.fetch_add(value_len(kept), Ordering::Relaxed);
+        *kept = Value::Null;
         let run = std::panic::AssertUnwindSafe(move || {
             // Moved in, so that what it answers may borrow from it.
             let update = update;
@@ -85,7 +97,9 @@ impl UpdateSlot {
         });
         match std::panic::catch_unwind(run) {
             Ok((decision, reply)) => {
-                *kept = reply;
+                let left = |room: usize| room.checked_sub(value_len(&reply));
+                let fits = room.fetch_update(Ordering::Relaxed, Ordering::Relaxed, left).is_ok();
+                *kept = if fits { reply } else { Value::error(LEFT_OUT) };
                 last.1 = Change::of(&decision, last.0);
                 decision
             }
@@ -203,6 +217,7 @@ impl Work {
             writes: false,
             first_request: 0,
             tell_new: false,
+            room: None,
             _storage: PhantomData,
         };
         let planned = plan(&mut building, &storage);
@@ -314,6 +329,8 @@ pub struct Plan<'a> {
     writes: bool,
     first_request: usize,
     tell_new: bool,
+    // What its updates share.
+    room: Option<Arc<AtomicUsize>>,
     // Invariant: a shorter-lived slice must not pass for one of the storage.
     _storage: PhantomData<fn(&'a ()) -> &'a ()>,
 }
@@ -374,7 +391,9 @@ impl<'a> Plan<'a> {
         // SAFETY: only the lifetime changes. What the update borrows lives as long as the storage, which the work
         // keeps until the update is gone; `'a` is invariant, so nothing shorter-lived can be in it.
         let update = unsafe { std::mem::transmute::<Box<dyn Update + 'a>, Box<dyn Update>>(update) };
-        let mut slot = Box::new(UpdateSlot { update, reply: Value::Null, last: (false, Change::None) });
+        let room = self.room.get_or_insert_with(|| Arc::new(AtomicUsize::new(LEFT_OUT_FROM)));
+        let room = Arc::clone(room);
+        let mut slot = Box::new(UpdateSlot { update, reply: Value::Null, last: (false, Change::None), room });
         let update_ctx = (&raw mut *slot).cast();
         self.updates.push((self.ops.len(), slot));
         let key = KvBytes::new(key);
@@ -427,5 +446,40 @@ impl<'a> Plan<'a> {
         self.ops.truncate(len);
         self.updates.retain(|(op, _)| *op < len);
         self.writes = self.ops.iter().any(|op| op.kind != KV_OP_GET);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Read;
+
+    impl Update for Read {
+        fn decide(&mut self, current: Option<&Entry<'_>>) -> (Decision<'_>, Value) {
+            (Decision::Remove, Value::Bulk(current.map_or(Vec::new(), |entry| entry.value.to_vec())))
+        }
+    }
+
+    #[test]
+    fn a_reply_that_is_too_much_for_one_work_is_left_out_and_what_it_is_of_is_done() {
+        let room = Arc::new(AtomicUsize::new(10));
+        let slot = || UpdateSlot {
+            update: Box::new(Read),
+            reply: Value::Null,
+            last: (false, Change::None),
+            room: Arc::clone(&room),
+        };
+        let entry = |value| Entry { value, ..Entry::default() };
+        let (mut one, mut other) = (slot(), slot());
+        // Run again, it takes the room that it had.
+        for _ in 0..3 {
+            one.decide(Some(&entry(b"123456")));
+            assert_eq!(one.reply, Value::Bulk(b"123456".to_vec()));
+        }
+        assert!(matches!(other.decide(Some(&entry(b"12345"))), Decision::Remove));
+        assert_eq!(other.reply, Value::error(LEFT_OUT));
+        other.decide(Some(&entry(b"1234")));
+        assert_eq!(other.reply, Value::Bulk(b"1234".to_vec()));
     }
 }

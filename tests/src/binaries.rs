@@ -58,7 +58,7 @@ pub fn delayed_engine() -> PathBuf {
 
 /// A library that is an example of this package, such as an animal of the zoo.
 pub fn example(name: &'static str) -> PathBuf {
-    cargo_build(&profile(), &["--package", "tests", "--example", name]);
+    cargo_build(&profile(), &[&PACKAGES[..], &["--example", name]].concat());
     target_dir().join(format!("examples/lib{name}.so"))
 }
 
@@ -82,10 +82,24 @@ pub fn c_library(source: &Path, out: &Path, flags: &[&str]) {
     run(compiler.args(flags).arg("-o").arg(out).arg(source));
 }
 
-/// Has cargo build all that tests start or load: cargo takes its time each time it is asked, even if there is nothing to do.
+/// All that tests start or load, for one call of cargo: each takes its time even if there is nothing to do. With the tests themselves, as cargo
+/// builds what they have in common with the features that all of a build ask for: so it is what `cargo build --workspace` has built already.
+const PACKAGES: [&str; 10] = [
+    "--package",
+    "kvstore-host",
+    "--package",
+    "kvstore-client",
+    "--package",
+    "kvstore-engine-memory",
+    "--package",
+    "kvstore-engine-delayed",
+    "--package",
+    "tests",
+];
+
+/// Has cargo build the programs and engines.
 fn build() {
-    let packages = ["kvstore-host", "kvstore-client", "kvstore-engine-memory", "kvstore-engine-delayed"];
-    cargo_build(&profile(), &packages.map(|package| ["--package", package]).concat());
+    cargo_build(&profile(), &PACKAGES);
 }
 
 /// The profile of the running test.

@@ -47,7 +47,7 @@ fn left(expiry_ms: i64, now_ms: i64) -> i64 {
 
 /// Rounded to the nearest second, as Redis does.
 fn to_seconds(ms: i64) -> i64 {
-    ms.saturating_add(500) / 1000
+    ms / 1000 + (ms % 1000 + 500) / 1000
 }
 
 /// Plans the question, answered with -2 for no entry, -1 for no expiry, else with what `tell` makes of the expiry.
@@ -85,6 +85,8 @@ mod tests {
             ("PEXPIRETIME k", ":-1"),
             ("PEXPIREAT k 33177117420499", ":1"),
             ("EXPIRETIME k", ":33177117420"),
+            ("PEXPIREAT k 9223372036854775807", ":1"),
+            ("EXPIRETIME k", ":9223372036854776"),
             ("PEXPIREAT k 33177117420500", ":1"),
             ("EXPIRETIME k", ":33177117421"),
             ("PEXPIRETIME k", ":33177117420500"),

@@ -104,8 +104,9 @@ pub static KNOWN: &[Known] = &[
             met.errors().is_some_and(|(ours, theirs)| {
                 let theirs = String::from_utf8_lossy(theirs).into_owned().into_bytes();
                 ours.iter().position(|&byte| byte == 0).is_some_and(|len| {
-                    // What Redis says behind the word stands at the end of ours too.
-                    theirs.starts_with(&ours[..len]) && ours[len..].ends_with(&theirs[len..])
+                    // What Redis says behind the word stands at the end of ours too; line ends at its own end it leaves out.
+                    let (before, behind) = (ours[..len].trim_ascii_end(), &ours[len..]);
+                    theirs.strip_prefix(before).is_some_and(|rest| behind.ends_with(rest.trim_ascii_start()))
                 })
             })
         }),
@@ -170,6 +171,15 @@ pub static KNOWN: &[Known] = &[
                 && request.iter().any(|word| word.eq_ignore_ascii_case(b"SETNAME"))
         }),
         example: &["HELLO 3 SETNAME me nosuch"],
+    },
+    Known {
+        reason: "a key is of 64 KiB at most (key_len_max): it is compared and hashed on an event loop that others wait for",
+        engines: &Engine::ALL,
+        kind: Kind::Refusal {
+            error: "is longer than 65536 bytes",
+            applies: |request| request.iter().any(|word| word.len() > 65_536),
+        },
+        example: &["GET k×65537"],
     },
 ];
 

@@ -26,6 +26,7 @@ pub fn quote(word: &[u8]) -> String {
 pub fn line(request: &Request) -> String {
     let short = |word: &Vec<u8>| match word.len() {
         ..=500 => quote(word),
+        len if word.iter().all(|byte| *byte == word[0]) => format!("{}×{len}", quote(&word[..1])),
         len => format!("{}…({len} bytes)", quote(&word[..20])),
     };
     request.iter().map(short).collect::<Vec<_>>().join(" ")
@@ -60,7 +61,7 @@ pub fn parse(lines: &[&str]) -> Vec<Step> {
     lines.iter().map(step).collect()
 }
 
-/// The words of a line.
+/// The words of a line; `k×300` is a word of 300 times `k`.
 pub fn words(line: &str) -> Request {
     let (mut words, mut bytes) = (Vec::new(), line.bytes().peekable());
     while let Some(first) = bytes.next() {
@@ -84,11 +85,18 @@ pub fn words(line: &str) -> Request {
             _ => {
                 word.push(first);
                 word.extend(std::iter::from_fn(|| bytes.next_if(|&byte| byte != b' ')));
+                word = repeated(&word).unwrap_or(word);
             }
         }
         words.push(word);
     }
     words
+}
+
+/// What a word of the form `k×300` stands for.
+fn repeated(word: &[u8]) -> Option<Vec<u8>> {
+    let (one, count) = std::str::from_utf8(word).ok()?.split_once('×')?;
+    Some(one.repeat(count.parse().ok()?).into_bytes())
 }
 
 #[cfg(test)]
@@ -101,5 +109,6 @@ mod tests {
             [&b"SET"[..], b"", b"a b", b"\"\\\x00\xff\r\n'", b"+1"].map(<[u8]>::to_vec).into();
         let line = all.iter().map(|word| quote(word)).collect::<Vec<_>>().join(" ");
         assert_eq!(words(&line), all, "{line}");
+        assert_eq!(words("GET k×3"), [b"GET", b"kkk"]);
     }
 }

@@ -1,5 +1,7 @@
 //! Process: starts the child, listens to it, ends it when a step takes too long, and always reaps it.
 
+use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::io::{self, Read};
 use std::os::fd::AsFd;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
@@ -21,6 +23,8 @@ const LOGGED_LEN_MAX: usize = 64 << 10;
 const LOG_LINE_LEN_MAX: usize = 500;
 /// How many times its limit a step may take while the child gets no processor.
 const STARVED_FACTOR: u32 = 10;
+/// How often it is looked how long the child's threads have waited for a processor.
+const LOOK_INTERVAL: Duration = Duration::from_millis(50);
 
 /// How a child ended, and what it told.
 pub(super) struct Ran {
@@ -217,39 +221,45 @@ fn read_some(pipe: &mut impl Read) -> io::Result<(Vec<u8>, bool)> {
 struct Stopwatch {
     pid: Pid,
     start: Instant,
-    starved_before: Duration,
     timeout: Duration,
+    /// How long each of its threads had waited in its life when it was last looked, in nanoseconds.
+    waited_ns: BTreeMap<OsString, u64>,
+    /// How long they have waited since the start, together: those of an engine that works in a thread of its own wait by turns.
+    starved: Duration,
 }
 
 impl Stopwatch {
     fn start(pid: Pid, limits: &Limits) -> Self {
         let timeout = Duration::from_millis(limits.step_timeout_ms);
-        Self { pid, start: Instant::now(), starved_before: starved(pid), timeout }
+        let waited_ns = waits(pid).collect();
+        Self { pid, start: Instant::now(), timeout, waited_ns, starved: Duration::ZERO }
     }
 
-    /// When to look again.
-    fn left(&self) -> Duration {
-        self.timeout.saturating_sub(self.taken()).max(Duration::from_millis(1))
+    /// When to look again: soon, because what a thread has waited is forgotten when it ends.
+    fn left(&mut self) -> Duration {
+        self.timeout.saturating_sub(self.taken()).clamp(Duration::from_millis(1), LOOK_INTERVAL)
     }
 
-    fn is_over(&self) -> bool {
+    fn is_over(&mut self) -> bool {
         self.taken() >= self.timeout || self.start.elapsed() >= self.timeout.saturating_mul(STARVED_FACTOR)
     }
 
-    fn taken(&self) -> Duration {
-        self.start.elapsed().saturating_sub(starved(self.pid).saturating_sub(self.starved_before))
+    fn taken(&mut self) -> Duration {
+        for (thread, waited_ns) in waits(self.pid) {
+            let before_ns = self.waited_ns.insert(thread, waited_ns).unwrap_or(0);
+            self.starved += Duration::from_nanos(waited_ns.saturating_sub(before_ns));
+        }
+        self.start.elapsed().saturating_sub(self.starved)
     }
 }
 
-/// How long the threads of the process have waited for a processor so far, together: those of an engine that works in a thread of its own wait by
-/// turns. Nothing where the kernel does not tell.
-fn starved(pid: Pid) -> Duration {
+/// How long each thread of the process has waited for a processor in its life, in nanoseconds. Nothing where the kernel does not tell.
+fn waits(pid: Pid) -> impl Iterator<Item = (OsString, u64)> {
     let tasks = std::fs::read_dir(format!("/proc/{pid}/task"));
-    let waited = tasks.into_iter().flatten().flatten().filter_map(|task| {
+    tasks.into_iter().flatten().flatten().filter_map(|task| {
         let text = std::fs::read_to_string(task.path().join("schedstat")).ok()?;
-        text.split(' ').nth(1)?.parse::<u64>().ok()
-    });
-    Duration::from_nanos(waited.sum())
+        Some((task.file_name(), text.split(' ').nth(1)?.parse().ok()?))
+    })
 }
 
 /// How much memory a living process has allocated, in bytes.

@@ -1,5 +1,6 @@
 //! Tests: what the tests that cross the rooms have in common.
 
+pub mod bench;
 pub mod binaries;
 pub mod differential;
 pub mod engines;

@@ -1,0 +1,149 @@
+//! Bench: measures the host and its peers; `scripts/bench-peers`, `scripts/bench-instructions` and `scripts/bench-figures` start it.
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::Parser;
+use tests::bench::instructions::{Instructions, accepted_file, serve_counted};
+use tests::bench::peers::{CASES, Settings, measure};
+use tests::bench::process::pin_this_thread;
+use tests::bench::protocol::Kind;
+use tests::bench::server::{LOAD_PROCESSOR, SERVER_PROCESSOR, Server};
+use tests::bench::{plot, report};
+
+/// Measures the host and its peers.
+#[derive(Debug, Parser)]
+enum Args {
+    /// The host, redis-server, memcached and what else is named, side by side.
+    Peers(Peers),
+    /// Instructions per GET and SET, against what was last accepted.
+    Instructions(Accept),
+    /// What is counted by that.
+    #[command(hide = true)]
+    ServeCounted {
+        /// `get` or `set`.
+        kind: String,
+        /// The engine's library.
+        engine: PathBuf,
+    },
+}
+
+#[derive(Debug, clap::Args)]
+struct Peers {
+    /// Servers that run already, as NAME=HOST:PORT.
+    named: Vec<String>,
+    /// Only these cases, separated by commas: get-64, set-64, get-16, set-16, get-1, set-1, get-64-1024, set-64-1024.
+    #[arg(long, value_delimiter = ',')]
+    cases: Vec<String>,
+    /// Which of the servers that this can start, separated by commas.
+    #[arg(long, value_delimiter = ',', default_value = "kvstore,redis,memcached")]
+    servers: Vec<String>,
+    /// Rounds per case and server.
+    #[arg(long, default_value_t = 5)]
+    rounds: usize,
+    /// Seconds per round.
+    #[arg(long, default_value_t = 2.0)]
+    seconds: f64,
+    /// Number of keys.
+    #[arg(long, default_value_t = 1_000_000)]
+    keys: u64,
+    /// How often at most a round is measured that other processes touched.
+    #[arg(long, default_value_t = 4)]
+    attempts: usize,
+    /// Leave out the runs that count system calls.
+    #[arg(long)]
+    no_system_calls: bool,
+    /// Draw the figures to this file.
+    #[arg(long, value_name = "FILE.svg")]
+    svg: Option<PathBuf>,
+}
+
+#[derive(Debug, clap::Args)]
+struct Accept {
+    /// Write what was counted as accepted.
+    #[arg(long)]
+    accept: bool,
+    /// How many more than accepted are no failure, in percent.
+    #[arg(long, default_value_t = 1.0)]
+    tolerance: f64,
+}
+
+fn main() -> ExitCode {
+    let done = match Args::parse() {
+        Args::Peers(args) => peers(args),
+        Args::Instructions(args) => instructions(&args),
+        Args::ServeCounted { kind, engine } => {
+            let kind = if kind == "get" { Kind::Get } else { Kind::Set };
+            serve_counted(kind, &engine).map(|()| ExitCode::SUCCESS)
+        }
+    };
+    match done {
+        Ok(code) => code,
+        Err(text) => {
+            eprintln!("bench: {text}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn peers(args: Peers) -> Result<ExitCode, String> {
+    let mut cases = CASES.to_vec();
+    if let Some(unknown) = args.cases.iter().find(|name| CASES.iter().all(|case| case.name() != **name)) {
+        return Err(format!("there is no case {unknown}"));
+    }
+    if !args.cases.is_empty() {
+        cases.retain(|case| args.cases.contains(&case.name()));
+    }
+    let mut servers = Vec::new();
+    for name in &args.servers {
+        servers.push(match name.as_str() {
+            "kvstore" => Server::host(1, &[SERVER_PROCESSOR]),
+            "redis" => Server::redis(),
+            "memcached" => Server::memcached(),
+            other => return Err(format!("there is no server {other}; NAME=HOST:PORT names one that runs")),
+        });
+    }
+    for named in &args.named {
+        servers.push(Server::named(named)?);
+    }
+    pin_this_thread(LOAD_PROCESSOR);
+    let settings = Settings {
+        cases,
+        keys: args.keys,
+        rounds: args.rounds,
+        round_time: Duration::from_secs_f64(args.seconds),
+        attempts: args.attempts,
+        system_calls: !args.no_system_calls,
+        ..Settings::default()
+    };
+    let groups = measure(&settings, &servers, |what| eprintln!("{what}"))?;
+    print!("{}", report::markdown(&settings, &groups));
+    if let Some(path) = &args.svg {
+        std::fs::write(path, plot::svg(&groups)).map_err(|error| format!("{}: {error}", path.display()))?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn child_args(kind: Kind, engine: &Path) -> Vec<String> {
+    vec!["serve-counted".to_owned(), kind.name().to_lowercase(), engine.display().to_string()]
+}
+
+fn instructions(args: &Accept) -> Result<ExitCode, String> {
+    let (counted, path) = (Instructions::count(child_args)?, accepted_file());
+    let accepted = Instructions::read(&path);
+    match &accepted {
+        Ok(accepted) => print!("{}", counted.compared_to(*accepted)),
+        Err(_) => println!("{:.1} instructions per GET, {:.1} per SET", counted.get, counted.set),
+    }
+    if args.accept {
+        counted.write(&path).map_err(|error| format!("{}: {error}", path.display()))?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let ratio = counted.worst_ratio(accepted?);
+    if ratio > 1.0 + args.tolerance / 100.0 {
+        println!("more than accepted: scripts/bench-instructions --accept takes it as the new measure");
+        return Ok(ExitCode::FAILURE);
+    }
+    Ok(ExitCode::SUCCESS)
+}

@@ -3,8 +3,10 @@
 //! It never calls an engine itself, so it answers while an engine hangs: each blocking step runs on a thread made for it.
 
 mod accept;
+mod adopter;
 mod engine_command;
 mod exclusive;
+mod history;
 mod job;
 mod signals;
 
@@ -25,7 +27,8 @@ use crate::plugin::live::Live;
 use crate::plugin::reload::Reload;
 use crate::protocol::Value;
 use exclusive::{Asked, Exclusives};
-use job::{Done, History, Job};
+use history::History;
+use job::{Done, Job, Wishes};
 use signals::{Signal, Signals};
 
 const WAKER: Token = Token(usize::MAX);
@@ -234,7 +237,7 @@ impl Control {
                     Signal::Stop(name) => self.stop(name),
                     Signal::Reload => {
                         log::info!("SIGHUP: reloading {}", self.configured.engine.display());
-                        self.request(None, Source::Path(self.configured.engine.clone()), None);
+                        self.request(None, Source::Path(self.configured.engine.clone()), Wishes::default());
                     }
                 }
             }

@@ -59,8 +59,8 @@ impl Embedded {
     /// What failed, in a line for people.
     pub fn start(candidate: Candidate, server: Server) -> Result<Self, String> {
         let server = Arc::new(server);
-        let live =
-            Live::open(candidate, 1, &server).map_err(|failed| format!("kv_open failed: {}", failed.0))?;
+        let live = Live::open(candidate, 1, &server, None)
+            .map_err(|failed| format!("kv_open failed: {}", failed.0))?;
         let system = |error: io::Error| format!("cannot start a worker: {error}");
         let control = control::Seed::without_signals().map_err(system)?;
         let shared = Arc::new(Shared {

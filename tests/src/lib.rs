@@ -10,6 +10,7 @@ pub mod linear;
 pub mod picture;
 pub mod show;
 pub mod terminal;
+pub mod variant;
 pub mod wait;
 pub mod wire;
 pub mod zoo;

@@ -5,7 +5,7 @@
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Condvar, Mutex};
+use std::sync::{Arc, Condvar, Mutex};
 use std::time::{Duration, Instant};
 
 use kvstore_client::{Client, Error, Pipeline, Protocol, Value};
@@ -13,9 +13,10 @@ use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use tests::binaries;
 use tests::engines::Engine;
-use tests::host::{Host, fields};
+use tests::host::{Host, Options, fields};
 use tests::linear::{self, Op, Outcome, Recorder};
 use tests::show::show;
+use tests::variant::variant;
 
 const RELOADS: usize = 50;
 const CLIENTS: u32 = 8;
@@ -65,9 +66,6 @@ impl Drop for Guard<'_> {
 
 #[test]
 fn fifty_reloads_are_not_noticed() {
-    let seed: u64 =
-        std::env::var("KV_SEED").ok().and_then(|text| text.parse().ok()).unwrap_or_else(rand::random);
-    println!("KV_SEED={seed} repeats the clients' choices");
     let host = Host::start(Engine::Memory);
     let engines = [
         ("memory", binaries::memory_engine_other_build()),
@@ -75,12 +73,32 @@ fn fifty_reloads_are_not_noticed() {
         ("delayed", Engine::Delayed.library(host.dir())),
         ("memory", Engine::Memory.library(host.dir())),
     ];
+    reloads_are_not_noticed(&host, &engines, None);
+}
+
+#[test]
+fn fifty_adopts_there_and_back_are_not_noticed() {
+    let (one, dir) = (binaries::example("accepted_adopts"), Arc::new(tempfile::tempdir().unwrap()));
+    let listen = ["--listen", "127.0.0.1:0", "--unix"].map(str::to_owned).into_iter();
+    let socket = dir.path().join("host.sock").display().to_string();
+    let engine = ["--engine".to_owned(), one.display().to_string()];
+    let args = listen.chain([socket]).chain(engine).collect();
+    let host = Host::start_in(dir, &Options { args, ..Options::default() });
+    let other = variant(&one, &host.path("other.so"), |it| it.version[0] = b'2');
+    reloads_are_not_noticed(&host, &[("adopts", other), ("adopts", one)], Some("adopt: "));
+}
+
+/// Reloads these engines in turns, under load; with `way`: each time in the way that begins so.
+fn reloads_are_not_noticed(host: &Host, engines: &[(&str, PathBuf)], way: Option<&str>) {
+    let seed: u64 =
+        std::env::var("KV_SEED").ok().and_then(|text| text.parse().ok()).unwrap_or_else(rand::random);
+    println!("KV_SEED={seed} repeats the clients' choices");
     fill(&mut host.client());
     let recorder = Recorder::new();
     let stop = Stop::default();
     std::thread::scope(|scope| {
         for number in 0..CLIENTS {
-            let (client, recording) = (client(&host, number), recorder.client());
+            let (client, recording) = (client(host, number), recorder.client());
             let rng = StdRng::seed_from_u64(seed.wrapping_add(u64::from(number)));
             let stop = &stop;
             scope.spawn(move || {
@@ -89,10 +107,10 @@ fn fifty_reloads_are_not_noticed() {
             });
         }
         let _guard = Guard(&stop);
-        reload_often(&host, &engines, &stop);
+        reload_often(host, engines, way, &stop);
         stop.stop();
     });
-    read_all(&host, recorder.client());
+    read_all(host, recorder.client());
     let mut client = host.client();
     let filler = kvstore_client::ScanFilter { pattern: Some(b"filler:*".to_vec()), ..Default::default() };
     assert_eq!(client.scan(filler).map(Result::unwrap).collect::<BTreeSet<_>>().len(), ENTRIES);
@@ -119,7 +137,7 @@ fn client(host: &Host, number: u32) -> Client {
     host.client_over(address, if number.is_multiple_of(3) { Protocol::Resp2 } else { Protocol::Resp3 })
 }
 
-fn reload_often(host: &Host, engines: &[(&str, PathBuf)], stop: &Stop) {
+fn reload_often(host: &Host, engines: &[(&str, PathBuf)], way: Option<&str>, stop: &Stop) {
     let mut admin = host.client();
     for (round, (name, path)) in (1..=RELOADS).zip(engines.iter().cycle()) {
         if stop.failed.load(Ordering::Relaxed) {
@@ -128,10 +146,11 @@ fn reload_often(host: &Host, engines: &[(&str, PathBuf)], stop: &Stop) {
         let words = [&b"ENGINE"[..], b"RELOAD", path.as_os_str().as_encoded_bytes()];
         let reply = admin.call(&words).unwrap_or_else(|error| panic!("reload {round}: {error}"));
         let reply = fields(reply);
-        println!(
-            "{round}: {name} in {} ms, writes held for {} ms",
-            reply["took_ms"], reply["writes_held_ms"]
-        );
+        let held = ["writes_held_ms", "workers_stopped_us"];
+        let held =
+            held.map(|name| reply.get(name).map_or(String::new(), |number| format!("{name} {number}")));
+        println!("{round}: {name} in {} ms, {}", reply["took_ms"], held.concat());
+        assert!(way.is_none_or(|way| reply["handoff"].starts_with(way)), "{reply:?}");
         assert_eq!(reply["engine"], *name);
         assert_eq!(reply["generation"], (round + 1).to_string());
         assert!(reply["previous_library"].starts_with("unmapped"), "reload {round}: {reply:?}");

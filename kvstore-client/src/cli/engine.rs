@@ -24,6 +24,9 @@ pub(crate) enum Engine {
 pub(crate) struct Reload {
     /// Library to load; without it, the one that the host is configured with. A path of a file that exists here is sent as an absolute path
     path: Option<OsString>,
+    /// Copy the data, also where the engine could adopt them
+    #[arg(long)]
+    copy: bool,
     /// Option for the engine (repeatable)
     #[arg(long = "opt", value_name = "KEY=VALUE", value_parser = key_and_value)]
     options: Vec<OsString>,
@@ -47,6 +50,9 @@ impl Engine {
             Self::Reload(reload) => {
                 words.push(b"RELOAD".to_vec());
                 words.extend(reload.path.map(|path| absolute(Path::new(&path))));
+                if reload.copy {
+                    words.push(b"COPY".to_vec());
+                }
                 if !reload.options.is_empty() {
                     words.push(b"OPTS".to_vec());
                     words.extend(reload.options.into_iter().map(bytes));

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::sync::atomic::Ordering;
 
-use super::job::{Job, Options};
+use super::job::{Job, Wishes};
 use super::{Asker, Control, Source};
 use crate::command::Error;
 use crate::net::ConnectionId;
@@ -13,8 +13,9 @@ use crate::protocol::Value;
 
 const HELP: &[&str] = &[
     "ENGINE <subcommand> [<arg> ...]. Only for clients of this machine. Subcommands are:",
-    "RELOAD [<path>] [OPTS <key>=<value> ...]",
+    "RELOAD [<path>] [COPY] [OPTS <key>=<value> ...]",
     "    Replace the live engine by that in the file at <path> (default: the configured one), with its data.",
+    "    It adopts them where they lie in memory, if both engines can, and else copies them. COPY: it always copies them.",
     "    Without OPTS: the options last used with an engine of that name.",
     "ROLLBACK",
     "    Go back to the engine before this one, with the data as they are now.",
@@ -38,7 +39,7 @@ impl Control {
             ("list", []) => self.list(),
             ("rollback", []) => return self.rollback(asker),
             ("reload", rest) => match parse_reload(rest) {
-                Ok((path, options)) => return self.reload(asker, path, options),
+                Ok((path, wishes)) => return self.reload(asker, path, wishes),
                 Err(error) => error.into(),
             },
             ("help" | "info" | "list" | "rollback", _) => {
@@ -49,14 +50,17 @@ impl Control {
         self.reply(asker, value);
     }
 
-    fn reload(&mut self, asker: Asker, path: Option<String>, options: Option<Options>) {
+    fn reload(&mut self, asker: Asker, path: Option<String>, wishes: Wishes) {
         let path = path.map_or_else(|| self.configured.engine.clone(), PathBuf::from);
-        self.request(asker, Source::Path(path), options);
+        self.request(asker, Source::Path(path), wishes);
     }
 
     fn rollback(&mut self, asker: Asker) {
         match self.history.previous.clone() {
-            Some((file, options)) => self.request(asker, Source::Kept(file), Some(options)),
+            Some((file, options)) => {
+                let wishes = Wishes { options: Some(options), copies: false };
+                self.request(asker, Source::Kept(file), wishes);
+            }
             None => self.reply(asker, Value::error("ERR there is no engine before this one")),
         }
     }
@@ -93,6 +97,10 @@ impl Control {
             pairs.push(pair("reload_of", Value::text(job.source.to_string())));
             pairs.push(pair("reload_running_ms", integer(job.since.elapsed().as_millis() as u64)));
         }
+        if let Some((way, held)) = self.history.handoff {
+            pairs.push(pair("last_handoff", Value::text(way)));
+            pairs.push(pair("last_handoff_held_us", integer(held.as_micros() as u64)));
+        }
         let before = self.history.generations.iter().rev().nth(1);
         if let Some(before) = before {
             pairs.push(pair("previous_generation", integer(before.number)));
@@ -102,7 +110,7 @@ impl Control {
     }
 
     fn list(&self) -> Value {
-        let one = |generation: &super::job::Generation| {
+        let one = |generation: &super::history::Generation| {
             Value::Map(vec![
                 pair("generation", integer(generation.number)),
                 pair("engine", Value::text(&generation.engine)),
@@ -127,36 +135,69 @@ fn integer(number: u64) -> Value {
 /// The reply to a reload that has succeeded.
 pub(super) fn accepted(job: &Job, live: &Live, old: &Live, old_verdict: &str) -> Value {
     let identity = live.identity();
-    let versions = if job.copied.versions { "kept" } else { "new: what is watched counts as changed" };
-    Value::Map(vec![
+    let mut pairs = vec![
         pair("generation", integer(live.generation)),
         pair("engine", Value::text(&identity.name)),
         pair("version", Value::text(&identity.version)),
         pair("check", Value::text(&live.check)),
-        pair("handoff", Value::text("copy: all entries, with their expiry; writes were held back meanwhile")),
-        pair("versions", Value::text(versions)),
-        pair("entries", integer(job.copied.entries)),
-        pair("bytes", integer(job.copied.bytes)),
-        pair("writes_held_ms", integer(job.held.as_millis() as u64)),
+    ];
+    let versions = |kept| if kept { "kept" } else { "new: what is watched counts as changed" };
+    pairs.extend(match job.adopted {
+        Some(adopted) => {
+            let checked = if adopted.suspect {
+                "; the new engine has checked it, as the old one had panicked"
+            } else {
+                ""
+            };
+            let handoff = format!(
+                "adopt: the state itself, where it lies in memory; requests waited meanwhile{checked}"
+            );
+            vec![
+                pair("handoff", Value::text(handoff)),
+                pair("versions", Value::text(versions(adopted.versions))),
+                pair("regions", integer(adopted.regions as u64)),
+                pair("bytes", integer(adopted.bytes)),
+                pair("workers_stopped_us", integer(job.stopped.as_micros() as u64)),
+            ]
+        }
+        None => vec![
+            pair(
+                "handoff",
+                Value::text("copy: all entries, with their expiry; writes were held back meanwhile"),
+            ),
+            pair("versions", Value::text(versions(job.copied.versions))),
+            pair("entries", integer(job.copied.entries)),
+            pair("bytes", integer(job.copied.bytes)),
+            pair("writes_held_ms", integer(job.held.as_millis() as u64)),
+        ],
+    });
+    pairs.extend([
         pair("took_ms", integer(job.since.elapsed().as_millis() as u64)),
         pair("previous_generation", integer(old.generation)),
         pair("previous_library", Value::text(old_verdict)),
-    ])
+    ]);
+    Value::Map(pairs)
 }
 
-/// `[path] [OPTS key=value …]`
-fn parse_reload(args: &[String]) -> Result<(Option<String>, Option<Options>), Error> {
-    let is_opts = |arg: &String| arg.eq_ignore_ascii_case("opts");
+/// `[path] [COPY] [OPTS key=value …]`
+fn parse_reload(args: &[String]) -> Result<(Option<String>, Wishes), Error> {
+    let is = |word: &str, arg: &String| arg.eq_ignore_ascii_case(word);
     let (path, rest) = match args.split_first() {
-        Some((first, rest)) if !is_opts(first) => (Some(first.clone()), rest),
+        Some((first, rest)) if !is("copy", first) && !is("opts", first) => (Some(first.clone()), rest),
         _ => (None, args),
     };
-    let Some((opts, pairs)) = rest.split_first() else { return Ok((path, None)) };
-    if !is_opts(opts) {
-        return Err(Error::SYNTAX);
-    }
-    let options = pairs.iter().map(|pair| parse_option(pair)).collect::<Result<_, _>>()?;
-    Ok((path, Some(options)))
+    let (copies, rest) = match rest.split_first() {
+        Some((word, rest)) if is("copy", word) => (true, rest),
+        _ => (false, rest),
+    };
+    let options = match rest.split_first() {
+        None => None,
+        Some((word, pairs)) if is("opts", word) => {
+            Some(pairs.iter().map(|pair| parse_option(pair)).collect::<Result<_, _>>()?)
+        }
+        Some(_) => return Err(Error::SYNTAX),
+    };
+    Ok((path, Wishes { options, copies }))
 }
 
 /// `key=value`
@@ -172,18 +213,22 @@ mod tests {
     use super::*;
 
     #[test]
-    fn reload_takes_a_path_and_options_or_neither() {
+    fn reload_takes_a_path_and_copy_and_options_or_none_of_them() {
         let parse = |text: &str| {
             let args: Vec<String> = text.split_whitespace().map(str::to_owned).collect();
             parse_reload(&args)
         };
         let option = |key: &str, value: &str| (key.to_owned(), value.to_owned());
-        assert_eq!(parse(""), Ok((None, None)));
-        assert_eq!(parse("/a.so"), Ok((Some("/a.so".to_owned()), None)));
-        assert_eq!(parse("opts"), Ok((None, Some(vec![]))));
-        let both = Ok((Some("a".to_owned()), Some(vec![option("x", "1"), option("y", "=")])));
-        assert_eq!(parse("a OPTS x=1 y=="), both);
+        let wishes = |options, copies| Wishes { options, copies };
+        assert_eq!(parse(""), Ok((None, wishes(None, false))));
+        assert_eq!(parse("/a.so"), Ok((Some("/a.so".to_owned()), wishes(None, false))));
+        assert_eq!(parse("opts"), Ok((None, wishes(Some(vec![]), false))));
+        assert_eq!(parse("copy"), Ok((None, wishes(None, true))));
+        assert_eq!(parse("./copy COPY opts"), Ok((Some("./copy".to_owned()), wishes(Some(vec![]), true))));
+        let options = Some(vec![option("x", "1"), option("y", "=")]);
+        assert_eq!(parse("a OPTS x=1 y=="), Ok((Some("a".to_owned()), wishes(options, false))));
         assert_eq!(parse("a b"), Err(Error::SYNTAX));
+        assert_eq!(parse("copy a"), Err(Error::SYNTAX));
         assert!(parse("OPTS =1").is_err() && parse("OPTS x").is_err());
     }
 }

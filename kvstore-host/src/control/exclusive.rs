@@ -37,7 +37,7 @@ enum Turn {
 pub(super) struct Exclusives {
     waiting: VecDeque<Asked>,
     turn: Turn,
-    /// An engine that was opened meanwhile, and how its reload is numbered: the reload holds writes back next.
+    /// The step that a reload came to meanwhile, and how the reload is numbered: it holds back next.
     opened: Option<(u64, Done)>,
 }
 

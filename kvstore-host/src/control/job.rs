@@ -1,16 +1,16 @@
 //! Job: one reload under way: carries out the actions of the state machine, and feeds it what came of them.
 
-use std::collections::{BTreeMap, VecDeque};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use super::adopter::Adopter;
 use super::{Asker, Control, ControlMessage, engine_command};
 use crate::plugin::Keyspace;
+use crate::plugin::adopt::Adopted;
 use crate::plugin::copy::{Copied, CopyError, copy};
-use crate::plugin::file::EngineFile;
 use crate::plugin::lifecycle::{Retired, Source, retire};
 use crate::plugin::live::{Candidate, Live};
 use crate::plugin::published::Hold;
@@ -21,11 +21,23 @@ use crate::server::add;
 /// Options of an engine.
 pub(super) type Options = Vec<(String, String)>;
 
+/// How a reload is to be carried out.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Wishes {
+    /// The options of the engine; `None`: those last used with its name.
+    pub(super) options: Option<Options>,
+    /// Copy the data, also where they could be adopted.
+    pub(super) copies: bool,
+}
+
 /// What a thread of a job has done.
 pub(super) enum Done {
     Checked(Result<Box<Candidate>, String>),
     Opened(Result<Arc<Live>, String>),
     Copied(Result<Copied, CopyError>),
+    /// It waits for the word to hand the state over.
+    Ready,
+    Adopted(Result<(Arc<Live>, Adopted), String>),
     Retired(Retired),
     /// The thread could not be started, or panicked.
     Broken(String),
@@ -39,88 +51,69 @@ pub(super) struct Job {
     pub(super) deadline: Option<Instant>,
     pub(super) since: Instant,
     options: Option<Options>,
+    /// The data are to be copied, also where they could be adopted.
+    copies: bool,
     candidate: Option<Box<Candidate>>,
     live: Option<Arc<Live>>,
     old: Option<Arc<Live>>,
     /// Number of its hold.
     hold: u64,
     held_since: Option<Instant>,
+    /// When workers were asked to hold back, on the server's clock, in nanoseconds.
+    held_since_ns: u64,
+    pub(super) adopter: Option<Adopter>,
     /// Entries copied so far, as the copier tells; and as they were when it was last looked.
     progress: Arc<AtomicU64>,
     progress_seen: u64,
-    /// How long writes were held back.
+    /// How long writes, or everything, was held back.
     pub(super) held: Duration,
+    /// From the moment when workers were asked to hold back, before the first one stopped, until the last one went on.
+    pub(super) stopped: Duration,
     pub(super) copied: Copied,
+    /// What was handed over, where it was.
+    pub(super) adopted: Option<Adopted>,
     /// Why it is refused.
     problem: String,
     /// What became of the old engine.
     old_verdict: String,
 }
 
-/// One generation, as `ENGINE LIST` tells it.
-#[derive(Clone, Debug)]
-pub(super) struct Generation {
-    pub(super) number: u64,
-    pub(super) engine: String,
-    pub(super) version: String,
-    pub(super) path: String,
-    pub(super) digest: String,
-    /// `live`, or what became of it.
-    pub(super) state: String,
-}
-
-impl Generation {
-    fn of(live: &Live) -> Self {
-        let identity = live.identity();
-        Self {
-            number: live.generation,
-            engine: identity.name.clone(),
-            version: identity.version.clone(),
-            path: live.file.path().display().to_string(),
-            digest: live.file.digest().to_string(),
-            state: "live".to_owned(),
-        }
-    }
-}
-
-/// What was live before.
-pub(super) struct History {
-    pub(super) generations: VecDeque<Generation>,
-    /// What a rollback goes back to.
-    pub(super) previous: Option<(Arc<EngineFile>, Options)>,
-    /// The options last used with an engine of this name.
-    options: BTreeMap<String, Options>,
-}
-
-/// Generations that `ENGINE LIST` remembers.
-const GENERATIONS_MAX: usize = 64;
-
-impl History {
-    pub(super) fn new(live: &Live) -> Self {
-        let options = BTreeMap::from([(live.identity().name.clone(), live.options.clone())]);
-        Self { generations: VecDeque::from([Generation::of(live)]), previous: None, options }
+impl Job {
+    /// How the data went along.
+    pub(super) fn way(&self) -> &'static str {
+        if self.adopted.is_some() { "adopt" } else { "copy" }
     }
 
-    fn published(&mut self, live: &Live, old: &Live) {
-        self.options.insert(live.identity().name.clone(), live.options.clone());
-        self.previous = Some((Arc::clone(&old.file), old.options.clone()));
-        self.set_state(old.generation, "draining");
-        self.generations.push_back(Generation::of(live));
-        if self.generations.len() > GENERATIONS_MAX {
-            self.generations.pop_front();
+    /// The same with figures, for the log.
+    fn handoff(&self) -> String {
+        match self.adopted {
+            Some(Adopted { regions, bytes, .. }) => format!(
+                "{regions} regions of {bytes} bytes adopted, workers stopped for {} us",
+                self.stopped.as_micros()
+            ),
+            None => format!("{} entries copied, writes held back for {:?}", self.copied.entries, self.held),
         }
     }
 
-    fn set_state(&mut self, generation: u64, state: &str) {
-        if let Some(found) = self.generations.iter_mut().find(|found| found.number == generation) {
-            state.clone_into(&mut found.state);
+    /// Calls a handoff off that does not return. False: it has committed already, and ends by itself.
+    fn call_off(&mut self) -> bool {
+        let call = self.adopter.as_ref().and_then(Adopter::call_off);
+        self.deadline = None;
+        match call {
+            Some(call) => {
+                self.problem = format!(
+                    "{call} does not return; until it does, what would go to the engine is answered with UNAVAILABLE"
+                );
+            }
+            None => log::error!("kv_handoff_commit does not return; everything is held back until it does"),
         }
+        call.is_some()
     }
 }
 
 impl Control {
     /// Asks for a reload. Without options, those last used with that engine's name.
-    pub(super) fn request(&mut self, asker: Asker, source: Source, options: Option<Options>) {
+    pub(super) fn request(&mut self, asker: Asker, source: Source, wishes: Wishes) {
         let refused = if self.stopping.is_some() {
             Some("ERR the host is stopping".to_owned())
         } else if self.stuck.is_some() {
@@ -141,15 +134,20 @@ impl Control {
                 source,
                 deadline: None,
                 since: Instant::now(),
-                options,
+                options: wishes.options,
+                copies: wishes.copies,
                 candidate: None,
                 live: None,
                 old: None,
                 hold: 0,
                 held_since: None,
+                held_since_ns: 0,
+                adopter: None,
                 progress: Arc::default(),
                 progress_seen: 0,
                 held: Duration::ZERO,
+                stopped: Duration::ZERO,
+                adopted: None,
                 copied: Copied::default(),
                 problem: String::new(),
                 old_verdict: String::new(),
@@ -163,14 +161,20 @@ impl Control {
         let Some(job) = self.job.as_mut().filter(|job| job.number == number) else {
             return self.too_late(done);
         };
-        if matches!(done, Done::Opened(_)) && self.exclusives.under_way() {
-            // It is open in time; how long the transaction takes is not its fault.
+        if matches!(done, Done::Opened(_) | Done::Ready) && self.exclusives.under_way() {
+            // It is there in time; how long the transaction takes is not its fault.
             job.deadline = None;
             return self.exclusives.postpone(number, done);
         }
         let event = match done {
             Done::Checked(Ok(candidate)) => {
+                let adopts = !job.copies && candidate.can_adopt_from(&self.shared.published.get());
                 job.candidate = Some(candidate);
+                if adopts { Event::CanAdopt } else { Event::Succeeded }
+            }
+            Done::Ready => Event::Succeeded,
+            Done::Adopted(Ok((live, adopted))) => {
+                (job.live, job.adopted) = (Some(live), Some(adopted));
                 Event::Succeeded
             }
             Done::Opened(Ok(live)) => {
@@ -188,7 +192,7 @@ impl Control {
                 }
                 Event::Succeeded
             }
-            Done::Checked(Err(problem)) | Done::Opened(Err(problem)) => {
+            Done::Checked(Err(problem)) | Done::Opened(Err(problem)) | Done::Adopted(Err(problem)) => {
                 job.problem = problem;
                 Event::Failed
             }
@@ -233,13 +237,19 @@ impl Control {
         }
         let published = &self.shared.published;
         let reached = match self.reload.phase() {
-            Phase::Hold => published.all_held(job.hold),
-            Phase::Drain => job.live.as_ref().is_some_and(|live| published.all_passed(live.generation)),
+            Phase::Hold | Phase::HoldAll => published.all_held(job.hold),
+            Phase::Drain => {
+                let passed = |live: &Arc<Live>| published.all_passed(live.generation);
+                job.live.as_ref().is_some_and(passed) && published.all_released(job.hold)
+            }
             _ => false,
         };
         if reached {
             self.event(Event::Succeeded);
         } else if self.reload.has_timeout() && job.deadline.is_some_and(|at| at <= Instant::now()) {
+            if self.reload.phase() == Phase::Adopt && !job.call_off() {
+                return;
+            }
             self.event(Event::TimedOut);
         }
     }
@@ -255,6 +265,9 @@ impl Control {
                     "kv_open does not return; it was given up, and its thread is left behind".to_owned()
                 }
                 Phase::Copy => "the copy does not get on; it was given up".to_owned(),
+                // Said by who called it off.
+                Phase::Adopt => std::mem::take(&mut job.problem),
+                Phase::HoldAll => "what was under way did not end in time".to_owned(),
                 _ => "writes under way did not end in time".to_owned(),
             };
             job.old_verdict = match phase {
@@ -266,7 +279,7 @@ impl Control {
             self.act(*action);
         }
         let timeout = match self.reload.phase() {
-            Phase::Hold | Phase::Copy | Phase::Drain => self.drain_timeout(),
+            Phase::Hold | Phase::Copy | Phase::HoldAll | Phase::Adopt | Phase::Drain => self.drain_timeout(),
             _ => self.configured.open_timeout,
         };
         if self.reload.phase() != phase
@@ -287,17 +300,26 @@ impl Control {
         match action {
             Action::Check => self.check(),
             Action::Open => self.open(),
-            Action::HoldWrites => {
-                let Some(job) = &mut self.job else { return };
-                job.held_since = Some(Instant::now());
-                self.last_hold += 1;
-                job.hold = self.last_hold;
-                self.shared.published.set_hold(Hold::Writes(job.hold));
-                self.wake_workers();
+            Action::Ready => self.ready(),
+            Action::HoldWrites => self.hold(Hold::Writes),
+            Action::HoldAll => self.hold(Hold::All),
+            Action::Adopt => {
+                if let Some(adopter) = self.job.as_mut().and_then(|job| job.adopter.as_mut()) {
+                    adopter.begin();
+                }
+            }
+            // A handoff was called off: nobody else calls that engine now, and nobody will before it has returned.
+            Action::Suspend => self.shared.published.get().set_suspended(true),
+            Action::Resume => {
+                self.shared.published.get().set_suspended(false);
+                let problem = self.job.as_ref().map_or("", |job| &job.problem);
+                log::warn!(
+                    "the handoff that was called off has returned ({problem}); the old engine serves on"
+                );
             }
             Action::Copy => self.copy(),
             Action::Publish => self.publish(),
-            Action::ReleaseWrites => {
+            Action::Release => {
                 self.shared.published.set_hold(Hold::No);
                 self.wake_workers();
                 if let Some(job) = &mut self.job {
@@ -305,6 +327,7 @@ impl Control {
                 }
             }
             Action::DropCandidate => {
+                // A thread that was to hand over unloads it itself.
                 if let Some(live) = self.job.as_mut().and_then(|job| job.live.take()) {
                     drop_candidate(live);
                 }
@@ -319,8 +342,18 @@ impl Control {
         }
     }
 
+    fn hold(&mut self, what: fn(u64) -> Hold) {
+        let Some(job) = &mut self.job else { return };
+        job.held_since = Some(Instant::now());
+        job.held_since_ns = self.shared.server.clock.monotonic_ns();
+        self.last_hold += 1;
+        job.hold = self.last_hold;
+        self.shared.published.set_hold(what(job.hold));
+        self.wake_workers();
+    }
+
     /// Runs a blocking step on a thread made for it.
-    fn on_thread(&self, name: &str, run: impl FnOnce() -> Done + Send + 'static) {
+    pub(super) fn on_thread(&self, name: &str, run: impl FnOnce() -> Done + Send + 'static) {
         let (handle, job) = (self.seed.handle(), self.last_job);
         let broken = {
             let (handle, name) = (handle.clone(), name.to_owned());
@@ -345,11 +378,18 @@ impl Control {
         self.on_thread("check", move || Done::Checked(nursery.prepare(&source, Vec::new()).map(Box::new)));
     }
 
-    fn open(&mut self) {
-        let Some(mut candidate) = self.job.as_mut().and_then(|job| job.candidate.take()) else { return };
+    /// The engine that was checked, with its options.
+    pub(super) fn take_candidate(&mut self) -> Option<Box<Candidate>> {
+        let job = self.job.as_mut()?;
+        let mut candidate = job.candidate.take()?;
         let name = &candidate.file.identity().name;
-        let given = self.job.as_mut().and_then(|job| job.options.take());
+        let given = job.options.take();
         candidate.options = given.or_else(|| self.history.options.get(name).cloned()).unwrap_or_default();
+        Some(candidate)
+    }
+
+    fn open(&mut self) {
+        let Some(candidate) = self.take_candidate() else { return };
         let (nursery, server) = (Arc::clone(&self.nursery), Arc::clone(&self.shared.server));
         let generation = self.shared.published.generation() + 1;
         self.on_thread("open", move || Done::Opened(nursery.open(*candidate, generation, &server)));
@@ -367,7 +407,7 @@ impl Control {
         let Some(job) = &mut self.job else { return };
         let Some(live) = job.live.clone() else { return };
         let old = self.shared.published.get();
-        if job.copied.versions {
+        if job.adopted.map_or(job.copied.versions, |adopted| adopted.versions) {
             live.keep_versions_of(&old);
         }
         self.shared.published.replace(Arc::clone(&live));
@@ -375,8 +415,12 @@ impl Control {
         job.old = Some(old);
     }
 
-    fn retire(&self) {
-        let Some(old) = self.job.as_ref().and_then(|job| job.old.clone()) else { return };
+    fn retire(&mut self) {
+        let Some(job) = &mut self.job else { return };
+        // All workers have gone on by now.
+        let stopped_ns = self.shared.published.released_ns().saturating_sub(job.held_since_ns);
+        job.stopped = Duration::from_nanos(stopped_ns);
+        let Some(old) = job.old.clone() else { return };
         self.shared.published.forget_previous();
         self.on_thread("retire", move || {
             // SAFETY: every worker has passed the cutover, and no batch of this generation is under way; nobody can
@@ -397,16 +441,16 @@ impl Control {
         }
         add(&self.shared.server.stats.reloads, 1);
         log::info!(
-            "reload done: generation {} is {} {} from {}; {} entries copied, writes held back for {:?}; generation {}: {}",
+            "reload done: generation {} is {} {} from {}; {}; generation {}: {}",
             live.generation,
             live.identity().name,
             live.identity().version,
             job.source,
-            job.copied.entries,
-            job.held,
+            job.handoff(),
             old.generation,
             job.old_verdict,
         );
+        self.history.handoff = Some((job.way(), job.stopped));
         self.reply(job.asker, engine_command::accepted(job, live, old, &job.old_verdict));
     }
 

@@ -122,6 +122,7 @@ impl Drop for Worker {
         if let Some(marks) = self.shared.published.marks(self.index) {
             marks.seen.store(u64::MAX, Ordering::Release);
             marks.held.store(u64::MAX, Ordering::Release);
+            marks.released.store(u64::MAX, Ordering::Release);
         }
         self.shared.control.look();
     }
@@ -204,6 +205,7 @@ impl Worker {
         let oldest = kept.min().unwrap_or(published::NONE);
         let mut news = marks.oldest.swap(oldest, Ordering::AcqRel) != oldest;
         news |= marks.seen.swap(generation, Ordering::AcqRel) != generation;
+        news |= marks.note_end(hold, || shared.server.clock.monotonic_ns());
         let live = || self.under_way.iter().filter(|(generation, ..)| *generation > given_up);
         let held = match hold {
             Hold::Writes(number) if self.under_way.iter().all(|(.., writes)| *writes == 0) => number,

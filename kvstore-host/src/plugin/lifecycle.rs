@@ -90,7 +90,7 @@ impl Nursery {
         server: &Arc<Server>,
     ) -> Result<Arc<Live>, String> {
         let path = candidate.file.path().display().to_string();
-        Live::open(candidate, generation, server).map(Arc::new).map_err(|failed| {
+        Live::open(candidate, generation, server, None).map(Arc::new).map_err(|failed| {
             let (error, library) = *failed;
             let verdict = library.unload();
             format!("{path}: kv_open failed: {error} (the library is {verdict})")

@@ -2,10 +2,10 @@
 
 use std::cell::UnsafeCell;
 use std::fmt;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use plugin_abi::calls::{CallError, Instance, OpenOptions};
+use plugin_abi::calls::{CallError, Instance, OpenOptions, State};
 use plugin_abi::raw::*;
 use plugin_abi::{Identity, Status};
 
@@ -62,6 +62,8 @@ pub struct Live {
     pub check: String,
     // The oldest generation whose versions are still those of this one.
     versions_since: AtomicU64,
+    // A call of a handoff does not return: nobody may call it meanwhile.
+    suspended: AtomicBool,
     identity: Identity,
     symbols: Vec<&'static str>,
     driver: Driver,
@@ -95,7 +97,7 @@ pub struct Candidate {
 }
 
 impl Live {
-    /// Opens an engine as this generation. Blocks as long as `kv_open` does.
+    /// Opens an engine as this generation, with the state that another one gives, if there is one. Blocks as long as `kv_open` does.
     ///
     /// # Errors
     /// What `kv_open` said. The library is handed back, to be unloaded.
@@ -103,13 +105,14 @@ impl Live {
         candidate: Candidate,
         generation: u64,
         server: &Arc<Server>,
+        state: Option<&State<'_>>,
     ) -> Result<Self, Box<(CallError, Library)>> {
         let Candidate { library, file, check, options } = candidate;
         let identity = file.identity().clone();
         let services = Box::new(Services::new(&identity.name, Arc::clone(server)));
         let open = OpenOptions { options: options.clone(), scratch_dir: None };
         let calls = library.calls();
-        let instance = match Instance::open(calls, identity.clone(), services, &open, None) {
+        let instance = match Instance::open(calls, identity.clone(), services, &open, state) {
             Ok(instance) => instance,
             Err(error) => return Err(Box::new((error, library))),
         };
@@ -126,6 +129,7 @@ impl Live {
         Ok(Self {
             generation,
             versions_since: AtomicU64::new(generation),
+            suspended: AtomicBool::new(false),
             file,
             options,
             check,
@@ -138,10 +142,18 @@ impl Live {
         })
     }
 
-    /// The open instance, for the copier; `None` after it was retired.
+    /// The open instance; `None` while it is suspended, and after it was retired.
     pub fn instance(&self) -> Option<&Instance> {
+        if self.suspended.load(Ordering::Acquire) {
+            return None;
+        }
         // SAFETY: taken out only by `retire`, whose caller knows that nobody else is left.
         unsafe { (*self.instance.get()).as_ref() }
+    }
+
+    /// Has all that would be carried out answered with UNAVAILABLE, until it is told that this is over. While it is told, nobody calls the engine.
+    pub fn set_suspended(&self, suspended: bool) {
+        self.suspended.store(suspended, Ordering::Release);
     }
 
     /// Whether calls other than batches have to be made from the pool.
@@ -187,7 +199,8 @@ impl Live {
     /// Hands work over. What is not done at once comes to `home` with the ticket, and goes on with [`Live::resume`].
     pub fn execute(&self, work: Work, home: Arc<dyn Home>, ticket: u64) -> Execution {
         let Some(instance) = self.instance() else {
-            let outcomes = flight::all_failed(&work, Status::UNAVAILABLE, "the engine is closed");
+            let CallError { status, text } = self.unavailable();
+            let outcomes = flight::all_failed(&work, status, &text);
             return Execution::Done(work, outcomes);
         };
         let batch_len_max = self.identity.batch_len_max;
@@ -288,8 +301,12 @@ impl Live {
         (closed, library)
     }
 
-    fn unavailable() -> CallError {
-        CallError { status: Status::UNAVAILABLE, text: "the engine is closed".to_owned() }
+    fn unavailable(&self) -> CallError {
+        let text = match self.suspended.load(Ordering::Acquire) {
+            true => "the engine does not return from a handoff",
+            false => "the engine is closed",
+        };
+        CallError { status: Status::UNAVAILABLE, text: text.to_owned() }
     }
 }
 
@@ -307,7 +324,7 @@ impl Keyspace for Live {
     }
 
     fn scan(&self, cursor: &mut Vec<u8>, count: u32, sink: &mut dyn FnMut(&[u8])) -> Result<(), CallError> {
-        let instance = self.instance().ok_or_else(Self::unavailable)?;
+        let instance = self.instance().ok_or_else(|| self.unavailable())?;
         instance.session().scan(0, KV_OP_NO_VALUE, count, cursor, |entry| {
             // SAFETY: the engine lends the key for this call.
             sink(unsafe { entry.key.as_slice() });
@@ -315,7 +332,7 @@ impl Keyspace for Live {
     }
 
     fn count(&self) -> Result<u64, CallError> {
-        let instance = self.instance().ok_or_else(Self::unavailable)?;
+        let instance = self.instance().ok_or_else(|| self.unavailable())?;
         let session = instance.session();
         if instance.has_symbol("kv_count") {
             return session.count(0);
@@ -330,7 +347,7 @@ impl Keyspace for Live {
     }
 
     fn random(&self) -> Result<Option<Vec<u8>>, CallError> {
-        let instance = self.instance().ok_or_else(Self::unavailable)?;
+        let instance = self.instance().ok_or_else(|| self.unavailable())?;
         if !instance.has_symbol("kv_random") {
             return choice::of_scan(&mut |cursor, sink| self.scan(cursor, choice::STEP, sink));
         }
@@ -343,11 +360,11 @@ impl Keyspace for Live {
     }
 
     fn sync(&self) -> Result<(), CallError> {
-        self.instance().ok_or_else(Self::unavailable)?.session().sync()
+        self.instance().ok_or_else(|| self.unavailable())?.session().sync()
     }
 
     fn clear(&self) -> Result<(), CallError> {
-        let instance = self.instance().ok_or_else(Self::unavailable)?;
+        let instance = self.instance().ok_or_else(|| self.unavailable())?;
         // The engine's own lock before the stripes, here and wherever both are taken.
         let session = instance.session();
         let clear = || {
@@ -360,7 +377,7 @@ impl Keyspace for Live {
     }
 
     fn stats(&self) -> Result<Vec<(String, String)>, CallError> {
-        let instance = self.instance().ok_or_else(Self::unavailable)?;
+        let instance = self.instance().ok_or_else(|| self.unavailable())?;
         let mut all = Vec::new();
         if instance.has_symbol("kv_stats") {
             instance.session().stats(|stat| {

@@ -1,5 +1,6 @@
 //! Plugin: loads, checks and swaps engines, and carries work out in the one that is live.
 
+pub mod adopt;
 pub mod check;
 mod choice;
 pub mod copy;

@@ -37,6 +37,14 @@ impl Hold {
         }
     }
 
+    /// Its number; 0 where nothing is held back.
+    pub fn number(self) -> u64 {
+        match self {
+            Self::No => 0,
+            Self::Writes(number) | Self::All(number) => number,
+        }
+    }
+
     // In one word, so that it is read and changed at once: the number, and which of the two in the lowest bit.
     fn word(self) -> u64 {
         match self {
@@ -64,6 +72,23 @@ pub struct WorkerMarks {
     pub oldest: AtomicU64,
     /// Number of the newest hold that it has seen with nothing under way that is held back.
     pub held: AtomicU64,
+    /// Number of the newest hold that it has noted so and whose end it has seen.
+    pub released: AtomicU64,
+    /// When it has seen that, on the server's clock, in nanoseconds. Written before `released`.
+    pub released_ns: AtomicU64,
+}
+
+impl WorkerMarks {
+    /// Notes which hold there is now; `now_ns` is asked when one has ended that this worker had noted.
+    pub fn note_end(&self, hold: Hold, now_ns: impl FnOnce() -> u64) -> bool {
+        let held = self.held.load(Ordering::Relaxed);
+        if held == hold.number() || held == self.released.load(Ordering::Relaxed) {
+            return false;
+        }
+        self.released_ns.store(now_ns(), Ordering::Relaxed);
+        self.released.store(held, Ordering::Release);
+        true
+    }
 }
 
 /// The live engine, and the workers' marks.
@@ -88,6 +113,8 @@ impl Published {
                 seen: AtomicU64::new(generation),
                 oldest: AtomicU64::new(NONE),
                 held: AtomicU64::new(0),
+                released: AtomicU64::new(0),
+                released_ns: AtomicU64::new(0),
             })
         };
         Self {
@@ -176,6 +203,16 @@ impl Published {
     /// Whether every worker has seen the hold of this number, with nothing under way that it holds back.
     pub fn all_held(&self, number: u64) -> bool {
         self.workers.iter().all(|marks| marks.held.load(Ordering::Acquire) >= number)
+    }
+
+    /// Whether every worker has seen the end of the hold of this number.
+    pub fn all_released(&self, number: u64) -> bool {
+        self.workers.iter().all(|marks| marks.released.load(Ordering::Acquire) >= number)
+    }
+
+    /// When the last worker has seen the end of its last hold, on the server's clock, in nanoseconds.
+    pub fn released_ns(&self) -> u64 {
+        self.workers.iter().map(|marks| marks.released_ns.load(Ordering::Acquire)).max().unwrap_or(0)
     }
 
     /// Whether no worker has, or can get, anything to do with generations before this one.

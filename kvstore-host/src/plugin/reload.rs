@@ -17,6 +17,14 @@ pub enum Phase {
     Hold,
     /// The data go along.
     Copy,
+    /// A thread gets ready to hand the state over: for an engine that can adopt it, instead of opening and copying.
+    Ready,
+    /// Everything is to be held back, and what is under way to end.
+    HoldAll,
+    /// The state goes over: prepare, give, open, commit.
+    Adopt,
+    /// The handoff was called off, and has not returned: nobody may call the old engine until it does.
+    Stuck,
     /// The new engine is live; the last calls on the old one end.
     Drain,
     /// `kv_close` runs, and the library is unloaded.
@@ -30,8 +38,11 @@ impl Phase {
             Self::Idle => "idle",
             Self::Check => "check",
             Self::Open => "open",
-            Self::Hold => "hold",
+            Self::Hold | Self::HoldAll => "hold",
             Self::Copy => "copy",
+            Self::Ready => "ready",
+            Self::Adopt => "adopt",
+            Self::Stuck => "stuck",
             Self::Drain => "drain",
             Self::Retire => "retire",
         }
@@ -43,11 +54,13 @@ impl Phase {
 pub enum Event {
     /// Somebody asks for a reload.
     Requested,
-    /// What the phase does has succeeded: checked, opened, all writes held, copied, drained, retired.
+    /// What the phase does has succeeded: checked, opened, held, copied, ready, committed, drained, retired.
     Succeeded,
-    /// It has failed.
+    /// Checked, and the candidate can adopt the state of the live engine.
+    CanAdopt,
+    /// It has failed. Of a handoff: the state is the old engine's, which works as before.
     Failed,
-    /// It takes too long.
+    /// It takes too long. Of a handoff: it was called off before its commit, and will not commit any more.
     TimedOut,
 }
 
@@ -64,8 +77,18 @@ pub enum Action {
     Copy,
     /// Make the candidate the live engine: the cutover.
     Publish,
-    /// Let writes go on.
-    ReleaseWrites,
+    /// Start the thread that will hand the state over.
+    Ready,
+    /// Ask all workers to hold everything back.
+    HoldAll,
+    /// Hand the state over.
+    Adopt,
+    /// Let what is held back go on.
+    Release,
+    /// Answer for the old engine that it is out of reach, without calling it.
+    Suspend,
+    /// Call the old engine again.
+    Resume,
     /// Close and unload the candidate, which was never live.
     DropCandidate,
     /// Leave the candidate to the thread that is stuck in it.
@@ -96,7 +119,8 @@ impl Reload {
 
     /// Whether the phase ends by itself when it takes too long; a copy, when it does not get on. A check has limits of its own.
     pub fn has_timeout(&self) -> bool {
-        matches!(self.phase, Phase::Open | Phase::Hold | Phase::Copy | Phase::Drain | Phase::Retire)
+        use Phase::*;
+        matches!(self.phase, Open | Hold | Copy | HoldAll | Adopt | Drain | Retire)
     }
 
     /// Takes an event. One that does not fit the phase came too late, and means nothing.
@@ -106,18 +130,29 @@ impl Reload {
             (Phase::Idle, Event::Requested) => (Phase::Check, &[Check]),
             (phase, Event::Requested) => (phase, &[RefuseBusy]),
             (Phase::Check, Event::Succeeded) => (Phase::Open, &[Open]),
-            (Phase::Check, Event::Failed) => (Phase::Idle, &[Refuse]),
+            (Phase::Check, Event::CanAdopt) => (Phase::Ready, &[Ready]),
+            (Phase::Check | Phase::Ready, Event::Failed) => (Phase::Idle, &[Refuse]),
             (Phase::Open, Event::Succeeded) => (Phase::Hold, &[HoldWrites]),
             (Phase::Open, Event::Failed) => (Phase::Idle, &[Refuse]),
             (Phase::Open, Event::TimedOut) => (Phase::Idle, &[AbandonCandidate, Refuse]),
             (Phase::Hold, Event::Succeeded) => (Phase::Copy, &[Copy]),
             (Phase::Hold, Event::Failed | Event::TimedOut) => {
-                (Phase::Idle, &[ReleaseWrites, DropCandidate, Refuse])
+                (Phase::Idle, &[Release, DropCandidate, Refuse])
             }
             // Published before writes go on: the first one that does goes to the new engine.
-            (Phase::Copy, Event::Succeeded) => (Phase::Drain, &[Publish, ReleaseWrites]),
-            (Phase::Copy, Event::TimedOut) => (Phase::Idle, &[ReleaseWrites, AbandonCandidate, Refuse]),
-            (Phase::Copy, Event::Failed) => (Phase::Idle, &[ReleaseWrites, DropCandidate, Refuse]),
+            (Phase::Copy, Event::Succeeded) => (Phase::Drain, &[Publish, Release]),
+            (Phase::Copy, Event::TimedOut) => (Phase::Idle, &[Release, AbandonCandidate, Refuse]),
+            (Phase::Copy, Event::Failed) => (Phase::Idle, &[Release, DropCandidate, Refuse]),
+            (Phase::Ready, Event::Succeeded) => (Phase::HoldAll, &[HoldAll]),
+            (Phase::HoldAll, Event::Succeeded) => (Phase::Adopt, &[Adopt]),
+            (Phase::HoldAll, Event::Failed | Event::TimedOut) => {
+                (Phase::Idle, &[Release, DropCandidate, Refuse])
+            }
+            (Phase::Adopt, Event::Succeeded) => (Phase::Drain, &[Publish, Release]),
+            (Phase::Adopt, Event::Failed) => (Phase::Idle, &[Release, DropCandidate, Refuse]),
+            // The thread may be in either engine, and both look at the state. Whoever asks is told so instead of waiting.
+            (Phase::Adopt, Event::TimedOut) => (Phase::Stuck, &[Suspend, Release, Refuse]),
+            (Phase::Stuck, Event::Failed) => (Phase::Idle, &[Resume, DropCandidate]),
             (Phase::Drain, Event::Succeeded) => (Phase::Retire, &[Retire]),
             (Phase::Drain | Phase::Retire, Event::TimedOut) => (Phase::Idle, &[AbandonOld, Accept]),
             (Phase::Retire, Event::Succeeded | Event::Failed) => (Phase::Idle, &[Accept]),
@@ -134,18 +169,46 @@ mod tests {
 
     use super::*;
 
+    /// Which engine has the state.
+    #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+    enum Owner {
+        #[default]
+        Old,
+        /// The handoff is under way: the old engine's, but nobody may call it.
+        BetweenThem,
+        New,
+    }
+
+    /// What is held back.
+    #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+    enum Held {
+        #[default]
+        Nothing,
+        Writes,
+        All,
+    }
+
     /// What the actions do to the world, and what must always hold of it.
     #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
     struct World {
         reload: Reload,
         asked: bool,
+        /// A library is loaded that is not live: as an open engine, or with the thread that will hand the state over to it.
         candidate: bool,
         copied: bool,
-        held: bool,
+        held: Held,
+        suspended: bool,
+        owner: Owner,
+        /// The new engine is published, and the old one not retired yet.
         old: bool,
     }
 
     impl World {
+        /// Whether this can happen now: a handoff that was called off does not commit, and one that has not begun does not end.
+        fn can(&self, event: Event) -> bool {
+            !(self.reload.phase() == Phase::Stuck && event == Event::Succeeded)
+        }
+
         fn apply(mut self, event: Event) -> Self {
             let phase = self.reload.phase();
             if event == Event::Requested && phase == Phase::Idle {
@@ -154,76 +217,109 @@ mod tests {
             match (phase, event) {
                 (Phase::Open, Event::Succeeded) => self.candidate = true,
                 (Phase::Copy, Event::Succeeded) => {
-                    assert!(self.held, "copied while writes went on");
+                    assert_ne!(self.held, Held::Nothing, "copied while writes went on");
                     self.copied = true;
                 }
+                (Phase::Adopt, Event::Succeeded) => self.owner = Owner::New,
+                (Phase::Adopt | Phase::Stuck, Event::Failed) => self.owner = Owner::Old,
                 (Phase::Retire, Event::Succeeded | Event::Failed) => self.old = false,
+                (Phase::Ready, Event::Failed) => self.candidate = false,
                 _ => {}
             }
             for action in self.reload.on(event) {
-                match action {
-                    Action::Check | Action::Open | Action::Copy | Action::Retire => {}
-                    Action::HoldWrites => {
-                        assert!(!self.held);
-                        self.held = true;
-                    }
-                    Action::ReleaseWrites => {
-                        assert!(self.held);
-                        self.held = false;
-                    }
-                    Action::Publish => {
-                        assert!(self.candidate && self.copied && self.held, "published without its data");
-                        (self.candidate, self.copied, self.old) = (false, false, true);
-                    }
-                    Action::DropCandidate => {
-                        assert!(self.candidate);
-                        self.candidate = false;
-                    }
-                    Action::AbandonCandidate => {
-                        assert_eq!(self.candidate, phase == Phase::Copy, "a thread is stuck in it");
-                        self.candidate = false;
-                    }
-                    Action::AbandonOld => {
-                        assert!(self.old);
-                        self.old = false;
-                    }
-                    Action::Accept | Action::Refuse => {
-                        assert!(self.asked, "answered twice, or nobody");
-                        self.asked = false;
-                    }
-                    Action::RefuseBusy => assert!(self.asked && event == Event::Requested),
-                }
+                self.act(*action, phase, event);
             }
+            let reachable = self.held != Held::All && !self.suspended;
+            assert!(self.owner != Owner::BetweenThem || !reachable, "called during a handoff: {self:?}");
             if self.reload.phase() == Phase::Idle {
-                let Self { asked, candidate, held, old, .. } = self;
-                assert!(!asked && !candidate && !held && !old, "something is left behind: {self:?}");
+                assert_eq!(self, Self::default(), "something is left behind");
             }
             self
+        }
+
+        fn act(&mut self, action: Action, phase: Phase, event: Event) {
+            match action {
+                Action::Check | Action::Open | Action::Copy | Action::Retire => {}
+                Action::Ready => self.candidate = true,
+                Action::HoldWrites | Action::HoldAll => {
+                    assert_eq!(self.held, Held::Nothing);
+                    self.held = if action == Action::HoldAll { Held::All } else { Held::Writes };
+                }
+                Action::Adopt => {
+                    assert!(self.candidate && self.held == Held::All, "handed over while it was called");
+                    assert_eq!(self.owner, Owner::Old);
+                    self.owner = Owner::BetweenThem;
+                }
+                Action::Release => {
+                    assert_ne!(self.held, Held::Nothing);
+                    assert_ne!(self.owner, Owner::New, "the live engine has lost its state");
+                    self.held = Held::Nothing;
+                }
+                Action::Suspend => self.suspended = true,
+                Action::Resume => {
+                    assert!(self.suspended && self.owner == Owner::Old);
+                    self.suspended = false;
+                }
+                Action::Publish => {
+                    let adopted = self.held == Held::All && self.owner == Owner::New;
+                    let copied = self.held == Held::Writes && self.copied && self.owner == Owner::Old;
+                    assert!(self.candidate && (adopted || copied), "published without its data");
+                    // Live now, it is the old one of the next reload.
+                    self.owner = Owner::Old;
+                    (self.candidate, self.copied, self.old) = (false, false, true);
+                }
+                Action::DropCandidate => {
+                    assert!(self.candidate && self.owner == Owner::Old);
+                    self.candidate = false;
+                }
+                Action::AbandonCandidate => {
+                    assert_eq!(self.candidate, phase == Phase::Copy, "a thread is stuck in it");
+                    self.candidate = false;
+                }
+                Action::AbandonOld => {
+                    assert!(self.old);
+                    self.old = false;
+                }
+                Action::Accept | Action::Refuse => {
+                    assert!(self.asked, "answered twice, or nobody");
+                    self.asked = false;
+                }
+                Action::RefuseBusy => assert!(phase != Phase::Idle && event == Event::Requested),
+            }
         }
     }
 
     #[test]
     fn every_order_of_events_leaves_nothing_behind() {
-        let events = [Event::Requested, Event::Succeeded, Event::Failed, Event::TimedOut];
+        use Event::*;
         let (mut seen, mut todo) = (HashSet::new(), vec![World::default()]);
         while let Some(world) = todo.pop() {
             if seen.insert(world) {
-                todo.extend(events.map(|event| world.apply(event)));
+                let events = [Requested, CanAdopt, Succeeded, Failed, TimedOut];
+                todo.extend(
+                    events.into_iter().filter(|event| world.can(*event)).map(|event| world.apply(event)),
+                );
             }
         }
         let phases: HashSet<Phase> = seen.iter().map(|world| world.reload.phase()).collect();
-        assert_eq!(phases.len(), 7, "a phase that cannot be reached");
+        assert_eq!(phases.len(), 11, "a phase that cannot be reached");
     }
 
-    #[test]
-    fn a_reload_goes_through_its_phases() {
+    /// The phases of a reload in which this is what comes of the check, and all else succeeds.
+    fn phases(checked: Event) -> Vec<&'static str> {
         let mut reload = Reload::default();
         let mut phases = Vec::new();
         reload.on(Event::Requested);
         while reload.phase() != Phase::Idle {
             phases.push(reload.phase().name());
-            reload.on(Event::Succeeded);
+            reload.on(if reload.phase() == Phase::Check { checked } else { Event::Succeeded });
         }
-        assert_eq!(phases, ["check", "open", "hold", "copy", "drain", "retire"]);
+        phases
+    }
+
+    #[test]
+    fn a_reload_goes_through_its_phases() {
+        assert_eq!(phases(Event::Succeeded), ["check", "open", "hold", "copy", "drain", "retire"]);
+        assert_eq!(phases(Event::CanAdopt), ["check", "ready", "hold", "adopt", "drain", "retire"]);
     }
 }

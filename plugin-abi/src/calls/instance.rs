@@ -31,6 +31,42 @@ impl State<'_> {
     pub(crate) fn raw(&self) -> &KvState {
         &self.state
     }
+
+    /// One of `KV_HANDOFF_*`.
+    pub fn kind(&self) -> u32 {
+        self.state.kind
+    }
+
+    /// Which version of its format the state has.
+    pub fn format_version(&self) -> u32 {
+        self.state.format_version
+    }
+
+    /// Whether the giver cannot vouch for it: the giver has panicked.
+    pub fn is_suspect(&self) -> bool {
+        self.state.flags & KV_STATE_SUSPECT != 0
+    }
+
+    /// Its regions, in their order: what has a place in memory, or a file descriptor, or both.
+    ///
+    /// # Errors
+    /// INVALID where the giver has described them so that they cannot be read.
+    pub fn regions(&self) -> Result<Vec<KvRegion>, CallError> {
+        let KvState { regions, region_count, region_stride, .. } = self.state;
+        let stride = region_stride as usize;
+        if region_count == 0 {
+            return Ok(Vec::new());
+        }
+        if regions.is_null()
+            || stride < size_of::<KvRegion>()
+            || !stride.is_multiple_of(align_of::<KvRegion>())
+        {
+            let text = format!("{region_count} regions at {regions:?}, {stride} bytes apart");
+            return Err(CallError { status: Status::INVALID, text });
+        }
+        // SAFETY: an array of this many regions at this stride, which stays until commit or abort.
+        Ok((0..region_count as usize).map(|index| unsafe { *regions.byte_add(index * stride) }).collect())
+    }
 }
 
 impl<'a> State<'a> {

@@ -63,12 +63,25 @@ unsafe fn call<E: Engine>(
     error: *mut KvError,
     run: impl FnOnce(&Instance<E>) -> Result<Status, Error>,
 ) -> i32 {
+    let run = |it: &Instance<E>| match it.poisoned.load(Ordering::Acquire) {
+        true => Err(Status::POISONED.into()),
+        false => run(it),
+    };
+    // SAFETY: the caller's promise.
+    unsafe { call_also_poisoned::<E>(engine, error, run) }
+}
+
+/// Runs one call on an instance, poisoned or not: what a poisoned one still does is to hand its state over.
+///
+/// # Safety
+/// As for [`call`].
+unsafe fn call_also_poisoned<E: Engine>(
+    engine: *mut KvEngine,
+    error: *mut KvError,
+    run: impl FnOnce(&Instance<E>) -> Result<Status, Error>,
+) -> i32 {
     // SAFETY: open, says the caller; shared references only, from any thread.
     let instance = unsafe { &*engine.cast::<Instance<E>>() };
-    if instance.poisoned.load(Ordering::Acquire) {
-        // SAFETY: the caller's promise.
-        return unsafe { report(error, &Status::POISONED.into()) };
-    }
     let result = catch_unwind(AssertUnwindSafe(|| run(instance))).unwrap_or_else(|_| {
         instance.poisoned.store(true, Ordering::Release);
         let text = take_panic();
@@ -391,12 +404,15 @@ pub unsafe fn handoff_prepare<E: Engine>(engine: *mut KvEngine, kind: u32, error
         if it.prepared.load(Ordering::Acquire) != 0 {
             return Err(Error::new(Status::INVALID, "a handoff is prepared already"));
         }
+        if kind != KV_HANDOFF_ADOPT && it.poisoned.load(Ordering::Acquire) {
+            return Err(Status::POISONED.into());
+        }
         it.engine.handoff_prepare(kind)?;
         it.prepared.store(kind, Ordering::Release);
         Ok(Status::OK)
     };
     // SAFETY: by the contract.
-    unsafe { call::<E>(engine, error, run) }
+    unsafe { call_also_poisoned::<E>(engine, error, run) }
 }
 
 /// # Safety
@@ -416,6 +432,7 @@ pub unsafe fn handoff_give<E: Engine>(
         let state = unsafe { &mut *state };
         state.kind = kind;
         state.format_version = E::STATE_VERSION;
+        state.flags = if it.poisoned.load(Ordering::Acquire) { KV_STATE_SUSPECT } else { 0 };
         state.regions = regions.as_ptr();
         state.region_count = regions.len() as u32;
         state.region_stride = size_of::<KvRegion>() as u32;
@@ -423,7 +440,7 @@ pub unsafe fn handoff_give<E: Engine>(
         Ok(Status::OK)
     };
     // SAFETY: by the contract.
-    unsafe { call::<E>(engine, error, run) }
+    unsafe { call_also_poisoned::<E>(engine, error, run) }
 }
 
 /// # Safety
@@ -435,7 +452,7 @@ pub unsafe fn handoff_commit<E: Engine>(engine: *mut KvEngine) {
         Ok(Status::OK)
     };
     // SAFETY: by the contract.
-    unsafe { call::<E>(engine, core::ptr::null_mut(), run) };
+    unsafe { call_also_poisoned::<E>(engine, core::ptr::null_mut(), run) };
 }
 
 /// # Safety
@@ -447,5 +464,5 @@ pub unsafe fn handoff_abort<E: Engine>(engine: *mut KvEngine, error: *mut KvErro
         Ok(Status::OK)
     };
     // SAFETY: by the contract.
-    unsafe { call::<E>(engine, error, run) }
+    unsafe { call_also_poisoned::<E>(engine, error, run) }
 }

@@ -1,0 +1,91 @@
+//! Adopter: the thread that hands the state of the live engine over. It is there, with all that takes time done, before anything is held back.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::thread;
+
+use crossbeam::channel::{Sender, bounded};
+
+use super::job::Done;
+use super::{Control, ControlMessage};
+use crate::plugin::Keyspace;
+use crate::plugin::adopt::{Progress, adopt, can_adopt};
+use crate::plugin::library::Library;
+use crate::plugin::live::{Candidate, Live};
+
+/// How the control thread reaches it. When this is dropped before the word was given, the thread unloads the candidate.
+#[derive(Debug)]
+pub(super) struct Adopter {
+    word: Sender<()>,
+    progress: Arc<Progress>,
+}
+
+impl Adopter {
+    /// Gives the word.
+    pub(super) fn begin(&mut self) {
+        // There is room for it, and the thread waits.
+        let _ = self.word.try_send(());
+    }
+
+    /// Calls the handoff off, unless it has come to its commit; answers which call it is in.
+    pub(super) fn call_off(&self) -> Option<&'static str> {
+        self.progress.call_off()
+    }
+}
+
+impl Candidate {
+    /// Whether it says that it can adopt the state of this engine.
+    pub(super) fn can_adopt_from(&self, live: &Live) -> bool {
+        let symbols = self.library.calls().optional_symbols();
+        can_adopt((live.identity(), &live.symbols()), (self.file.identity(), &symbols))
+    }
+}
+
+impl Control {
+    /// Starts the thread that will hand over.
+    pub(super) fn ready(&mut self) {
+        let Some(candidate) = self.take_candidate() else { return };
+        let (word, wait) = bounded(1);
+        let progress = Arc::<Progress>::default();
+        if let Some(job) = &mut self.job {
+            job.adopter = Some(Adopter { word, progress: Arc::clone(&progress) });
+        }
+        let (handle, job) = (self.seed.handle(), self.last_job);
+        let server = Arc::clone(&self.shared.server);
+        let giver = self.shared.published.get();
+        let tell = move |done| handle.send(ControlMessage::Done { job, done });
+        let broken = tell.clone();
+        let run = move || {
+            tell(Done::Ready);
+            if wait.recv().is_err() {
+                return unload(candidate.library);
+            }
+            let generation = giver.generation + 1;
+            let adopted = adopt(&giver, *candidate, generation, &server, &progress);
+            drop(giver);
+            let (adopted, library) = match adopted {
+                Ok((live, adopted)) => (Ok((Arc::new(live), adopted)), None),
+                Err(not) => (Err(not.problem), not.library),
+            };
+            // First the word that lets everybody go on, then what takes time.
+            tell(Done::Adopted(adopted));
+            if let Some(library) = library {
+                unload(library);
+            }
+        };
+        let told = broken.clone();
+        let run = move || {
+            if catch_unwind(AssertUnwindSafe(run)).is_err() {
+                told(Done::Broken("the thread that hands the state over panicked".to_owned()));
+            }
+        };
+        if let Err(error) = thread::Builder::new().name("adopt".to_owned()).spawn(run) {
+            let why = format!("the thread that hands the state over cannot be started: {error}");
+            broken(Done::Broken(why));
+        }
+    }
+}
+
+fn unload(library: Library) {
+    log::info!("the library of the candidate is {}", library.unload());
+}

@@ -1,0 +1,73 @@
+//! History: the generations so far, what a rollback goes back to, and the options last used with each engine.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::job::Options;
+use crate::plugin::Keyspace;
+use crate::plugin::file::EngineFile;
+use crate::plugin::live::Live;
+
+/// One generation, as `ENGINE LIST` tells it.
+#[derive(Clone, Debug)]
+pub(super) struct Generation {
+    pub(super) number: u64,
+    pub(super) engine: String,
+    pub(super) version: String,
+    pub(super) path: String,
+    pub(super) digest: String,
+    /// `live`, or what became of it.
+    pub(super) state: String,
+}
+
+impl Generation {
+    fn of(live: &Live) -> Self {
+        let identity = live.identity();
+        Self {
+            number: live.generation,
+            engine: identity.name.clone(),
+            version: identity.version.clone(),
+            path: live.file.path().display().to_string(),
+            digest: live.file.digest().to_string(),
+            state: "live".to_owned(),
+        }
+    }
+}
+
+/// What was live before.
+pub(super) struct History {
+    pub(super) generations: VecDeque<Generation>,
+    /// What a rollback goes back to.
+    pub(super) previous: Option<(Arc<EngineFile>, Options)>,
+    /// The way of the last handoff, and for how long workers were stopped, or writes held back.
+    pub(super) handoff: Option<(&'static str, Duration)>,
+    /// The options last used with an engine of this name.
+    pub(super) options: BTreeMap<String, Options>,
+}
+
+/// Generations that `ENGINE LIST` remembers.
+const GENERATIONS_MAX: usize = 64;
+
+impl History {
+    pub(super) fn new(live: &Live) -> Self {
+        let options = BTreeMap::from([(live.identity().name.clone(), live.options.clone())]);
+        Self { generations: VecDeque::from([Generation::of(live)]), previous: None, handoff: None, options }
+    }
+
+    pub(super) fn published(&mut self, live: &Live, old: &Live) {
+        self.options.insert(live.identity().name.clone(), live.options.clone());
+        self.previous = Some((Arc::clone(&old.file), old.options.clone()));
+        self.set_state(old.generation, "draining");
+        self.generations.push_back(Generation::of(live));
+        if self.generations.len() > GENERATIONS_MAX {
+            self.generations.pop_front();
+        }
+    }
+
+    pub(super) fn set_state(&mut self, generation: u64, state: &str) {
+        if let Some(found) = self.generations.iter_mut().find(|found| found.number == generation) {
+            state.clone_into(&mut found.state);
+        }
+    }
+}

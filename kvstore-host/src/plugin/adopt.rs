@@ -1,0 +1,264 @@
+//! Adopt: an engine takes the state of another one over where it lies in memory, while nobody else calls either.
+//!
+//! ```text
+//! kv_handoff_prepare -> kv_handoff_give -> kv_open with the state -> commit giver, commit taker
+//!         |                    |                    |                 (nothing in between, cannot fail)
+//!         v                    v                    v
+//!   works as before       close the taker if it was opened -> kv_handoff_abort: works as before
+//! ```
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use plugin_abi::Identity;
+use plugin_abi::calls::{CallError, Session, State};
+use plugin_abi::raw::*;
+
+use super::Keyspace;
+use super::library::Library;
+use super::live::{Candidate, Live};
+use crate::server::Server;
+
+/// What was handed over.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Adopted {
+    /// How many regions and file descriptors.
+    pub regions: usize,
+    /// Bytes of the regions.
+    pub bytes: u64,
+    /// Whether watched keys stay watched.
+    pub versions: bool,
+    /// Whether the giver had panicked, so that the taker has looked at every entry.
+    pub suspect: bool,
+}
+
+/// A handoff that did not happen. The giver works as before, unless the problem says otherwise.
+pub struct NotAdopted {
+    /// Which step failed, and why.
+    pub problem: String,
+    /// The candidate's library, to be unloaded when there is time.
+    pub library: Option<Library>,
+}
+
+impl NotAdopted {
+    fn new(problem: String, library: Option<Library>) -> Box<Self> {
+        Box::new(Self { problem, library })
+    }
+}
+
+/// The calls of a handoff, in their order.
+const CALLS: [&str; 4] = ["kv_handoff_prepare", "kv_handoff_give", "kv_open", "kv_handoff_commit"];
+const PREPARE: usize = 0;
+const GIVE: usize = 1;
+const OPEN: usize = 2;
+const COMMIT: usize = 3;
+const CALLED_OFF: usize = CALLS.len();
+
+/// Which call a handoff has come to. One thread hands over, and another one may call that off until it commits.
+#[derive(Debug, Default)]
+pub struct Progress(AtomicUsize);
+
+impl Progress {
+    /// Calls the handoff off, and answers in which call it is; `None`: it commits already, or was called off before.
+    pub fn call_off(&self) -> Option<&'static str> {
+        let off = |at| (at < COMMIT).then_some(CALLED_OFF);
+        let before = self.0.fetch_update(Ordering::AcqRel, Ordering::Acquire, off).ok()?;
+        CALLS.get(before).copied()
+    }
+
+    /// Goes on to a call, unless the handoff was called off.
+    fn reach(&self, call: usize) -> Result<(), String> {
+        let on = |at| (at != CALLED_OFF).then_some(call);
+        let reached = self.0.fetch_update(Ordering::AcqRel, Ordering::Acquire, on);
+        reached.map(|_| ()).map_err(|_| "it was called off".to_owned())
+    }
+}
+
+/// Whether the second engine says that it can adopt the state of the first; each with its symbols.
+pub fn can_adopt(giver: (&Identity, &[&str]), taker: (&Identity, &[&str])) -> bool {
+    let able = |(identity, symbols): (&Identity, &[&str])| {
+        identity.has(KV_CAP_ADOPT) && symbols.contains(&"kv_handoff_prepare")
+    };
+    able(giver) && able(taker) && takes(taker.0, &giver.0.state_format, giver.0.state_version)
+}
+
+fn takes(taker: &Identity, format: &str, version: u32) -> bool {
+    let versions = taker.state_version_min..=taker.state_version;
+    !format.is_empty() && version != 0 && taker.state_format == format && versions.contains(&version)
+}
+
+/// Opens a candidate as generation `generation` with the state of `giver`, and commits. Blocks as long as the engines do.
+///
+/// Nobody else calls the giver meanwhile, and after a commit nothing comes but its `kv_close`.
+///
+/// # Errors
+/// See [`NotAdopted`].
+pub fn adopt(
+    giver: &Live,
+    candidate: Candidate,
+    generation: u64,
+    server: &Arc<Server>,
+    progress: &Progress,
+) -> Result<(Live, Adopted), Box<NotAdopted>> {
+    let Some(instance) = giver.instance() else {
+        return Err(NotAdopted::new("the live engine is closed".to_owned(), Some(candidate.library)));
+    };
+    let session = instance.session();
+    let prepared = progress.reach(PREPARE).and_then(|()| {
+        session.handoff_prepare(KV_HANDOFF_ADOPT).map_err(|error| failed(PREPARE, giver.identity(), &error))
+    });
+    if let Err(problem) = prepared {
+        return Err(NotAdopted::new(problem, Some(candidate.library)));
+    }
+    let mut prepared = Prepared(Some(&session));
+    take(giver, &session, &mut prepared, candidate, generation, server, progress).map_err(|mut not| {
+        if let Err(error) = prepared.abort() {
+            not.problem += &format!("; and kv_handoff_abort failed: {error}");
+        }
+        not
+    })
+}
+
+/// From the state that a prepared engine gives to the commit. After an error the handoff is still to be aborted.
+fn take(
+    giver: &Live,
+    session: &Session<'_>,
+    prepared: &mut Prepared<'_>,
+    candidate: Candidate,
+    generation: u64,
+    server: &Arc<Server>,
+    progress: &Progress,
+) -> Result<(Live, Adopted), Box<NotAdopted>> {
+    let identity = candidate.file.identity().clone();
+    let given = progress.reach(GIVE).and_then(|()| {
+        let state = session.handoff_give().map_err(|error| failed(GIVE, giver.identity(), &error))?;
+        let adopted = look_at(&state, giver.identity(), &identity)?;
+        progress.reach(OPEN)?;
+        Ok((state, adopted))
+    });
+    let (state, adopted) = match given {
+        Ok(given) => given,
+        Err(problem) => return Err(NotAdopted::new(problem, Some(candidate.library))),
+    };
+    let taker = Live::open(candidate, generation, server, Some(&state)).map_err(|refused| {
+        let (error, library) = *refused;
+        NotAdopted::new(failed(OPEN, &identity, &error), Some(library))
+    })?;
+    let problem = match taker.instance() {
+        Some(instance) => {
+            let taking = instance.session();
+            match progress.reach(COMMIT) {
+                Ok(()) => {
+                    // The giver first, then the taker, and nothing in between.
+                    prepared.commit();
+                    taking.handoff_commit();
+                    drop(taking);
+                    let versions = giver.keeps_versions() && taker.keeps_versions();
+                    return Ok((taker, Adopted { versions, ..adopted }));
+                }
+                Err(problem) => problem,
+            }
+        }
+        None => "the new engine is closed".to_owned(),
+    };
+    // SAFETY: opened above, and nobody else has seen it.
+    let (closed, library) = unsafe { taker.retire() };
+    if let Err(error) = closed {
+        log::error!("kv_close of the engine that was to adopt failed: {error}");
+    }
+    Err(NotAdopted::new(problem, library))
+}
+
+/// Checks what the giver says of its state.
+fn look_at(state: &State<'_>, giver: &Identity, taker: &Identity) -> Result<Adopted, String> {
+    let wrong = |text: String| format!("kv_handoff_give of engine '{}': {text}", giver.name);
+    if state.kind() != KV_HANDOFF_ADOPT {
+        return Err(wrong(format!("the state is of the kind {}, wanted {KV_HANDOFF_ADOPT}", state.kind())));
+    }
+    let version = state.format_version();
+    if version > giver.state_version || !takes(taker, &giver.state_format, version) {
+        let (least, most) = (taker.state_version_min, taker.state_version.min(giver.state_version));
+        return Err(wrong(format!("the state has the format version {version}, wanted {least} to {most}")));
+    }
+    let regions = state.regions().map_err(|error| wrong(error.to_string()))?;
+    let bytes = regions.iter().map(|region| region.len as u64).sum();
+    Ok(Adopted { regions: regions.len(), bytes, versions: false, suspect: state.is_suspect() })
+}
+
+/// What is wrong, for people.
+fn failed(call: usize, engine: &Identity, error: &CallError) -> String {
+    let call = CALLS.get(call).copied().unwrap_or_default();
+    format!("{call} of engine '{} {}' failed: {error}", engine.name, engine.version)
+}
+
+/// A giver that is prepared, until commit or abort. If neither comes, because the host panics, it is aborted.
+struct Prepared<'a>(Option<&'a Session<'a>>);
+
+impl Prepared<'_> {
+    fn commit(&mut self) {
+        if let Some(session) = self.0.take() {
+            session.handoff_commit();
+        }
+    }
+
+    fn abort(&mut self) -> Result<(), CallError> {
+        self.0.take().map_or(Ok(()), Session::handoff_abort)
+    }
+}
+
+impl Drop for Prepared<'_> {
+    fn drop(&mut self) {
+        if let Err(error) = self.abort() {
+            log::error!("kv_handoff_abort failed: {error}");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn identity(capabilities: u64, state_format: &str, (min, version): (u32, u32)) -> Identity {
+        Identity {
+            name: "engine".to_owned(),
+            version: "1.0.0".to_owned(),
+            capabilities,
+            key_len_max: 0,
+            value_len_max: 0,
+            batch_len_max: 0,
+            state_format: state_format.to_owned(),
+            state_version: version,
+            state_version_min: min,
+        }
+    }
+
+    #[test]
+    fn a_state_is_adopted_where_format_and_version_fit() {
+        let engine = |min, version| identity(KV_CAP_ADOPT, "table", (min, version));
+        let handoff: &[&str] = &["kv_scan", "kv_handoff_prepare"];
+        let adopts = |giver: &Identity, taker: &Identity| can_adopt((giver, handoff), (taker, handoff));
+        assert!(adopts(&engine(1, 1), &engine(1, 1)));
+        assert!(adopts(&engine(1, 1), &engine(1, 2)) && adopts(&engine(2, 2), &engine(1, 3)));
+        assert!(!adopts(&engine(1, 2), &engine(1, 1)), "back to an engine that knows only the older one");
+        assert!(!adopts(&engine(1, 1), &engine(2, 2)), "on to one that does not know it any more");
+        assert!(!adopts(&engine(1, 1), &identity(KV_CAP_ADOPT, "tree", (1, 1))));
+        assert!(!adopts(&identity(KV_CAP_ADOPT, "", (1, 1)), &identity(KV_CAP_ADOPT, "", (1, 1))));
+        assert!(!adopts(&engine(0, 0), &engine(0, 0)));
+        let unable = identity(0, "table", (1, 1));
+        assert!(!adopts(&engine(1, 1), &unable) && !adopts(&unable, &engine(1, 1)));
+        let sound = engine(1, 1);
+        assert!(!can_adopt((&sound, &[]), (&sound, handoff)) && !can_adopt((&sound, handoff), (&sound, &[])));
+    }
+
+    #[test]
+    fn a_handoff_commits_or_is_called_off() {
+        let progress = Progress::default();
+        assert!(progress.reach(PREPARE).is_ok() && progress.reach(OPEN).is_ok());
+        assert_eq!(progress.call_off(), Some("kv_open"));
+        assert_eq!(progress.call_off(), None);
+        assert!(progress.reach(COMMIT).is_err());
+        let progress = Progress::default();
+        assert!(progress.reach(COMMIT).is_ok());
+        assert_eq!(progress.call_off(), None);
+    }
+}

@@ -5,11 +5,11 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::Parser;
+use tests::bench::figures::{Effort, NAMES, by_name, markdown};
 use tests::bench::instructions::{Instructions, accepted_file, serve_counted};
 use tests::bench::peers::{CASES, Settings, measure};
-use tests::bench::process::pin_this_thread;
 use tests::bench::protocol::Kind;
-use tests::bench::server::{LOAD_PROCESSOR, SERVER_PROCESSOR, Server};
+use tests::bench::server::{SERVER_PROCESSOR, Server};
 use tests::bench::{plot, report};
 
 /// Measures the host and its peers.
@@ -17,6 +17,8 @@ use tests::bench::{plot, report};
 enum Args {
     /// The host, redis-server, memcached and what else is named, side by side.
     Peers(Peers),
+    /// Memory, threads, workers, growth, idle and open connections.
+    Figures(Figures),
     /// Instructions per GET and SET, against what was last accepted.
     Instructions(Accept),
     /// What is counted by that.
@@ -60,6 +62,18 @@ struct Peers {
 }
 
 #[derive(Debug, clap::Args)]
+struct Figures {
+    /// Which: memory, threads, workers, growth, idle, open; without any, all.
+    names: Vec<String>,
+    /// Rounds of those that are measured in rounds.
+    #[arg(long, default_value_t = 5)]
+    rounds: usize,
+    /// Seconds per round.
+    #[arg(long, default_value_t = 2.0)]
+    seconds: f64,
+}
+
+#[derive(Debug, clap::Args)]
 struct Accept {
     /// Write what was counted as accepted.
     #[arg(long)]
@@ -72,6 +86,7 @@ struct Accept {
 fn main() -> ExitCode {
     let done = match Args::parse() {
         Args::Peers(args) => peers(args),
+        Args::Figures(args) => figures(args),
         Args::Instructions(args) => instructions(&args),
         Args::ServeCounted { kind, engine } => {
             let kind = if kind == "get" { Kind::Get } else { Kind::Set };
@@ -107,7 +122,6 @@ fn peers(args: Peers) -> Result<ExitCode, String> {
     for named in &args.named {
         servers.push(Server::named(named)?);
     }
-    pin_this_thread(LOAD_PROCESSOR);
     let settings = Settings {
         cases,
         keys: args.keys,
@@ -122,6 +136,25 @@ fn peers(args: Peers) -> Result<ExitCode, String> {
     if let Some(path) = &args.svg {
         std::fs::write(path, plot::svg(&groups)).map_err(|error| format!("{}: {error}", path.display()))?;
     }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn figures(args: Figures) -> Result<ExitCode, String> {
+    let names = if args.names.is_empty() { NAMES.map(str::to_owned).to_vec() } else { args.names };
+    let settings = Settings {
+        cases: CASES.into_iter().filter(|case| case.value_len == 32).collect(),
+        rounds: args.rounds,
+        round_time: Duration::from_secs_f64(args.seconds),
+        system_calls: false,
+        ..Settings::default()
+    };
+    let effort = Effort { growth_rounds: args.rounds, ..Effort::default() };
+    let mut all = Vec::new();
+    for name in &names {
+        eprintln!("{name}");
+        all.extend(by_name(name, &settings, &effort)?);
+    }
+    print!("{}", markdown(&all));
     Ok(ExitCode::SUCCESS)
 }
 

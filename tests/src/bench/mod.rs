@@ -1,10 +1,14 @@
-//! Bench: measures servers from outside, side by side; `scripts/bench-peers` and `scripts/bench-instructions` start it.
+//! Bench: measures servers from outside, side by side; `scripts/bench-peers`, `bench-instructions` and `bench-figures` start it.
 
 #![allow(clippy::expect_used, clippy::panic, reason = "a measurement stops at the first surprise")]
 
+pub mod engine;
+pub mod figures;
+pub mod growth;
 pub mod instructions;
 pub mod load;
 pub mod peers;
+pub mod pipeline;
 pub mod plot;
 pub mod process;
 pub mod protocol;

@@ -4,9 +4,9 @@ use std::io;
 use std::time::Duration;
 
 use super::load::{Connections, Done, Plan, Until};
-use super::process::{busy_ns, cpu_ns};
+use super::process::{PinnedThread, busy_ns, cpu_ns};
 use super::protocol::Kind;
-use super::server::Server;
+use super::server::{LOAD_PROCESSOR, Server};
 use super::spread::Spread;
 use super::system_calls;
 
@@ -152,6 +152,7 @@ pub fn measure(
         let name = server.name.clone();
         move |error: io::Error| format!("{name}: {error}")
     };
+    let _pinned = PinnedThread::to(LOAD_PROCESSOR);
     let mut loaded_len = None;
     let mut groups = Vec::new();
     let mut connections = Vec::new();

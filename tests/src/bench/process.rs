@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use rustix::thread::{CpuSet, Pid, sched_setaffinity};
+use rustix::thread::{CpuSet, Pid, sched_getaffinity, sched_setaffinity};
 use rustix::time::{ClockId, clock_gettime};
 
 /// CPU time of all threads of a process so far, in nanoseconds.
@@ -39,12 +39,32 @@ pub fn pin(pid: u32, processors: &[usize]) {
     }
 }
 
-/// Has this thread run on this processor only.
-///
-/// # Panics
-/// There is no such processor.
-pub fn pin_this_thread(processor: usize) {
-    pin_task(None, &[processor]);
+/// Has the thread that made it run on one processor only, until it is dropped.
+#[derive(Debug)]
+pub struct PinnedThread {
+    before: CpuSet,
+}
+
+impl PinnedThread {
+    /// On this processor, if there is one of that number.
+    ///
+    /// # Panics
+    /// The system does not say where this thread runs.
+    pub fn to(processor: usize) -> Self {
+        let before = sched_getaffinity(None).expect("where this thread runs");
+        if before.is_set(processor) {
+            pin_task(None, &[processor]);
+        }
+        Self { before }
+    }
+}
+
+impl Drop for PinnedThread {
+    fn drop(&mut self) {
+        if let Err(error) = sched_setaffinity(None, &self.before) {
+            eprintln!("this thread stays on its processor: {error}");
+        }
+    }
 }
 
 fn pin_task(task: Option<Pid>, processors: &[usize]) {

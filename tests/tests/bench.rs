@@ -1,0 +1,54 @@
+//! Bench: the programs that measure find their servers and fill their tables; what they find is another matter.
+
+use std::time::Duration;
+
+use tests::bench::load::{Connections, Plan, Until};
+use tests::bench::peers::{CASES, Settings, measure};
+use tests::bench::server::Server;
+use tests::bench::{plot, report};
+
+/// On whichever processors there are.
+const ANY: [usize; 1] = [0];
+
+#[test]
+fn a_host_is_measured_in_each_case() {
+    let settings = Settings {
+        keys: 2_000,
+        connections: 3,
+        rounds: 2,
+        round_time: Duration::from_millis(10),
+        attempts: 1,
+        system_calls: false,
+        ..Settings::default()
+    };
+    let host = Server::host(1, &ANY);
+    let groups = measure(&settings, &[host], |_| {}).unwrap();
+    assert_eq!(groups.len(), CASES.len());
+    for group in &groups {
+        let [row] = &group.rows[..] else { panic!("one server, not {}", group.rows.len()) };
+        assert_eq!(row.rounds.len(), 2);
+        assert!(row.rounds.iter().all(|round| round.per_s > 0.0 && round.cpu_us.is_some()), "{row:?}");
+    }
+    let table = report::markdown(&settings, &groups);
+    assert_eq!(table.matches("| kvstore |").count(), CASES.len(), "{table}");
+    assert!(plot::svg(&groups).ends_with("</svg>\n"));
+}
+
+#[test]
+fn a_server_that_answers_something_else_is_no_measurement() {
+    let host = Server::host(1, &ANY);
+    // No key was set, so it answers with nulls.
+    let connections = Connections::open(&host.address, 1).unwrap();
+    let plan =
+        Plan { protocol: host.protocol, kind: CASES[0].kind, pipeline: 1, value_len: 32, keys: 10, seed: 0 };
+    let error = connections.run(&plan, Until::Done(1)).unwrap_err();
+    assert!(error.to_string().contains("$-1"), "{error}");
+}
+
+#[test]
+fn a_named_server_is_found_by_its_port() {
+    let host = Server::host(1, &ANY);
+    let named = Server::named(&format!("other={}", host.address)).unwrap();
+    assert_eq!((named.name.as_str(), named.pid, named.protocol), ("other", host.pid, host.protocol));
+    assert!(Server::named("127.0.0.1:1").is_err());
+}

@@ -173,7 +173,7 @@ fn dependencies_run_one_way() {
     for entry in std::fs::read_dir(root().join("kvstore-engine")).unwrap().map(Result::unwrap) {
         if entry.path().join("Cargo.toml").exists() {
             let manifest = name(&entry.path().join("Cargo.toml"));
-            manifests.push((manifest, vec!["plugin-abi", "kvstore-engine-testing"]));
+            manifests.push((manifest, vec!["plugin-abi", "kvstore-engine-testing", "kvstore-engine-thread"]));
         }
     }
     assert!(manifests.len() > 4, "{manifests:?}");

@@ -15,7 +15,7 @@ mod queue;
 mod store;
 #[cfg(test)]
 mod tests;
-mod thread;
+
 mod worker;
 
 use std::sync::Arc;
@@ -30,7 +30,7 @@ use plugin_abi::sdk::{Batch, BatchId, Cursor, Engine, Entry, Error, Found, Host,
 use options::Options;
 use queue::{Queue, Request, promise};
 use store::{Done, OwnedOp};
-use thread::Thread;
+use kvstore_engine_thread::Thread;
 use worker::{Core, Worker, check};
 
 pub(crate) const CAPABILITIES: u64 = KV_CAP_THREAD_SAFE

@@ -1,15 +1,13 @@
 //! Atomic: a batch of which all operations take effect at one moment, or none.
 
 use std::collections::HashMap;
-use std::sync::RwLockWriteGuard;
 
 use plugin_abi::Status;
 use plugin_abi::raw::KV_OP_GET;
 use plugin_abi::sdk::{Batch, Entry, Error, Host, Outcome};
 
 use crate::shard::Shard;
-use crate::slot::Slot;
-use crate::table::{Place, Table};
+use crate::table::{Guard, Home, Table};
 use crate::write::{Undo, Write, Written, expect};
 
 /// What is known of an operation before the outcome of the whole is.
@@ -20,41 +18,63 @@ enum Pending {
     /// A GET of a key that no later operation writes: what is there at the end.
     Final,
     /// A GET of what a later operation changes.
-    Copied(Slot),
+    Copied(Copied),
+}
+
+/// An entry of its own, without its key.
+struct Copied {
+    value: Vec<u8>,
+    rest: Entry<'static>,
+}
+
+impl Copied {
+    fn of(entry: &Entry<'_>) -> Result<Self, Error> {
+        let mut value = Vec::new();
+        let no_memory = |_| Error::new(Status::FULL, "no memory for the value");
+        value.try_reserve_exact(entry.value.len()).map_err(no_memory)?;
+        value.extend_from_slice(entry.value);
+        let Entry { expiry_ms, version, type_, flags, .. } = *entry;
+        Ok(Self { value, rest: Entry { expiry_ms, version, type_, flags, ..Entry::default() } })
+    }
+
+    fn entry(&self) -> Entry<'_> {
+        Entry { value: &self.value, ..self.rest }
+    }
 }
 
 /// The shards of a batch, locked in ascending order.
 struct Locked<'a> {
-    shards: Vec<(usize, RwLockWriteGuard<'a, Shard>)>,
+    shards: Vec<(usize, Guard<'a>)>,
 }
 
 impl<'a> Locked<'a> {
-    fn new(table: &'a Table, places: &[Place]) -> Self {
-        let mut numbers: Vec<usize> = places.iter().map(|place| place.shard).collect();
+    fn new(table: &'a Table, homes: &[Home]) -> Self {
+        let mut numbers: Vec<usize> = homes.iter().map(|home| home.shard).collect();
         numbers.sort_unstable();
         numbers.dedup();
-        Self { shards: numbers.into_iter().map(|shard| (shard, table.write(shard))).collect() }
+        Self { shards: numbers.into_iter().map(|shard| (shard, table.lock(shard))).collect() }
     }
 
-    fn position(&self, place: Place) -> usize {
-        self.shards.partition_point(|(shard, _)| *shard < place.shard)
+    fn position(&self, home: Home) -> usize {
+        self.shards.partition_point(|(shard, _)| *shard < home.shard)
     }
 
-    fn of(&mut self, place: Place) -> &mut Shard {
-        let position = self.position(place);
+    fn of(&mut self, home: Home) -> &mut Shard {
+        let position = self.position(home);
         &mut self.shards[position].1
     }
 }
 
 /// Runs a batch and completes it.
 pub(crate) fn run(table: &Table, host: &Host, capabilities: u64, mut batch: Batch) {
-    let places: Vec<Place> = (0..batch.len()).map(|index| table.place(batch.op(index).key())).collect();
+    let homes: Vec<Home> = (0..batch.len()).map(|index| table.home(batch.op(index).key())).collect();
     if let Err((index, error)) = check(&batch, capabilities) {
         return refuse(&mut batch, index, &error);
     }
-    let mut locked = Locked::new(table, &places);
+    table.make_room(batch.now_ms(), host);
+    let mut locked = Locked::new(table, &homes);
     let mut undo = Vec::new();
-    let pending = match apply(table, host, &batch, &places, &mut locked, &mut undo) {
+    let pending = match apply(table, host, &batch, &homes, &mut locked, &mut undo) {
         Ok(pending) => pending,
         Err((index, error)) => {
             while let Some((position, step)) = undo.pop() {
@@ -68,21 +88,22 @@ pub(crate) fn run(table: &Table, host: &Host, capabilities: u64, mut batch: Batc
         match pending {
             Pending::Written(written) => batch.complete(index, written.outcome()),
             Pending::Absent => batch.complete(index, Outcome::NotFound),
-            Pending::Copied(slot) => batch.complete(index, Outcome::Entry(slot.entry(&[]))),
+            Pending::Copied(copied) => batch.complete(index, Outcome::Entry(copied.entry())),
             Pending::Final => {
-                let found = locked.of(places[index]);
-                let at = found.find(places[index].hash, batch.op(index).key());
-                let entry = at.map_or(Entry::default(), |at| found.entry(at));
+                let shard = locked.of(homes[index]);
+                let found = shard.find(homes[index].hash, batch.op(index).key());
+                let entry = found.map_or(Entry::default(), |found| shard.cell(found.place).entry());
                 batch.complete(index, Outcome::Entry(entry));
             }
         }
     }
+    for (position, step) in undo {
+        step.forget(&mut locked.shards[position].1);
+    }
     for (_, shard) in &mut locked.shards {
+        shard.tidy();
         shard.shrink_if_sparse();
     }
-    drop(locked);
-    // What was replaced and removed is freed without the locks.
-    drop(undo);
 }
 
 fn check(batch: &Batch, capabilities: u64) -> Result<(), (usize, Error)> {
@@ -102,40 +123,41 @@ fn apply(
     table: &Table,
     host: &Host,
     batch: &Batch,
-    places: &[Place],
+    homes: &[Home],
     locked: &mut Locked<'_>,
     undo: &mut Vec<(usize, Undo)>,
 ) -> Result<Vec<Pending>, (usize, Error)> {
     let now_ms = batch.now_ms();
     // Expired entries go first, and stay gone whatever becomes of the batch. Versions are compared with what was there before the batch.
-    for (index, place) in places.iter().enumerate() {
+    for (index, home) in homes.iter().enumerate() {
         let op = batch.op(index);
-        let shard = locked.of(*place);
-        let at = shard.find_or_expire(place.hash, op.key(), now_ms, host);
-        let version = at.map_or(0, |at| shard.entry(at).version);
+        let shard = locked.of(*home);
+        let found = shard.find_or_expire(home.hash, op.key(), now_ms, host);
+        let version = found.map_or(0, |found| shard.cell(found.place).version());
         expect(&op, version).map_err(|error| (index, error))?;
     }
     let writes = (0..batch.len()).filter(|index| batch.op(*index).kind() != KV_OP_GET);
     let last_writes: HashMap<&[u8], usize> = writes.map(|index| (batch.op(index).key(), index)).collect();
     let mut pending = Vec::with_capacity(batch.len());
-    for (index, place) in places.iter().enumerate() {
+    for (index, home) in homes.iter().enumerate() {
         let op = batch.op(index);
-        let position = locked.position(*place);
-        let shard = &mut *locked.shards[position].1;
-        let mut at = shard.find(place.hash, op.key());
-        if let Some(index) = at.filter(|index| shard.expired(*index, now_ms)) {
+        let position = locked.position(*home);
+        let shard: &mut Shard = &mut locked.shards[position].1;
+        let hash = home.hash;
+        let mut found = shard.find(hash, op.key());
+        if found.is_some_and(|found| shard.cell(found.place).expired(now_ms)) {
             // This batch has stored it with a time that has passed. Nobody else has seen it, so nobody hears of it.
-            let undo_tag = position;
-            Write { table, shard, hash: place.hash, index: Some(index), undo: Some(undo), undo_tag }.remove();
-            at = None;
+            Write { table, shard, hash, found, now_ms, undo: Some(undo), undo_tag: position }.remove();
+            found = None;
         }
         let what = if op.kind() != KV_OP_GET {
-            let write =
-                Write { table, shard, hash: place.hash, index: at, undo: Some(undo), undo_tag: position };
+            let write = Write { table, shard, hash, found, now_ms, undo: Some(undo), undo_tag: position };
             write.run(&op).map(Pending::Written)
-        } else if let Some(at) = at {
+        } else if let Some(found) = found {
             match last_writes.get(op.key()) {
-                Some(last) if *last > index => Slot::copy_of(&shard.entry(at)).map(Pending::Copied),
+                Some(last) if *last > index => {
+                    Copied::of(&shard.cell(found.place).entry()).map(Pending::Copied)
+                }
                 _ => Ok(Pending::Final),
             }
         } else {

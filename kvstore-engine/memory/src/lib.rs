@@ -1,48 +1,66 @@
 //! The in-memory engine: a hash table in shards, each under a lock of its own. Builds `libkvstore.so`.
 //!
-//! Everything is done inline, in the calling thread; the engine has no thread. Values are lent where they lie, under the
-//! shard's lock. Expired entries are removed when somebody meets them, and a few more along with every write and batch.
+//! Everything that a client asks for is done inline, in the calling thread, and values are lent where they lie, under the shard's lock. All state lies in
+//! regions of memory that another build can take over as they are (`pages`, `state`). A thread removes what expires and nobody asks for (`upkeep`).
 //!
-//! Memory that cannot be had is FULL for keys, values and the table; the small nodes of the expiry index are the
-//! exception.
+//! `unsafe` is in `pages` (mappings), `cell` (how an entry lies in memory), `log` and `expiry` (what a shard has beside its index), `shard` and
+//! `table` (who may use which of them when).
 
 mod atomic;
+mod cell;
 mod expiry;
+mod handoff;
+mod index;
+mod limit;
+mod log;
+mod pages;
 mod random;
 mod scan;
 mod shard;
-mod slot;
+mod state;
 mod table;
 #[cfg(test)]
 mod tests;
+mod upkeep;
 mod write;
+
+use std::sync::Arc;
 
 use plugin_abi::Status;
 use plugin_abi::raw::{
-    KV_CAP_ATOMIC, KV_CAP_EXPIRY, KV_CAP_SCRATCH, KV_CAP_THREAD_SAFE, KV_CAP_TYPES, KV_CAP_VERSIONS,
-    KV_OP_GET, KV_STAT_COUNTER, KV_STAT_GAUGE,
+    KV_CAP_ADOPT, KV_CAP_ATOMIC, KV_CAP_EXPIRY, KV_CAP_SCRATCH, KV_CAP_THREAD_SAFE, KV_CAP_TYPES,
+    KV_CAP_VERSIONS, KV_OP_GET, KV_STAT_COUNTER, KV_STAT_GAUGE,
 };
-use plugin_abi::sdk::{Batch, BatchId, Cursor, Engine, Entry, Error, Found, Host, Op, OpenArgs, Outcome};
+use plugin_abi::sdk::{
+    Batch, BatchId, Cursor, Engine, Entry, Error, Found, Host, Op, OpenArgs, Outcome, Region,
+};
 
+use handoff::Handoff;
+use limit::{Bytes, Limit, POLICIES, Policy};
 use random::Chooser;
-use table::{Held, SHARDS_MAX, Table};
+use table::{Held, Home, SHARDS_MAX, Table};
+use upkeep::Upkeep;
 use write::{Write, Written, expect};
 
 /// Shards where the option does not say otherwise: with some ten workers two of them seldom meet, and a shard of a store of
 /// ten million entries still grows in well under a millisecond.
 const SHARDS_DEFAULT: usize = 1024;
 
+/// Operations whose slots and entries are brought into the cache together.
+const GROUP: usize = 16;
+
 /// Each write removes up to this many expired entries of its shard: more than it can add.
 const SWEEP_PER_WRITE: usize = 2;
-/// A look at the figures removes up to this many from each shard, so that an idle store gets rid of them too.
-const SWEEP_PER_STATS: usize = 64;
 
 /// The engine.
 #[derive(Debug)]
 pub struct Memory {
     host: Host,
-    table: Table,
+    // Before the table: its thread uses it.
+    upkeep: Upkeep,
+    table: Arc<Table>,
     chooser: Chooser,
+    handoff: Handoff,
 }
 
 plugin_abi::export_engine!(Memory {
@@ -55,53 +73,89 @@ plugin_abi::export_engine!(Memory {
     stats,
     clear,
     sync,
-    sequence
+    sequence,
+    handoff
 });
 
 impl Memory {
-    fn find(&self, op: &Op<'_>, now_ms: i64) -> Result<Option<Held<'_>>, Error> {
+    #[inline]
+    fn find(&self, op: &Op<'_>, home: Home, now_ms: i64) -> Result<Option<Held<'_>>, Error> {
         op.check(Self::CAPABILITIES)?;
-        let held = self.table.hold(self.table.place(op.key()), op.key(), now_ms, &self.host);
-        expect(op, held.as_ref().map_or(0, |held| held.entry().version))?;
+        let mut held = self.table.hold(home, op.key(), now_ms, &self.host);
+        if op.expected_version().is_some() {
+            expect(op, held.as_ref().map_or(0, |held| held.entry().version))?;
+        }
+        if let Some(held) = &mut held
+            && op.is_use()
+        {
+            self.table.touch(held, now_ms);
+        }
         Ok(held)
     }
 
-    fn write(&self, op: &Op<'_>, now_ms: i64) -> Result<Written, Error> {
+    #[inline]
+    fn write(&self, op: &Op<'_>, home: Home, now_ms: i64) -> Result<Written, Error> {
         op.check(Self::CAPABILITIES)?;
-        let place = self.table.place(op.key());
-        let mut locked = self.table.write(place.shard);
-        let shard = &mut *locked;
-        shard.sweep(now_ms, SWEEP_PER_WRITE, &self.host);
-        let index = shard.find_or_expire(place.hash, op.key(), now_ms, &self.host);
-        expect(op, index.map_or(0, |index| shard.entry(index).version))?;
-        let write = Write { table: &self.table, shard, hash: place.hash, index, undo: None, undo_tag: 0 };
+        self.table.make_room(now_ms, &self.host);
+        let mut shard = self.table.lock(home.shard);
+        if shard.due(now_ms) {
+            shard.sweep(now_ms, SWEEP_PER_WRITE, &self.host);
+        }
+        let found = shard.find_or_expire(home.hash, op.key(), now_ms, &self.host);
+        if op.expected_version().is_some() {
+            expect(op, found.map_or(0, |found| shard.cell(found.place).version()))?;
+        }
+        let (table, hash) = (&*self.table, home.hash);
+        let write = Write { table, shard: &mut shard, hash, found, now_ms, undo: None, undo_tag: 0 };
         let written = write.run(op)?;
-        locked.shrink_if_sparse();
+        match written {
+            Written::Stored { expiry_ms: 0, version: 0 } | Written::Deleted => shard.shrink_if_sparse(),
+            Written::Stored { expiry_ms: 1.., .. } => self.upkeep.wake(),
+            _ => {}
+        }
         Ok(written)
     }
 
     fn store(&self, op: &Op<'_>) -> Result<u64, Error> {
-        match self.write(op, self.host.now_ms())? {
+        match self.write(op, self.table.home(op.key()), self.host.now_ms())? {
             Written::Stored { version, .. } => Ok(version),
             Written::Deleted | Written::NotFound => Ok(0),
         }
     }
 
     fn run(&self, batch: &mut Batch, now_ms: i64) {
-        for index in 0..batch.len() {
-            let op = batch.op(index);
-            if op.kind() == KV_OP_GET {
-                let found = self.find(&op, now_ms);
-                match &found {
-                    Ok(Some(held)) => batch.complete(index, Outcome::Entry(held.entry())),
-                    Ok(None) => batch.complete(index, Outcome::NotFound),
-                    Err(error) => batch.complete(index, Outcome::Failed(error)),
-                }
-            } else {
-                match self.write(&op, now_ms) {
-                    Ok(written) => batch.complete(index, written.outcome()),
-                    Err(error) => batch.complete(index, Outcome::Failed(&error)),
-                }
+        let mut homes = [Home::default(); GROUP];
+        let mut first = 0;
+        while first < batch.len() {
+            let count = GROUP.min(batch.len() - first);
+            for (index, home) in (first..).zip(&mut homes[..count]) {
+                *home = self.table.home(batch.op(index).key());
+                self.table.prefetch_slots(*home);
+            }
+            if count > 1 {
+                homes[..count].iter().for_each(|home| self.table.prefetch_entry(*home));
+            }
+            for (index, home) in (first..).zip(&homes[..count]) {
+                self.run_one(batch, index, *home, now_ms);
+            }
+            first += count;
+        }
+    }
+
+    #[inline]
+    fn run_one(&self, batch: &mut Batch, index: usize, home: Home, now_ms: i64) {
+        let op = batch.op(index);
+        if op.kind() == KV_OP_GET {
+            let found = self.find(&op, home, now_ms);
+            match &found {
+                Ok(Some(held)) => batch.complete(index, Outcome::Entry(held.entry())),
+                Ok(None) => batch.complete(index, Outcome::NotFound),
+                Err(error) => batch.complete(index, Outcome::Failed(error)),
+            }
+        } else {
+            match self.write(&op, home, now_ms) {
+                Ok(written) => batch.complete(index, written.outcome()),
+                Err(error) => batch.complete(index, Outcome::Failed(&error)),
             }
         }
     }
@@ -114,21 +168,39 @@ impl Memory {
 impl Engine for Memory {
     const NAME: &'static str = "memory";
     const VERSION: &'static str = env!("CARGO_PKG_VERSION");
-    const CAPABILITIES: u64 =
-        KV_CAP_THREAD_SAFE | KV_CAP_EXPIRY | KV_CAP_VERSIONS | KV_CAP_ATOMIC | KV_CAP_SCRATCH | KV_CAP_TYPES;
+    const CAPABILITIES: u64 = KV_CAP_THREAD_SAFE
+        | KV_CAP_EXPIRY
+        | KV_CAP_VERSIONS
+        | KV_CAP_ATOMIC
+        | KV_CAP_SCRATCH
+        | KV_CAP_TYPES
+        | KV_CAP_ADOPT;
+    const STATE_FORMAT: &'static str = state::FORMAT;
+    const STATE_VERSION: u32 = state::VERSION;
 
     fn open(args: OpenArgs<'_>) -> Result<Self, Error> {
-        args.check_options(&["shards"])?;
+        args.check_options(&["shards", "maxmemory", "maxmemory-policy"])?;
         let wanted = "a power of two from 1 to 4096";
-        let shards = args.option("shards", wanted)?.unwrap_or(SHARDS_DEFAULT);
-        if !shards.is_power_of_two() || shards > SHARDS_MAX {
+        let shards: Option<usize> = args.option("shards", wanted)?;
+        if let Some(shards) = shards.filter(|shards| !shards.is_power_of_two() || *shards > SHARDS_MAX) {
             return Err(Error::new(Status::INVALID, format!("option 'shards': {shards} is not {wanted}")));
         }
-        Ok(Self { host: args.host, table: Table::new(shards), chooser: Chooser::default() })
+        let bytes =
+            args.option("maxmemory", "a number of bytes, such as 100mb; 0 is no limit")?.unwrap_or(Bytes(0));
+        let policy = args.option("maxmemory-policy", POLICIES)?.unwrap_or(Policy::NoEviction);
+        let limit = Limit::new(bytes.0, policy);
+        let table = match args.state {
+            None => Table::new(shards.unwrap_or(SHARDS_DEFAULT), limit)?,
+            Some(state) => handoff::adopt(state, shards, limit)?,
+        };
+        let table = Arc::new(table);
+        let upkeep = Upkeep::start(Arc::clone(&table), args.host, args.state.is_some())?;
+        let handoff = Handoff::new(args.state.is_some());
+        Ok(Self { host: args.host, upkeep, table, chooser: Chooser::default(), handoff })
     }
 
     fn get(&self, op: &Op<'_>, lend: &mut dyn FnMut(&Entry<'_>)) -> Result<Found, Error> {
-        Ok(match self.find(op, self.host.now_ms())? {
+        Ok(match self.find(op, self.table.home(op.key()), self.host.now_ms())? {
             Some(held) => {
                 lend(&held.entry());
                 Found::Yes
@@ -142,7 +214,7 @@ impl Engine for Memory {
     }
 
     fn delete(&self, op: &Op<'_>) -> Result<Found, Error> {
-        Ok(match self.write(op, self.host.now_ms())? {
+        Ok(match self.write(op, self.table.home(op.key()), self.host.now_ms())? {
             Written::NotFound => Found::No,
             Written::Deleted | Written::Stored { .. } => Found::Yes,
         })
@@ -156,6 +228,7 @@ impl Engine for Memory {
         let now_ms = batch.now_ms();
         if batch.atomic() {
             atomic::run(&self.table, &self.host, Self::CAPABILITIES, batch);
+            self.upkeep.wake();
         } else {
             self.run(&mut batch, now_ms);
         }
@@ -184,7 +257,7 @@ impl Engine for Memory {
 
     fn count(&self, space: u32) -> Result<u64, Error> {
         Self::only_space_0(space)?;
-        Ok((0..self.table.shards()).map(|shard| self.table.read(shard).len() as u64).sum())
+        Ok((0..self.table.shards()).map(|shard| self.table.lock(shard).len() as u64).sum())
     }
 
     fn sequence(&self, last: u64) -> Result<u64, Error> {
@@ -193,29 +266,25 @@ impl Engine for Memory {
     }
 
     fn stats(&self, tell: &mut dyn FnMut(&str, u32, i64)) -> Result<(), Error> {
-        let now_ms = self.host.now_ms();
-        let (mut keys, mut expiring, mut bytes, mut expired) = (0, 0, 0, 0);
+        let (mut keys, mut expiring, mut bytes, mut expired, mut evicted) = (0, 0, 0, 0, 0);
         for number in 0..self.table.shards() {
-            let mut shard = self.table.read(number);
-            if shard.due(now_ms) {
-                drop(shard);
-                let mut locked = self.table.write(number);
-                locked.sweep(now_ms, SWEEP_PER_STATS, &self.host);
-                locked.shrink_if_sparse();
-                drop(locked);
-                shard = self.table.read(number);
-            }
-            keys += shard.len() as u64;
-            expiring += shard.expiring() as u64;
-            bytes += shard.memory_bytes() as u64;
-            expired += shard.expired_total();
+            let shard = self.table.lock(number);
+            let state = shard.look();
+            keys += u64::from(state.len);
+            expiring += u64::from(state.expiring);
+            expired += state.expired_total;
+            evicted += state.evicted_total;
+            bytes += shard.used_bytes();
         }
         let mut number =
             |name, kind, number: u64| tell(name, kind, i64::try_from(number).unwrap_or(i64::MAX));
         number("keys", KV_STAT_GAUGE, keys);
         number("keys_with_expiry", KV_STAT_GAUGE, expiring);
         number("memory_bytes", KV_STAT_GAUGE, bytes);
+        number("memory_held_bytes", KV_STAT_GAUGE, self.table.held_bytes() as u64);
+        number("memory_limit_bytes", KV_STAT_GAUGE, self.table.limit.max_bytes());
         number("expired_total", KV_STAT_COUNTER, expired);
+        number("evicted_total", KV_STAT_COUNTER, evicted);
         number("shards", KV_STAT_GAUGE, self.table.shards() as u64);
         Ok(())
     }
@@ -228,6 +297,24 @@ impl Engine for Memory {
 
     /// Nothing outlives the process, so there is nothing to make durable.
     fn sync(&self) -> Result<(), Error> {
+        Ok(())
+    }
+
+    fn handoff_prepare(&self, _: u32) -> Result<(), Error> {
+        self.handoff.prepare(&self.table, &self.upkeep);
+        Ok(())
+    }
+
+    fn handoff_give(&self) -> Result<(&[Region], &[u8]), Error> {
+        self.handoff.give()
+    }
+
+    fn handoff_commit(&self) {
+        self.handoff.commit(&self.table, &self.upkeep);
+    }
+
+    fn handoff_abort(&self) -> Result<(), Error> {
+        self.handoff.abort(&self.upkeep);
         Ok(())
     }
 }

@@ -1,249 +1,495 @@
-//! Shard: one part of the table: entries by key, in an order that a scan can rely on. Locking is the caller's.
+//! Shard: one part of the table: finds, stores and removes entries. Locking is the caller's.
 
-use std::hash::RandomState;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
-use indexmap::IndexMap;
-use indexmap::map::RawEntryApiV1;
-use indexmap::map::raw_entry_v1::RawEntryMut;
 use plugin_abi::Status;
-use plugin_abi::raw::KV_EVENT_EXPIRED;
+use plugin_abi::raw::{KV_EVENT_EVICTED, KV_EVENT_EXPIRED};
 use plugin_abi::sdk::{Entry, Error, Host};
+use siphasher::sip::SipHasher13;
 
-use crate::expiry::ExpiryIndex;
-use crate::slot::{self, Patch, Patched, Slot};
+use crate::cell::{Cell, Shape};
+use crate::index::{self, HASH_END, Index, Slot};
+use crate::log::Chunks;
+use crate::pages::{Kind, Pages, Place};
+use crate::state::ShardState;
 
-/// A cursor has four bytes for an index, and its highest value means "from the end".
-const LEN_MAX: usize = u32::MAX as usize - 1;
-
-/// What one entry takes in the map beside key and value, in bytes: hash, key pointer and length, slot, place in the index.
-const ENTRY_BYTES: usize = 8 + 16 + size_of::<Slot>() + 9;
+/// Where an entry is: good until the shard's next change.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Found {
+    pub(crate) position: usize,
+    pub(crate) place: Place,
+}
 
 /// What a key's place holds at some time.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Live {
-    /// The entry at this index.
-    At(usize),
+    /// An entry.
+    At(Found),
     /// Nothing.
     No,
     /// An entry that expired and is still to be removed.
-    Expired,
+    Expired(Found),
+}
+
+/// A change to a part of a value: it becomes `new_len` bytes long, then `bytes` are written at `offset`.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Patch<'a> {
+    pub(crate) offset: usize,
+    pub(crate) bytes: &'a [u8],
+    /// At least `offset + bytes.len()`.
+    pub(crate) new_len: usize,
+}
+
+/// What becomes of a cell that is no longer referred to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Old {
+    /// It is freed, or written over.
+    Free,
+    /// It stays as it is, for an undo.
+    Keep,
+}
+
+/// Where the words of a shard's index are, for those who look without the lock; 0: there are none.
+#[derive(Debug, Default)]
+pub(crate) struct Peek(AtomicU64);
+
+impl Peek {
+    /// Bits for the number of pages; the page's number in the state is in the others.
+    const PAGES_BITS: u32 = 16;
+
+    fn set(&self, index: Place, pages: usize) {
+        self.0.store(index.0 >> 10 << Self::PAGES_BITS | pages as u64, Ordering::Relaxed);
+    }
+
+    /// The index as it is, or as it was.
+    #[inline]
+    pub(crate) fn index<'a>(&self, pages: &'a Pages) -> Option<Index<'a>> {
+        let word = self.0.load(Ordering::Relaxed);
+        let index = Place(word >> Self::PAGES_BITS << 10);
+        if word == 0 {
+            return None;
+        }
+        pages.words(index, index::words((word & ((1 << Self::PAGES_BITS) - 1)) as usize)).map(Index::new)
+    }
+}
+
+/// A shard was emptied: what is left to be given back, without its lock.
+#[derive(Debug)]
+pub(crate) struct Emptied {
+    chunks: Chunks,
+    index: (Place, usize),
+    heap: (Place, usize),
+}
+
+impl Emptied {
+    /// Gives all of it back.
+    pub(crate) fn free(self, pages: &Pages) {
+        self.chunks.free(pages);
+        for (place, len) in [self.index, self.heap] {
+            if len > 0 {
+                pages.free(place, len);
+            }
+        }
+    }
 }
 
 /// One part of the table.
-///
-/// An index names an entry until the next removal. Removing moves the last entry into the gap and nothing else, so an entry
-/// only ever moves to a lower index: a scan from the highest index down misses none.
 #[derive(Debug)]
 pub(crate) struct Shard {
-    map: IndexMap<Box<[u8]>, Slot, RandomState>,
-    expiries: ExpiryIndex,
-    content_bytes: usize,
-    expired_total: u64,
+    state: *mut ShardState,
+    pub(crate) pages: Arc<Pages>,
+    peek: Arc<[Peek]>,
+    number: usize,
+    hasher: SipHasher13,
+}
+
+// SAFETY: the record that it points to is used by whoever has locked the shard, on whatever thread.
+unsafe impl Send for Shard {}
+
+/// The hash of a key, in the bits that a slot has. The others choose the shard.
+#[inline]
+pub(crate) fn slot_hash(hash: u64) -> u32 {
+    hash as u32 & (HASH_END - 1)
 }
 
 impl Shard {
-    /// An empty shard for keys with hashes of this hasher.
-    pub(crate) fn new(hasher: RandomState) -> Self {
-        Self {
-            map: IndexMap::with_hasher(hasher),
-            expiries: ExpiryIndex::default(),
-            content_bytes: 0,
-            expired_total: 0,
+    /// The shard of a record.
+    ///
+    /// # Safety
+    /// The record and all that it leads to are in `pages`, and nobody else uses them as long as this lives.
+    pub(crate) unsafe fn new(
+        state: *mut ShardState,
+        pages: Arc<Pages>,
+        peek: Arc<[Peek]>,
+        number: usize,
+        hasher: SipHasher13,
+    ) -> Self {
+        let mut shard = Self { state, pages, peek, number, hasher };
+        shard.show_index();
+        shard
+    }
+
+    /// The record, to be changed.
+    #[inline]
+    pub(crate) fn state(&mut self) -> &mut ShardState {
+        // SAFETY: this shard's own, by the promise of `new`.
+        unsafe { &mut *self.state }
+    }
+
+    /// The record.
+    #[inline]
+    pub(crate) fn look(&self) -> &ShardState {
+        // SAFETY: as for `state`.
+        unsafe { &*self.state }
+    }
+
+    fn show_index(&mut self) {
+        let (index, pages) = (self.look().index, self.look().index_pages as usize);
+        self.peek[self.number].set(index, pages);
+    }
+
+    /// The slots. Good until the shard grows or shrinks.
+    #[inline]
+    pub(crate) fn index<'a>(&self) -> Index<'a> {
+        let (index, len) = (self.look().index, index::words(self.look().index_pages as usize));
+        if len == 0 {
+            return Index::new(&[]);
         }
+        // SAFETY: words are atomic and stay mapped as long as the pages, which the shard keeps, and whoever uses an index of a shard keeps that.
+        Index::new(unsafe { core::slice::from_raw_parts(self.pages.at(index).cast::<AtomicU64>(), len) })
+    }
+
+    /// The cell at a place, which the index or an undo has. Good until it is changed or freed.
+    #[inline]
+    pub(crate) fn cell<'a>(&self, place: Place) -> Cell<'a> {
+        // SAFETY: places in the index, and those that are kept for an undo, lead to whole cells of this shard, which is locked.
+        unsafe { Cell::at(self.pages.at(place)) }
+    }
+
+    /// The bits of a key's hash that its slot has.
+    pub(crate) fn hash(&self, key: &[u8]) -> u32 {
+        slot_hash(self.hasher.hash(key))
     }
 
     /// How many entries there are, those that expired and are not yet removed among them.
     pub(crate) fn len(&self) -> usize {
-        self.map.len()
+        self.look().len as usize
     }
 
-    /// How many entries have an expiry.
-    pub(crate) fn expiring(&self) -> usize {
-        self.expiries.len()
+    /// Bytes of cells, slots and expiries.
+    pub(crate) fn used_bytes(&self) -> u64 {
+        let state = self.look();
+        state.live_bytes
+            + (u64::from(state.index_pages) + u64::from(state.heap_pages)) * crate::pages::PAGE as u64
     }
 
-    /// How many entries have been removed because they expired.
-    pub(crate) fn expired_total(&self) -> u64 {
-        self.expired_total
+    /// The first entry of a hash for which this holds.
+    #[inline]
+    pub(crate) fn find_in(&self, hash: u32, holds: impl Fn(Cell<'_>) -> bool) -> Option<Found> {
+        if self.look().len == 0 {
+            return None;
+        }
+        let mut slots = self.index().of(hash);
+        let (position, slot) = slots.find(|(_, slot)| holds(self.cell(slot.place())))?;
+        Some(Found { position, place: slot.place() })
     }
 
-    /// Memory in bytes; an estimate.
-    pub(crate) fn memory_bytes(&self) -> usize {
-        self.content_bytes + self.map.capacity() * ENTRY_BYTES + self.expiries.memory_bytes()
+    /// The entry of a key, expired or not.
+    #[inline]
+    pub(crate) fn find(&self, hash: u32, key: &[u8]) -> Option<Found> {
+        self.find_in(hash, |cell| cell.key() == key)
     }
 
-    /// The index of a key, expired or not.
-    pub(crate) fn find(&self, hash: u64, key: &[u8]) -> Option<usize> {
-        self.map.raw_entry_v1().index_from_hash(hash, |found| **found == *key)
-    }
-
-    /// The index of a key, unless it expired.
-    pub(crate) fn find_live(&self, hash: u64, key: &[u8], now_ms: i64) -> Live {
+    /// The entry of a key, unless it expired.
+    #[inline]
+    pub(crate) fn find_live(&self, hash: u32, key: &[u8], now_ms: i64) -> Live {
         match self.find(hash, key) {
             None => Live::No,
-            Some(index) if self.map[index].expired(now_ms) => Live::Expired,
-            Some(index) => Live::At(index),
+            Some(found) if self.cell(found.place).expired(now_ms) => Live::Expired(found),
+            Some(found) => Live::At(found),
         }
     }
 
-    /// The index of a key; if it expired, it is removed first.
+    /// The entry of a key; if it expired, it is removed first.
+    #[inline]
     pub(crate) fn find_or_expire(
         &mut self,
-        hash: u64,
+        hash: u32,
         key: &[u8],
         now_ms: i64,
         host: &Host,
-    ) -> Option<usize> {
-        let index = self.find(hash, key)?;
-        if self.map[index].expired(now_ms) {
-            self.expire(index, host);
-            return None;
+    ) -> Option<Found> {
+        match self.find_live(hash, key, now_ms) {
+            Live::No => None,
+            Live::At(found) => Some(found),
+            Live::Expired(found) => {
+                self.expire(hash, found, host);
+                None
+            }
         }
-        Some(index)
     }
 
-    /// The entry at an index.
-    pub(crate) fn entry(&self, index: usize) -> Entry<'_> {
-        debug_assert!(index < self.map.len(), "an index names an entry");
-        self.map.get_index(index).map_or_else(Entry::default, |(key, slot)| slot.entry(key))
+    /// All cells of a hash.
+    pub(crate) fn of_hash(&self, hash: u32) -> impl Iterator<Item = Cell<'_>> {
+        let slots = (self.look().len > 0).then(|| self.index().of(hash));
+        slots.into_iter().flatten().map(|(_, slot)| self.cell(slot.place()))
     }
 
-    /// Whether the entry at an index expired.
-    pub(crate) fn expired(&self, index: usize, now_ms: i64) -> bool {
-        self.map[index].expired(now_ms)
+    /// All cells from a hash on, in the order of their hashes.
+    pub(crate) fn entries_from(&self, hash: u32) -> impl Iterator<Item = (u32, Cell<'_>)> {
+        self.index().from(hash).map(|slot| (slot.hash(), self.cell(slot.place())))
     }
 
-    /// Adds an entry under a key that has none, behind all others.
+    /// Stores an entry, over the one that was found under its key. Answers the old cell where that is kept.
     ///
     /// # Errors
     /// FULL; then nothing has changed.
-    pub(crate) fn insert(&mut self, hash: u64, key: &[u8], slot: Slot) -> Result<(), Error> {
-        if self.map.len() >= LEN_MAX {
+    pub(crate) fn store(
+        &mut self,
+        hash: u32,
+        found: Option<Found>,
+        entry: &Entry<'_>,
+        access: u16,
+        old: Old,
+    ) -> Result<(Place, Option<Place>), Error> {
+        let shape = Shape::of(entry);
+        if entry.expiry_ms != 0 {
+            self.reserve_expiry()?;
+        }
+        let Some(Found { position, place }) = found else {
+            return Ok((self.insert(hash, shape, entry, access)?, None));
+        };
+        let cell = self.cell(place);
+        let before_ms = cell.expiry_ms();
+        if old == Old::Free && cell.takes(shape) {
+            cell.write(cell.keep_size(shape), entry, access);
+            self.note_expiry(hash, before_ms, entry.expiry_ms);
+            return Ok((place, None));
+        }
+        let new = self.alloc_cell(shape.size)?;
+        self.cell(new).write(shape, entry, access);
+        self.exchange(hash, position, place, new, old);
+        self.note_expiry(hash, before_ms, entry.expiry_ms);
+        Ok((new, (old == Old::Keep).then_some(place)))
+    }
+
+    /// Puts another cell in the place of one.
+    fn exchange(&mut self, hash: u32, position: usize, from: Place, to: Place, old: Old) {
+        self.index().set(position, Slot::new(hash, to));
+        if old == Old::Free {
+            self.free_cell(from);
+            self.tidy();
+        }
+    }
+
+    fn insert(&mut self, hash: u32, shape: Shape, entry: &Entry<'_>, access: u16) -> Result<Place, Error> {
+        self.reserve_slot()?;
+        let place = self.alloc_cell(shape.size)?;
+        self.cell(place).write(shape, entry, access);
+        let slot = Slot::new(hash, place);
+        while !self.index().insert(slot) {
+            let pages = index::grown(self.look().index_pages as usize);
+            if let Err(error) = self.resize_index(pages) {
+                self.free_cell(place);
+                return Err(error);
+            }
+        }
+        self.state().len += 1;
+        self.note_expiry(hash, 0, entry.expiry_ms);
+        Ok(place)
+    }
+
+    fn reserve_slot(&mut self) -> Result<(), Error> {
+        let (len, pages) = (self.len(), self.look().index_pages as usize);
+        if len < index::room(pages) {
+            return Ok(());
+        }
+        if len >= u32::MAX as usize {
             return Err(Error::new(Status::FULL, "no room for another entry in this shard"));
         }
-        self.map.try_reserve(1).map_err(|_| Error::new(Status::FULL, "no memory for another entry"))?;
-        let key = slot::copy(key)?.into_boxed_slice();
-        self.put_back(hash, key, slot);
+        self.resize_index(index::grown(pages))
+    }
+
+    /// Copies the slots to an array of another size, or a larger one. Reads no cell: 24 bits of the hash are in the slot.
+    fn resize_index(&mut self, mut pages: usize) -> Result<(), Error> {
+        let old = self.index();
+        let place = loop {
+            let place = self.pages.alloc(Kind::Index, pages, 1)?;
+            let words = self.pages.words(place, index::words(pages)).unwrap_or_default();
+            if old.copy_to(Index::new(words)) {
+                break place;
+            }
+            self.pages.free(place, pages);
+            pages = index::grown(pages);
+        };
+        let state = self.state();
+        let (from, from_pages) = (state.index, state.index_pages as usize);
+        (state.index, state.index_pages) = (place, pages as u32);
+        self.show_index();
+        if from_pages > 0 {
+            self.pages.free(from, from_pages);
+        }
         Ok(())
     }
 
-    fn put_back(&mut self, hash: u64, key: Box<[u8]>, slot: Slot) {
-        self.content_bytes += key.len() + slot.value.capacity();
-        self.expiries.change(self.map.len(), 0, slot.expiry_ms);
-        match self.map.raw_entry_mut_v1().from_hash(hash, |found| **found == *key) {
-            RawEntryMut::Vacant(place) => _ = place.insert_hashed_nocheck(hash, key, slot),
-            RawEntryMut::Occupied(mut place) => _ = place.insert(slot),
-        }
-    }
-
-    /// Puts another slot under the key at an index, and gives back the old one.
-    pub(crate) fn replace(&mut self, index: usize, slot: Slot) -> Slot {
-        let old = std::mem::replace(&mut self.map[index], slot);
-        let new = &self.map[index];
-        self.expiries.change(index, old.expiry_ms, new.expiry_ms);
-        self.content_bytes = self.content_bytes.saturating_sub(old.value.capacity()) + new.value.capacity();
-        old
-    }
-
-    /// Gives the entry at an index another expiry and version, and answers the old ones.
-    pub(crate) fn set_expiry(&mut self, index: usize, expiry_ms: i64, version: u64) -> (i64, u64) {
-        let slot = &mut self.map[index];
-        let old = (slot.expiry_ms, slot.version);
-        (slot.expiry_ms, slot.version) = (expiry_ms, version);
-        self.expiries.change(index, old.0, expiry_ms);
-        old
-    }
-
-    /// Changes the value at an index in place.
+    /// Gives an entry another expiry and version where it lies; false: its cell has no room for the expiry.
     ///
     /// # Errors
     /// FULL; then nothing has changed.
-    pub(crate) fn patch(&mut self, index: usize, patch: &Patch<'_>, version: u64) -> Result<(), Error> {
-        let slot = &mut self.map[index];
-        let before = slot.value.capacity();
-        slot.patch(patch)?;
-        slot.version = version;
-        self.content_bytes = self.content_bytes.saturating_sub(before) + slot.value.capacity();
-        Ok(())
+    pub(crate) fn set_expiry(
+        &mut self,
+        hash: u32,
+        found: Found,
+        expiry_ms: i64,
+        version: u64,
+    ) -> Result<bool, Error> {
+        self.reserve_expiry()?;
+        let cell = self.cell(found.place);
+        let before_ms = cell.expiry_ms();
+        if !cell.set_expiry_ms(expiry_ms) {
+            return Ok(false);
+        }
+        cell.set_version(version);
+        self.note_expiry(hash, before_ms, expiry_ms);
+        Ok(true)
     }
 
-    /// What [`Shard::unpatch`] will need.
+    /// Changes the value of an entry where it lies; false: its cell has no room for the new value, or far too much.
+    pub(crate) fn patch(&mut self, found: Found, patch: &Patch<'_>, version: u64, old: Old) -> bool {
+        let Patch { offset, bytes, new_len } = *patch;
+        let mut cell = self.cell(found.place);
+        let old_len = cell.entry().value.len();
+        let room = cell.room().unwrap_or(old_len);
+        if new_len > room || (old == Old::Free && cell.is_long() && room > 256 && new_len < room / 4) {
+            return false;
+        }
+        let Some(value) = cell.value_mut(new_len) else { return false };
+        // What lies beyond the old value is anything.
+        if let Some(gap) = value.get_mut(old_len..) {
+            gap.fill(0);
+        }
+        value[offset..offset + bytes.len()].copy_from_slice(bytes);
+        cell.set_version(version);
+        true
+    }
+
+    /// Stores an entry with room for its value to grow, patched. Answers as [`Shard::store`].
     ///
     /// # Errors
-    /// FULL.
-    pub(crate) fn before_patch(&self, index: usize, patch: &Patch<'_>) -> Result<Patched, Error> {
-        self.map[index].before_patch(patch)
-    }
-
-    /// Undoes the newest patch of the value at an index.
-    pub(crate) fn unpatch(&mut self, index: usize, before: &Patched) {
-        self.map[index].unpatch(before);
-    }
-
-    /// Removes the entry at an index; the last entry takes its place.
-    pub(crate) fn remove(&mut self, index: usize) -> Option<(Box<[u8]>, Slot)> {
-        let last = self.map.len().checked_sub(1)?;
-        let last_expiry_ms = self.map[last].expiry_ms;
-        let (key, slot) = self.map.swap_remove_index(index)?;
-        self.expiries.change(index, slot.expiry_ms, 0);
-        if index != last {
-            self.expiries.moved(last_expiry_ms, last, index);
+    /// FULL; then nothing has changed.
+    pub(crate) fn store_patched(
+        &mut self,
+        hash: u32,
+        (key, found): (&[u8], Found),
+        patch: &Patch<'_>,
+        version: u64,
+        old: Old,
+    ) -> Result<(Place, Option<Place>), Error> {
+        let before = self.cell(found.place);
+        // The key from outside: the cell may be written over.
+        let entry = Entry { key, version, ..before.entry() };
+        let access = before.access();
+        let kept = &entry.value[..entry.value.len().min(patch.new_len)];
+        let shape = Shape::with_value(&entry, patch.new_len);
+        if !shape.is_long() {
+            let mut value = kept.to_vec();
+            value.resize(patch.new_len, 0);
+            value[patch.offset..patch.offset + patch.bytes.len()].copy_from_slice(patch.bytes);
+            return self.store(hash, Some(found), &Entry { value: &value, ..entry }, access, old);
         }
-        self.content_bytes = self.content_bytes.saturating_sub(key.len() + slot.value.capacity());
-        Some((key, slot))
-    }
-
-    /// Undoes the newest removal: every entry stands where it stood.
-    pub(crate) fn restore(&mut self, hash: u64, index: usize, key: Box<[u8]>, slot: Slot) {
-        let last = self.map.len();
-        self.put_back(hash, key, slot);
-        if index < last {
-            let (moved_ms, restored_ms) = (self.map[index].expiry_ms, self.map[last].expiry_ms);
-            self.expiries.change(last, restored_ms, 0);
-            self.expiries.moved(moved_ms, index, last);
-            self.expiries.change(index, 0, restored_ms);
-            self.map.swap_indices(index, last);
+        if entry.expiry_ms != 0 {
+            self.reserve_expiry()?;
         }
+        // Many small appends copy the value seldom; one that was cut gets no more than it needs.
+        let shape = if patch.new_len > entry.value.len() { shape.roomy() } else { shape };
+        let new = self.alloc_cell(shape.size)?;
+        self.cell(new).write(shape, &Entry { value: kept, ..entry }, access);
+        self.patch(Found { place: new, ..found }, patch, version, Old::Keep);
+        self.exchange(hash, found.position, found.place, new, old);
+        Ok((new, (old == Old::Keep).then_some(found.place)))
     }
 
-    fn expire(&mut self, index: usize, host: &Host) {
-        if let Some((key, slot)) = self.remove(index) {
-            self.expired_total += 1;
-            host.event(KV_EVENT_EXPIRED, 0, &key, slot.version);
+    /// Removes an entry. Answers its cell where that is kept.
+    pub(crate) fn remove(&mut self, found: Found, old: Old) -> Option<Place> {
+        let cell = self.cell(found.place);
+        self.index().remove(found.position);
+        let expires = cell.expiry_ms() != 0;
+        let state = self.state();
+        state.len -= 1;
+        state.expiring -= u32::from(expires);
+        if old == Old::Keep {
+            return Some(found.place);
         }
+        self.free_cell(found.place);
+        self.tidy();
+        None
     }
 
-    /// Whether [`Shard::sweep`] has something to do.
-    pub(crate) fn due(&self, now_ms: i64) -> bool {
-        self.expiries.due(now_ms).is_some()
+    /// The entry of this cell, which is in the index.
+    pub(crate) fn at_place(&self, hash: u32, place: Place) -> Option<Found> {
+        let mut slots = self.index().of(hash);
+        slots.find(|(_, slot)| slot.place() == place).map(|(position, _)| Found { position, place })
     }
 
-    /// Removes entries that expired, at most `count_max`.
-    pub(crate) fn sweep(&mut self, now_ms: i64, count_max: usize, host: &Host) {
-        for _ in 0..count_max {
-            let Some(index) = self.expiries.due(now_ms) else { break };
-            self.expire(index, host);
-        }
+    /// Undoes a store that kept the old cell, the newest change of the entry.
+    pub(crate) fn put_back(&mut self, hash: u32, new: Place, old: Place) {
+        let Some(found) = self.at_place(hash, new) else { return };
+        self.state().expiring -= u32::from(self.cell(new).expiry_ms() != 0);
+        self.index().set(found.position, Slot::new(hash, old));
+        self.free_cell(new);
+        self.restore_expiry(hash, self.cell(old).expiry_ms());
     }
 
-    /// Removes everything and gives it back, for the caller to drop without the lock.
-    pub(crate) fn take(&mut self) -> Self {
-        let empty = Self { expired_total: self.expired_total, ..Self::new(self.map.hasher().clone()) };
-        std::mem::replace(self, empty)
+    /// Undoes a removal that kept the cell. There is room for its slot: the array is laid out by its set of slots alone.
+    pub(crate) fn restore(&mut self, hash: u32, old: Place) {
+        let inserted = self.index().insert(Slot::new(hash, old));
+        debug_assert!(inserted, "where it stood there is room");
+        self.state().len += 1;
+        self.restore_expiry(hash, self.cell(old).expiry_ms());
     }
 
-    /// Gives memory back when the value at an index is far smaller than its buffer.
-    pub(crate) fn shrink_value_if_sparse(&mut self, index: usize) {
-        let slot = &mut self.map[index];
-        let before = slot.value.capacity();
-        slot.shrink_if_sparse();
-        self.content_bytes = self.content_bytes.saturating_sub(before) + slot.value.capacity();
+    /// Removes an entry that expired, and tells of it.
+    pub(crate) fn expire(&mut self, hash: u32, found: Found, host: &Host) {
+        self.drop_entry(hash, found, KV_EVENT_EXPIRED, host);
     }
 
-    /// Gives memory back when most of the entries are gone. What it copies was paid for by three times as many removals.
+    /// Removes an entry to make room, and tells of it.
+    pub(crate) fn evict(&mut self, hash: u32, found: Found, host: &Host) {
+        self.drop_entry(hash, found, KV_EVENT_EVICTED, host);
+    }
+
+    fn drop_entry(&mut self, _hash: u32, found: Found, kind: u32, host: &Host) {
+        // Told while the key still lies there; nobody else can look before the lock is gone.
+        let cell = self.cell(found.place);
+        self.tell(kind, cell.key(), cell.version(), host);
+        self.remove(found, Old::Free);
+    }
+
+    /// Gives memory back when most of the entries are gone. What it copies was paid for by twice as many removals.
     pub(crate) fn shrink_if_sparse(&mut self) {
-        if self.map.capacity() > 64 && self.map.len() < self.map.capacity() / 8 {
-            self.map.shrink_to(self.map.len() * 2);
+        let (pages, len) = (self.look().index_pages as usize, self.len());
+        if pages > 0 && (len == 0 || index::is_sparse(pages, len)) {
+            if len == 0 {
+                let index = std::mem::take(&mut self.state().index);
+                self.state().index_pages = 0;
+                self.show_index();
+                self.pages.free(index, pages);
+            } else {
+                // Without memory for a smaller array the large one stays.
+                _ = self.resize_index(index::pages_for(len));
+            }
         }
+    }
+
+    /// Lets go of everything; what is to be given back is the caller's, to free without the lock.
+    pub(crate) fn empty(&mut self) -> Emptied {
+        let chunks = self.take_chunks();
+        let state = self.state();
+        let index = (std::mem::take(&mut state.index), std::mem::take(&mut state.index_pages) as usize);
+        let heap = (std::mem::take(&mut state.heap), std::mem::take(&mut state.heap_pages) as usize);
+        (state.len, state.expiring, state.heap_len) = (0, 0, 0);
+        self.show_index();
+        Emptied { chunks, index, heap }
     }
 }

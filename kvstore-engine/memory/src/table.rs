@@ -1,13 +1,18 @@
-//! Table: all shards of a store, which of them holds a key, and the store's sequence of versions.
+//! Table: all shards of a store, their locks, which of them holds a key, and the store's sequence of versions.
 
 use std::hash::{BuildHasher, RandomState};
+use std::ops::{Deref, DerefMut};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 
 use plugin_abi::Status;
-use plugin_abi::sdk::{Entry, Error, Host, VERSION_END};
+use plugin_abi::sdk::{Entry, Error, Host, Region, VERSION_END};
+use siphasher::sip::SipHasher13;
 
-use crate::shard::{Live, Shard};
+use crate::limit::Limit;
+use crate::pages::{Kind, PAGE, Pages, Place};
+use crate::shard::{Emptied, Found, Live, Peek, Shard, slot_hash};
+use crate::state::{self, Root, ShardState};
 
 /// Most shards that a table can have: a cursor has two bytes for the shard.
 pub(crate) const SHARDS_MAX: usize = 4096;
@@ -17,86 +22,270 @@ const SWEEP_SHARDS: usize = 2;
 /// and at most this many entries are removed from each of them.
 const SWEEP_ENTRIES: usize = 16;
 
-/// One shard's lock, on cache lines of its own.
-#[repr(align(128))]
+/// One shard with its lock, on a cache line of its own.
+#[repr(align(64))]
 #[derive(Debug)]
-struct Cell(RwLock<Shard>);
+struct Locked(Mutex<Shard>);
 
 /// All shards of a store.
 #[derive(Debug)]
 pub(crate) struct Table {
-    // SipHash with keys drawn for this table: nobody outside can choose keys that collide.
-    hasher: RandomState,
-    cells: Box<[Cell]>,
-    last_version: AtomicU64,
+    pages: Arc<Pages>,
+    root: Place,
+    shards: Box<[Locked]>,
+    peek: Arc<[Peek]>,
+    // SipHash with a key drawn for this store: nobody outside can choose keys that collide.
+    hasher: SipHasher13,
     sweep_next: AtomicUsize,
+    drawn: AtomicU64,
+    pub(crate) limit: Limit,
 }
 
 /// Where a key belongs.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Place {
-    pub(crate) hash: u64,
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Home {
     pub(crate) shard: usize,
+    /// The bits of the key's hash that are in its slot.
+    pub(crate) hash: u32,
+}
+
+/// A shard, locked. What changes of its memory meanwhile is counted for the limit in the end.
+#[derive(Debug)]
+pub(crate) struct Guard<'a> {
+    shard: MutexGuard<'a, Shard>,
+    limit: Option<(&'a Limit, u64)>,
+}
+
+impl Deref for Guard<'_> {
+    type Target = Shard;
+
+    #[inline]
+    fn deref(&self) -> &Shard {
+        &self.shard
+    }
+}
+
+impl DerefMut for Guard<'_> {
+    #[inline]
+    fn deref_mut(&mut self) -> &mut Shard {
+        &mut self.shard
+    }
+}
+
+impl Drop for Guard<'_> {
+    #[inline]
+    fn drop(&mut self) {
+        if let Some((limit, before)) = self.limit {
+            limit.count(before, self.shard.used_bytes());
+        }
+    }
 }
 
 /// An entry and the lock under which it stays what it is.
 #[derive(Debug)]
 pub(crate) struct Held<'a> {
-    shard: RwLockReadGuard<'a, Shard>,
-    index: usize,
+    shard: Guard<'a>,
+    place: Place,
 }
 
 impl Held<'_> {
     /// The entry, lent.
+    #[inline]
     pub(crate) fn entry(&self) -> Entry<'_> {
-        self.shard.entry(self.index)
+        self.shard.cell(self.place).entry()
     }
 }
 
+#[inline]
+fn prefetch(address: *const u8) {
+    #[cfg(target_arch = "x86_64")]
+    // SAFETY: a prefetch of any address does nothing that can be seen.
+    unsafe {
+        use core::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+        _mm_prefetch(address.cast(), _MM_HINT_T0);
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = address;
+}
+
+fn span_pages(shards: usize) -> usize {
+    (size_of::<Root>() + shards * size_of::<ShardState>()).div_ceil(PAGE)
+}
+
 impl Table {
-    /// A table of this many shards, a power of two up to [`SHARDS_MAX`].
-    pub(crate) fn new(shards: usize) -> Self {
-        let hasher = RandomState::new();
-        let cell = |_| Cell(RwLock::new(Shard::new(hasher.clone())));
-        let cells = (0..shards).map(cell).collect();
-        Self { hasher, cells, last_version: AtomicU64::new(0), sweep_next: AtomicUsize::new(0) }
+    /// An empty table of this many shards, a power of two up to [`SHARDS_MAX`].
+    ///
+    /// # Errors
+    /// FULL.
+    pub(crate) fn new(shards: usize, limit: Limit) -> Result<Self, Error> {
+        let pages = Pages::new();
+        let root = pages.alloc(Kind::Data, span_pages(shards), 1)?;
+        let random = RandomState::new();
+        let mut hash_key = [0; 16];
+        hash_key[..8].copy_from_slice(&random.hash_one(0).to_le_bytes());
+        hash_key[8..].copy_from_slice(&random.hash_one(1).to_le_bytes());
+        let new = Root {
+            magic: state::MAGIC,
+            shards: shards as u64,
+            shard_states: root.plus(size_of::<Root>()),
+            hash_key,
+            last_version: state::Version(AtomicU64::new(0)),
+        };
+        // SAFETY: a span that is long enough and zeroed, as the record of a shard without entries is, and nobody else knows it.
+        unsafe { pages.at(root).cast::<Root>().write(new) };
+        // SAFETY: nobody else knows the state.
+        Ok(unsafe { Self::on(pages, root, limit) })
+    }
+
+    /// The table of a state that another build made. Reads it and no more, before [`Table::own`].
+    ///
+    /// # Safety
+    /// As for [`Pages::adopt`].
+    ///
+    /// # Errors
+    /// CORRUPT where it is no state of this format.
+    pub(crate) unsafe fn adopt(regions: &[Region], root: &[u8], limit: Limit) -> Result<Self, Error> {
+        let corrupt = || Error::new(Status::CORRUPT, "the state to adopt is damaged: its root is none");
+        // SAFETY: the caller's promise.
+        let pages = unsafe { Pages::adopt(regions)? };
+        let root = Place(u64::from_le_bytes(root.try_into().map_err(|_| corrupt())?));
+        if !pages.holds(root, size_of::<Root>()) {
+            return Err(corrupt());
+        }
+        // SAFETY: within a region, on a page, and written by the giver; only read.
+        let found = unsafe { &*pages.at(root).cast::<Root>() };
+        let shards = found.shards as usize;
+        let whole = found.magic == state::MAGIC && shards.is_power_of_two() && shards <= SHARDS_MAX;
+        let all_len = shards.saturating_mul(size_of::<ShardState>());
+        if !whole
+            || found.shard_states != root.plus(size_of::<Root>())
+            || !pages.holds(found.shard_states, all_len)
+        {
+            return Err(corrupt());
+        }
+        // SAFETY: the caller's promise.
+        Ok(unsafe { Self::on(pages, root, limit) })
+    }
+
+    /// # Safety
+    /// The root and what it leads to are in the pages, and nobody else uses them.
+    unsafe fn on(pages: Pages, root: Place, limit: Limit) -> Self {
+        let pages = Arc::new(pages);
+        // SAFETY: in the pages, says the caller.
+        let found = unsafe { &*pages.at(root).cast::<Root>() };
+        let hasher = SipHasher13::new_with_key(&found.hash_key);
+        let peek: Arc<[Peek]> = (0..found.shards).map(|_| Peek::default()).collect();
+        let shard = |number: usize| {
+            let state = found.shard_states.plus(number * size_of::<ShardState>());
+            // SAFETY: the record of this shard, which only this lock leads to.
+            unsafe {
+                Shard::new(pages.at(state).cast(), Arc::clone(&pages), Arc::clone(&peek), number, hasher)
+            }
+        };
+        let shards: Box<[Locked]> =
+            (0..found.shards as usize).map(|number| Locked(Mutex::new(shard(number)))).collect();
+        if limit.is_set() {
+            let lock = |shard: &Locked| shard.0.lock().unwrap_or_else(PoisonError::into_inner).used_bytes();
+            shards.iter().for_each(|shard| limit.count(0, lock(shard)));
+        }
+        Self {
+            pages,
+            root,
+            shards,
+            peek,
+            hasher,
+            sweep_next: AtomicUsize::new(0),
+            drawn: AtomicU64::new(0),
+            limit,
+        }
+    }
+
+    /// From here on the state belongs to this build, or to another one: it is given back at the end, or not touched any more.
+    pub(crate) fn own(&self, owned: bool) {
+        self.pages.own(owned);
+    }
+
+    /// The regions of the state, and its root bytes.
+    pub(crate) fn regions(&self) -> (Vec<Region>, [u8; 8]) {
+        (self.pages.regions(), self.root.0.to_le_bytes())
+    }
+
+    /// Bytes that the state has taken from the system.
+    pub(crate) fn held_bytes(&self) -> usize {
+        self.pages.used_bytes()
     }
 
     /// How many shards there are.
     pub(crate) fn shards(&self) -> usize {
-        self.cells.len()
+        self.shards.len()
     }
 
     /// Where a key belongs.
-    pub(crate) fn place(&self, key: &[u8]) -> Place {
-        let hash = self.hasher.hash_one(key);
-        // Not the lowest and not the highest bits: the map within the shard uses those.
-        Place { hash, shard: (hash >> 40) as usize & (self.cells.len() - 1) }
+    #[inline]
+    pub(crate) fn home(&self, key: &[u8]) -> Home {
+        let hash = self.hasher.hash(key);
+        // Not the bits that the slot has.
+        Home { shard: (hash >> 40) as usize & (self.shards.len() - 1), hash: slot_hash(hash) }
     }
 
     /// A number that nobody outside can tell from a random one.
-    pub(crate) fn scramble(&self, number: u64) -> u64 {
-        self.hasher.hash_one(number)
+    pub(crate) fn random(&self) -> u64 {
+        self.hasher.hash(&self.drawn.fetch_add(1, Ordering::Relaxed).to_le_bytes())
     }
 
-    /// Locks a shard for reading. A panic under a lock poisons the whole instance at the boundary, so the lock's own mark says nothing new.
-    pub(crate) fn read(&self, shard: usize) -> RwLockReadGuard<'_, Shard> {
-        self.cells[shard].0.read().unwrap_or_else(PoisonError::into_inner)
+    /// Has the slots of a key brought into the cache.
+    #[inline]
+    pub(crate) fn prefetch_slots(&self, home: Home) {
+        if let Some(index) = self.peek[home.shard].index(&self.pages) {
+            prefetch(index.home_address(home.hash));
+        }
     }
 
-    /// Locks a shard for writing.
-    pub(crate) fn write(&self, shard: usize) -> RwLockWriteGuard<'_, Shard> {
-        self.cells[shard].0.write().unwrap_or_else(PoisonError::into_inner)
+    /// Has the entry of a key brought into the cache, after its slots. A look without the lock: what it finds may be out of date, which costs no more
+    /// than a prefetch for nothing.
+    #[inline]
+    pub(crate) fn prefetch_entry(&self, home: Home) {
+        let Some(index) = self.peek[home.shard].index(&self.pages) else { return };
+        if let Some((_, slot)) = index.of(home.hash).next() {
+            let address = self.pages.at(slot.place());
+            prefetch(address);
+            prefetch(address.wrapping_add(64));
+        }
+    }
+
+    fn guard<'a>(&'a self, shard: MutexGuard<'a, Shard>) -> Guard<'a> {
+        let limit = if self.limit.is_set() { Some((&self.limit, shard.used_bytes())) } else { None };
+        Guard { shard, limit }
+    }
+
+    /// Locks a shard. A panic under a lock poisons the whole instance at the boundary, so the lock's own mark says nothing new.
+    #[inline]
+    pub(crate) fn lock(&self, shard: usize) -> Guard<'_> {
+        self.guard(self.shards[shard].0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Locks a shard unless somebody else has.
+    fn try_lock(&self, shard: usize) -> Option<Guard<'_>> {
+        match self.shards[shard].0.try_lock() {
+            Ok(shard) => Some(self.guard(shard)),
+            Err(TryLockError::Poisoned(shard)) => Some(self.guard(shard.into_inner())),
+            Err(TryLockError::WouldBlock) => None,
+        }
+    }
+
+    fn sequence(&self) -> &AtomicU64 {
+        // SAFETY: in the pages, which live as long as this; the field is atomic, and the rest of the root never changes.
+        unsafe { &(*self.pages.at(self.root).cast::<Root>()).last_version.0 }
     }
 
     /// A version above all earlier ones. Taken under the lock of the shard, so that a key's versions grow.
     pub(crate) fn next_version(&self) -> u64 {
-        self.last_version.fetch_add(1, Ordering::Relaxed) + 1
+        self.sequence().fetch_add(1, Ordering::Relaxed) + 1
     }
 
     /// The highest version given or imported so far.
     pub(crate) fn last_version(&self) -> u64 {
-        self.last_version.load(Ordering::Relaxed)
+        self.sequence().load(Ordering::Relaxed)
     }
 
     /// Raises the sequence to an imported version.
@@ -107,23 +296,30 @@ impl Table {
         if version >= VERSION_END {
             return Err(Error::new(Status::INVALID, "the version is not below 2^56"));
         }
-        self.last_version.fetch_max(version, Ordering::Relaxed);
+        self.sequence().fetch_max(version, Ordering::Relaxed);
         Ok(version)
     }
 
-    /// The entry of a key, locked for reading. One that expired is removed.
-    pub(crate) fn hold(&self, place: Place, key: &[u8], now_ms: i64, host: &Host) -> Option<Held<'_>> {
-        let shard = self.read(place.shard);
-        match shard.find_live(place.hash, key, now_ms) {
-            Live::At(index) => Some(Held { shard, index }),
+    /// The entry of a key, with its shard locked. One that expired is removed.
+    #[inline]
+    pub(crate) fn hold(&self, home: Home, key: &[u8], now_ms: i64, host: &Host) -> Option<Held<'_>> {
+        let mut shard = self.lock(home.shard);
+        match shard.find_live(home.hash, key, now_ms) {
+            Live::At(Found { place, .. }) => Some(Held { shard, place }),
             Live::No => None,
-            Live::Expired => {
-                drop(shard);
-                let mut shard = self.write(place.shard);
-                let index = shard.find_or_expire(place.hash, key, now_ms, host);
-                // Between the two locks somebody may have stored a new entry: that is what is there now.
-                index.map(|index| Held { shard: RwLockWriteGuard::downgrade(shard), index })
+            Live::Expired(found) => {
+                shard.expire(home.hash, found, host);
+                None
             }
+        }
+    }
+
+    /// Notes that a client has used an entry that is held.
+    #[inline]
+    pub(crate) fn touch(&self, held: &mut Held<'_>, now_ms: i64) {
+        if self.limit.looks_at_use() {
+            let cell = held.shard.cell(held.place);
+            cell.set_access(self.limit.used(cell.access(), now_ms, || self.random()));
         }
     }
 
@@ -131,11 +327,9 @@ impl Table {
     pub(crate) fn sweep_some(&self, now_ms: i64, host: &Host) {
         let first = self.sweep_next.fetch_add(SWEEP_SHARDS, Ordering::Relaxed);
         for turn in first..first + SWEEP_SHARDS {
-            let cell = &self.cells[turn & (self.cells.len() - 1)].0;
-            if !cell.try_read().is_ok_and(|shard| shard.due(now_ms)) {
-                continue;
-            }
-            if let Ok(mut shard) = cell.try_write() {
+            if let Some(mut shard) = self.try_lock(turn & (self.shards.len() - 1))
+                && shard.due(now_ms)
+            {
                 shard.sweep(now_ms, SWEEP_ENTRIES, host);
                 shard.shrink_if_sparse();
             }
@@ -145,10 +339,10 @@ impl Table {
     /// Removes everything, at one moment for everybody else.
     pub(crate) fn clear(&self) {
         // In ascending order, as atomic batches take them.
-        let mut locked: Vec<_> = (0..self.cells.len()).map(|shard| self.write(shard)).collect();
-        let old: Vec<Shard> = locked.iter_mut().map(|shard| shard.take()).collect();
+        let mut locked: Vec<_> = (0..self.shards.len()).map(|shard| self.lock(shard)).collect();
+        let emptied: Vec<Emptied> = locked.iter_mut().map(|shard| shard.empty()).collect();
         drop(locked);
-        // Freeing millions of entries takes a while; nobody waits for it but the caller.
-        drop(old);
+        // Giving back what millions of entries had takes a while; nobody waits for it but the caller.
+        emptied.into_iter().for_each(|emptied| emptied.free(&self.pages));
     }
 }

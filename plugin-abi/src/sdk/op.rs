@@ -192,6 +192,11 @@ impl<'a> Op<'a> {
         self.0.flags & KV_OP_NO_VALUE != 0
     }
 
+    /// Whether it is a client's wish for the entry, and no mere look from outside.
+    pub fn is_use(&self) -> bool {
+        self.0.flags & KV_OP_NO_TOUCH == 0
+    }
+
     /// UPDATE: what is to become of the entry. Can be asked again; only the last answer counts.
     ///
     /// # Errors

@@ -4,7 +4,7 @@ use engine_testing::{Change, Event, TestOp};
 use plugin_abi::Status;
 use plugin_abi::raw::KV_EVENT_EXPIRED;
 
-use super::open;
+use super::{open, wait_until};
 
 #[test]
 fn gone_at_the_very_millisecond_for_every_call() {
@@ -30,7 +30,7 @@ fn other_traffic_removes_what_nobody_asks_for() {
         store.one(TestOp::set(format!("short-{n}"), "v").expiring(1_000_010));
     }
     assert_eq!(store.stat("keys_with_expiry"), 1000);
-    store.host.set_now_ms(1_000_010);
+    store.host.set_now_ms(1_000_020);
     let mut batches = 0;
     while store.instance().session().count(0).unwrap() > 0 {
         store.one(TestOp::get("another"));
@@ -49,19 +49,41 @@ fn writes_alone_remove_faster_than_they_add() {
             let op = TestOp::set(format!("{round}-{n}"), "v").expiring(store.host.now_ms() + 1);
             assert_eq!(store.call(&op).status, Status::OK);
         }
-        store.host.set_now_ms(store.host.now_ms() + 1);
+        store.host.set_now_ms(store.host.now_ms() + 8);
     }
     assert!(store.instance().session().count(0).unwrap() <= 400, "expired entries pile up");
 }
 
 #[test]
-fn an_idle_store_is_cleaned_by_looks_at_its_figures() {
+fn an_idle_store_is_cleaned_by_itself() {
     let store = open(&[]);
-    for n in 0..100 {
+    // First asleep, then woken by an entry that expires.
+    store.one(TestOp::set("stays", "v"));
+    for n in 0..2000 {
         store.one(TestOp::set(format!("{n}"), "v").expiring(1_000_010));
     }
     store.host.set_now_ms(2_000_000);
-    assert_eq!(store.stat("keys"), 0);
+    wait_until(|| store.stat("keys") == 1);
+    assert_eq!((store.stat("keys_with_expiry"), store.stat("expired_total")), (0, 2000));
+    assert_eq!(store.host.take_events().len(), 2000);
+}
+
+#[test]
+fn what_is_put_off_again_and_again_takes_no_more_memory() {
+    let store = open(&[("shards", "1")]);
+    for n in 0..10 {
+        store.one(TestOp::set(format!("{n}"), "v").expiring(1_000_500));
+    }
+    let before = store.stat("memory_bytes");
+    for round in 0..20_000_i64 {
+        // Later and earlier by turns: each second one needs an item.
+        let expiry_ms = 2_000_000 + if round % 2 == 0 { 100_000 } else { round };
+        store.one(TestOp::update(format!("{}", round % 10), Change::SetExpiry(expiry_ms)));
+    }
+    assert_eq!(store.stat("memory_bytes"), before);
+    store.host.set_now_ms(3_000_000);
+    wait_until(|| store.stat("keys") == 0);
+    assert_eq!(store.host.take_events().len(), 10);
 }
 
 #[test]

@@ -13,7 +13,10 @@ fn options_are_checked_and_the_known_ones_are_listed() {
         assert_eq!(error.status, Status::INVALID);
         error.text
     };
-    assert_eq!(refused(&[("shard", "4")]), "unknown option 'shard'; known options: shards");
+    assert_eq!(
+        refused(&[("shard", "4")]),
+        "unknown option 'shard'; known options: shards, maxmemory, maxmemory-policy"
+    );
     for wrong in ["0", "3", "8192", "-1", "many", ""] {
         let text = refused(&[("shards", wrong)]);
         assert!(text.contains("a power of two from 1 to 4096"), "{text}");

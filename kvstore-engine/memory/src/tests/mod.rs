@@ -3,8 +3,10 @@
 mod atomic;
 mod choice;
 mod concurrent;
+mod eviction;
 mod expiry;
 mod limits;
+mod model;
 mod random;
 mod scan;
 
@@ -13,7 +15,23 @@ use engine_testing::Store;
 /// An open engine.
 fn open(options: &[(&str, &str)]) -> Store {
     let calls = engine_testing::calls!(
-        kv_update, kv_submit, kv_cancel, kv_scan, kv_random, kv_count, kv_stats, kv_clear, kv_sync
+        kv_update,
+        kv_submit,
+        kv_cancel,
+        kv_scan,
+        kv_random,
+        kv_count,
+        kv_stats,
+        kv_clear,
+        kv_sync,
+        kv_sequence
     );
     Store::open(calls, options).unwrap()
+}
+
+/// Waits for what the engine's own thread does.
+fn wait_until(holds: impl Fn() -> bool) {
+    while !holds() {
+        std::thread::yield_now();
+    }
 }

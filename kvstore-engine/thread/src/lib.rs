@@ -1,4 +1,4 @@
-//! Thread: the engine's one thread, started without the standard library's spawn.
+//! Thread: a thread of an engine's own, started without the standard library's spawn.
 //!
 //! `std::thread::spawn` leaves thread-locals with destructors on the thread that calls it, which belongs to the host here:
 //! they would pin the library until that thread ends. `pthread_create` leaves nothing.
@@ -14,7 +14,7 @@ type Body = Box<dyn FnOnce() + Send>;
 
 /// A running thread. One that is not joined goes on: [`Thread::join`] is to be called.
 #[derive(Debug)]
-pub(crate) struct Thread(libc::pthread_t);
+pub struct Thread(libc::pthread_t);
 
 // SAFETY: a thread's identifier may be used from any thread.
 unsafe impl Send for Thread {}
@@ -26,7 +26,7 @@ impl Thread {
     ///
     /// # Errors
     /// FULL: the system has no room for a thread.
-    pub(crate) fn start(body: impl FnOnce() + Send + 'static) -> Result<Self, Error> {
+    pub fn start(body: impl FnOnce() + Send + 'static) -> Result<Self, Error> {
         let body: Box<Body> = Box::new(Box::new(body));
         let body = Box::into_raw(body);
         let mut thread = 0;
@@ -41,7 +41,7 @@ impl Thread {
     }
 
     /// Waits until the thread has ended.
-    pub(crate) fn join(self) {
+    pub fn join(self) {
         // SAFETY: started here, and joined once: `self` is consumed.
         unsafe { libc::pthread_join(self.0, ptr::null_mut()) };
     }

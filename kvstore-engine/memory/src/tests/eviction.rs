@@ -1,0 +1,164 @@
+//! The limit of memory: which entries go, which stay, and who hears of it.
+
+use std::collections::BTreeSet;
+
+use engine_testing::{Change, Store, TestOp};
+use plugin_abi::Status;
+use plugin_abi::raw::KV_EVENT_EVICTED;
+use rand::rngs::StdRng;
+use rand::{RngExt, SeedableRng};
+
+use super::open;
+
+const LIMIT: &str = "400kb";
+const LIMIT_BYTES: i64 = 400 << 10;
+
+fn limited(policy: &str) -> Store {
+    open(&[("shards", "8"), ("maxmemory", LIMIT), ("maxmemory-policy", policy)])
+}
+
+fn key(n: u32) -> String {
+    format!("key:{n:06}")
+}
+
+fn present(store: &Store) -> BTreeSet<String> {
+    store.scan(100).into_iter().map(|(key, _)| String::from_utf8(key).unwrap()).collect()
+}
+
+fn evicted(store: &Store) -> BTreeSet<String> {
+    let events = store.host.take_events();
+    assert!(events.iter().all(|event| event.kind == KV_EVENT_EVICTED && event.version > 0));
+    let count = events.len();
+    let keys: BTreeSet<String> =
+        events.into_iter().map(|event| String::from_utf8(event.key).unwrap()).collect();
+    assert_eq!(keys.len(), count, "an entry that was stored once is evicted twice");
+    keys
+}
+
+#[test]
+fn a_store_stays_within_its_limit_and_tells_what_goes() {
+    for policy in ["allkeys-lru", "allkeys-lfu", "allkeys-random"] {
+        let store = limited(policy);
+        let all: BTreeSet<String> = (0..10_000).map(key).collect();
+        for (n, key) in all.iter().enumerate() {
+            let (key, value) = (key.as_str(), vec![b'v'; n % 90]);
+            let status = if n % 2 == 0 {
+                store.call(&TestOp::set(key, value)).status
+            } else {
+                store.one(TestOp::set(key, value)).status
+            };
+            assert_eq!(status, Status::OK, "{policy}");
+        }
+        // What the last write took comes on top.
+        let used = store.stat("memory_bytes");
+        assert!(used < LIMIT_BYTES + 20_000 && used > LIMIT_BYTES / 2, "{policy}: {used} bytes");
+        let (present, evicted) = (present(&store), evicted(&store));
+        assert!(present.is_disjoint(&evicted) && present.len() + evicted.len() == all.len(), "{policy}");
+        assert_eq!(store.stat("evicted_total"), evicted.len() as i64);
+    }
+}
+
+#[test]
+fn noeviction_refuses_what_would_store_and_nothing_else() {
+    let store = limited("noeviction");
+    let stored =
+        (0..).take_while(|n| store.one(TestOp::set(key(*n), [0; 100])).status == Status::OK).count() as u32;
+    assert!(stored > 1000, "{stored}");
+    let refused = store.call(&TestOp::set("new", "v"));
+    assert_eq!((refused.status, &*refused.text), (Status::FULL, "the entries take more than maxmemory"));
+    assert_eq!(store.one(TestOp::update(key(0), Change::Append(b"more".to_vec()))).status, Status::FULL);
+    let atomic = store.atomic(vec![TestOp::delete(key(0)), TestOp::set("new", "v")]);
+    assert_eq!((atomic[0].status, atomic[1].status), (Status::ABORTED, Status::FULL));
+    assert_eq!(store.one(TestOp::get(key(0))).value, [0; 100]);
+    assert_eq!(store.one(TestOp::update(key(1), Change::SetExpiry(2_000_000))).status, Status::OK);
+    for n in 0..stored {
+        assert_eq!(store.one(TestOp::delete(key(n))).status, Status::OK);
+    }
+    assert_eq!(store.one(TestOp::set("new", "v")).status, Status::OK);
+    assert!(store.host.take_events().is_empty());
+}
+
+#[test]
+fn volatile_policies_take_only_what_expires_and_refuse_then() {
+    for policy in ["volatile-lru", "volatile-lfu", "volatile-random", "volatile-ttl"] {
+        let store = limited(policy);
+        for n in 0..1000 {
+            store.one(TestOp::set(key(n), [0; 100]));
+        }
+        let mut stored = 1000;
+        while store.one(TestOp::set(key(stored), [0; 100]).expiring(i64::from(2_000_000 + stored))).status
+            == Status::OK
+            && stored < 6000
+        {
+            stored += 1;
+        }
+        assert_eq!(stored, 6000, "{policy}");
+        let gone = evicted(&store);
+        assert!(!gone.is_empty() && gone.iter().all(|gone| *gone >= key(1000)), "{policy}");
+        // Only what does not expire: nothing may go at last.
+        let refused = (0..10_000)
+            .find(|n| store.one(TestOp::set(format!("more:{n}"), [0; 100])).status == Status::FULL);
+        assert!(refused.is_some(), "{policy}");
+        assert_eq!(store.stat("keys_with_expiry"), 0, "{policy}");
+        assert!((0..1000).all(|n| store.one(TestOp::get(key(n))).status == Status::OK), "{policy}");
+    }
+}
+
+#[test]
+fn ttl_takes_what_expires_first() {
+    let store = open(&[("shards", "1"), ("maxmemory", LIMIT), ("maxmemory-policy", "volatile-ttl")]);
+    let mut rng = StdRng::seed_from_u64(1);
+    for n in 0..6000 {
+        // Any order: which is stored first says nothing.
+        let n = (n * 2711) % 6000;
+        store.one(
+            TestOp::set(key(n), [0; 100]).expiring(i64::from(2_000_000 + n * 10 + rng.random_range(0..5))),
+        );
+        store.one(TestOp::get(key(n)));
+    }
+    let (present, gone) = (present(&store), evicted(&store));
+    assert!(gone.len() > 1000);
+    let first_present = present.first().unwrap();
+    // What was stored when those with a later expiry had gone already can stand before them.
+    let out_of_order = gone.iter().filter(|gone| *gone > first_present).count();
+    assert!(out_of_order < gone.len() / 10 || present.len() < gone.len(), "{out_of_order} of {}", gone.len());
+    assert!(gone.first().unwrap() < first_present);
+}
+
+#[test]
+fn what_is_used_stays_with_lru_and_lfu() {
+    for policy in ["allkeys-lru", "allkeys-lfu"] {
+        let store = limited(policy);
+        for n in 0..300 {
+            store.one(TestOp::set(key(n), [0; 100]));
+        }
+        let mut now_ms = store.host.now_ms();
+        for n in 300..8000 {
+            if n % 10 == 0 {
+                // Used again and again; the others never.
+                store.batch((0..300).map(|n| TestOp::get(key(n))).collect());
+                now_ms += 2_000;
+                store.host.set_now_ms(now_ms);
+            }
+            store.one(TestOp::set(key(n), [0; 100]));
+        }
+        let stayed = present(&store).range(..key(300)).count();
+        assert!(stayed > 270, "{policy}: {stayed} of 300 stayed");
+    }
+}
+
+#[test]
+fn limits_are_written_as_in_redis() {
+    let limit = |text: &str| open(&[("maxmemory", text)]).stat("memory_limit_bytes");
+    assert_eq!(
+        [limit("0"), limit("100"), limit("1k"), limit("1KB"), limit("2mb"), limit("1g")],
+        [0, 100, 1000, 1024, 2 << 20, 1_000_000_000]
+    );
+    for wrong in ["", "mb", "1.5gb", "-1", "1tb", "99999999999999999999", "9999999999gb"] {
+        let calls = engine_testing::calls!(kv_submit);
+        let error = Store::open(calls, &[("maxmemory", wrong)]).unwrap_err();
+        assert!(error.text.contains("is not a number of bytes, such as 100mb"), "{error:?}");
+    }
+    let error = Store::open(engine_testing::calls!(kv_submit), &[("maxmemory-policy", "lru")]).unwrap_err();
+    assert!(error.text.contains("noeviction, allkeys-lru"), "{error:?}");
+}

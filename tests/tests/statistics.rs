@@ -7,7 +7,7 @@ use std::process::Command;
 use kvstore_client::Client;
 use tests::engines::Engine;
 use tests::host::{Host, Options};
-use tests::show::{ask, expect};
+use tests::show::{ask, expect, show};
 use tests::terminal::Terminal;
 
 /// The fields of a line of INFO, by its name: `calls=2,usec=7`.
@@ -46,6 +46,45 @@ fn a_pipeline_is_counted_by_request_and_noted_once_when_it_is_slow() {
     assert_eq!(info_line(&mut client, "stats", "keyspace_misses"), "1");
     assert!(info_line(&mut client, "latencystats", "latency_percentiles_usec_get").starts_with("p50="));
     assert!(ask(&mut client, "LATENCY HISTOGRAM get").starts_with("{\"get\": {\"calls\": 3, "));
+}
+
+#[test]
+fn a_store_that_is_full_says_so_or_makes_room_and_tells_it() {
+    let limited = |policy: &str| {
+        let policy = format!("maxmemory-policy={policy}");
+        Host::start_with(
+            Engine::Memory,
+            &Options::args(&["--engine-opt", "maxmemory=200kb", "--engine-opt", &policy]),
+        )
+    };
+    // 3,001 entries; the first error, if there is one.
+    let fill = |client: &mut Client| {
+        (0..=3000).find_map(|n| client.call(&["SET", &format!("key:{n}"), &"v".repeat(200)]).err())
+    };
+    let host = limited("noeviction");
+    let mut client = host.client();
+    let refused = fill(&mut client).unwrap().to_string();
+    assert!(refused.contains("OOM command not allowed when used memory > 'maxmemory'."), "{refused}");
+    expect(
+        &mut client,
+        &[("APPEND key:0 x", "!OOM command not allowed when used memory > 'maxmemory'."), ("DEL key:0", "1")],
+    );
+    assert_eq!(info_line(&mut client, "memory", "maxmemory"), (200 << 10).to_string());
+    assert_eq!(info_line(&mut client, "memory", "maxmemory_policy"), "noeviction");
+    assert_eq!(info_line(&mut client, "stats", "evicted_keys"), "0");
+
+    let host = limited("allkeys-lru");
+    let (mut client, mut listener) = (host.client(), host.connection());
+    expect(&mut client, &[("CONFIG SET notify-keyspace-events Ee", "OK")]);
+    listener.send(b"SUBSCRIBE __keyevent@0__:evicted\r\n").unwrap();
+    drop(listener.receive().unwrap());
+    assert!(fill(&mut client).is_none());
+    let evicted: u64 = info_line(&mut client, "stats", "evicted_keys").parse().unwrap();
+    let left: u64 = ask(&mut client, "DBSIZE").parse().unwrap();
+    assert!(evicted > 1000 && evicted + left == 3001, "{evicted} evicted, {left} left");
+    assert_eq!(info_line(&mut client, "memory", "maxmemory_policy"), "allkeys-lru");
+    let message = show(&listener.receive().unwrap());
+    assert!(message.contains(":evicted\" \"key:"), "{message}");
 }
 
 #[test]

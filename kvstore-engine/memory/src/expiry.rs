@@ -200,9 +200,15 @@ impl Shard {
         self.heap().get(at).copied().map(hash_of)
     }
 
-    /// The hash that is to be looked at first.
+    /// The hash of the entries that expire first, but for what was put off. Items before it for which there is none any more are dropped.
     pub(crate) fn first_expiring(&mut self) -> Option<u32> {
-        self.first_item().map(hash_of)
+        loop {
+            let hash = hash_of(self.first_item()?);
+            if self.of_hash(hash).any(|cell| cell.expiry_ms() != 0) {
+                return Some(hash);
+            }
+            self.pop_item();
+        }
     }
 
     /// Takes note of an entry that was removed because it expired, or to make room.

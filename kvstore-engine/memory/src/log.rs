@@ -155,6 +155,12 @@ impl Shard {
             if victim.is_none() {
                 return;
             }
+            // SAFETY: a chunk of this shard, which is locked.
+            if at >= unsafe { (*self.head(victim)).used } as usize {
+                debug_assert!(false, "a chunk of which all cells are dead or moved is given back");
+                self.state().victim = Place::NONE;
+                return;
+            }
             let place = victim.plus(at);
             let cell = self.cell(place);
             let size = cell.size();

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::Parser;
-use tests::bench::figures::{Effort, NAMES, by_name, markdown};
+use tests::bench::figures::{Effort, HEAD, NAMES, by_name};
 use tests::bench::instructions::{Instructions, accepted_file, serve_counted};
 use tests::bench::peers::{CASES, Settings, measure};
 use tests::bench::protocol::Kind;
@@ -149,12 +149,12 @@ fn figures(args: Figures) -> Result<ExitCode, String> {
         ..Settings::default()
     };
     let effort = Effort { growth_rounds: args.rounds, ..Effort::default() };
-    let mut all = Vec::new();
+    println!("{HEAD}");
     for name in &names {
         eprintln!("{name}");
-        all.extend(by_name(name, &settings, &effort)?);
+        // Each at once: all of them take a while.
+        by_name(name, &settings, &effort)?.iter().for_each(|row| println!("{row}"));
     }
-    print!("{}", markdown(&all));
     Ok(ExitCode::SUCCESS)
 }
 

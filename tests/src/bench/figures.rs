@@ -1,5 +1,6 @@
 //! Figures: what is promised beside the comparison with peers: memory, workers, growth, idle connections and many of them.
 
+use std::fmt;
 use std::time::{Duration, Instant};
 
 use super::engine::Engine;
@@ -28,10 +29,14 @@ fn figure(what: impl Into<String>, measured: impl Into<String>, reach: &'static 
     Figure { what: what.into(), measured: measured.into(), reach }
 }
 
-/// All rows as Markdown.
-pub fn markdown(figures: &[Figure]) -> String {
-    let rows = figures.iter().map(|row| format!("| {} | {} | {} |\n", row.what, row.measured, row.reach));
-    format!("| what | measured | to reach |\n|---|---|---|\n{}", rows.collect::<String>())
+/// The head of the table.
+pub const HEAD: &str = "| what | measured | to reach |\n|---|---|---|";
+
+/// As a row of a Markdown table.
+impl fmt::Display for Figure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "| {} | {} | {} |", self.what, self.measured, self.reach)
+    }
 }
 
 /// Which figures there are, and how much is done for each.

@@ -6,7 +6,7 @@ use super::peers::Group;
 use super::report::yardstick;
 use super::spread::Spread;
 
-const WIDTH: f64 = 860.0;
+const WIDTH: f64 = 940.0;
 /// Where the bars begin, and how long one of share 1 is.
 const LEFT: f64 = 190.0;
 const UNIT: f64 = 420.0;

@@ -46,12 +46,14 @@ impl NotAdopted {
     }
 }
 
-/// The calls of a handoff, in their order.
-const CALLS: [&str; 4] = ["kv_handoff_prepare", "kv_handoff_give", "kv_open", "kv_handoff_commit"];
+/// The calls of a handoff: those that can be called off, and the one that cannot.
+const CALLS: [&str; 5] =
+    ["kv_handoff_prepare", "kv_handoff_give", "kv_open", "kv_handoff_abort", "kv_handoff_commit"];
 const PREPARE: usize = 0;
 const GIVE: usize = 1;
 const OPEN: usize = 2;
-const COMMIT: usize = 3;
+const ABORT: usize = 3;
+const COMMIT: usize = 4;
 const CALLED_OFF: usize = CALLS.len();
 
 /// Which call a handoff has come to. One thread hands over, and another one may call that off until it commits.
@@ -112,6 +114,8 @@ pub fn adopt(
     }
     let mut prepared = Prepared(Some(&session));
     take(giver, &session, &mut prepared, candidate, generation, server, progress).map_err(|mut not| {
+        // Also where it was called off.
+        let _ = progress.reach(ABORT);
         if let Err(error) = prepared.abort() {
             not.problem += &format!("; and kv_handoff_abort failed: {error}");
         }

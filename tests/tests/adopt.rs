@@ -80,33 +80,47 @@ fn is_adopted(reply: &BTreeMap<String, String>) {
 
 #[test]
 fn all_goes_along_and_back() {
-    let host = start(&[]);
+    let other = |dir: &Path| {
+        variant(&binaries::example("accepted_adopts"), &dir.join("2.so"), |it| it.version[0] = b'2')
+    };
+    goes_along_and_back(&start(&[]), other);
+}
+
+#[test]
+fn all_goes_along_to_another_build_of_the_memory_engine_and_back() {
+    goes_along_and_back(&Host::start(Engine::Memory), |_| binaries::memory_engine_other_build());
+}
+
+fn goes_along_and_back(host: &Host, other: impl FnOnce(&Path) -> PathBuf) {
     let mut client = host.client();
     fill(&mut client);
     expect(&mut client, &[("SET soon v PXAT 4102444800000", "OK"), ("SET a 1", "OK")]);
     let (mut one, mut changed) = (host.client(), host.client());
     expect(&mut one, &[("WATCH a", "OK"), ("MULTI", "OK"), ("INCR a", "QUEUED")]);
     expect(&mut changed, &[("WATCH soon", "OK"), ("MULTI", "OK"), ("GET a", "QUEUED")]);
+    let before = host.engine_info();
 
-    is_adopted(&reload(&mut client, &other(&host), "").unwrap());
+    is_adopted(&reload(&mut client, &other(host.dir()), "").unwrap());
     is_filled(&mut client);
     let info = host.engine_info();
-    assert_eq!((&*info["version"], &*info["last_handoff"]), ("2.0.0", "adopt"));
+    assert_eq!((&*info["generation"], &*info["last_handoff"]), ("2", "adopt"));
+    assert_ne!(info["digest"], before["digest"]);
     assert!(info["last_handoff_held_us"].parse::<u64>().unwrap() > 0);
-    host.wait_for_log(&[
-        "reload done: generation 2 is adopts 2.0.0",
-        "adopted, workers stopped for ",
-        " us; generation 1: unmapped",
-    ]);
+    let end = " us; generation 1: unmapped";
+    host.wait_for_log(&["reload done: generation 2 is ", "adopted, workers stopped for ", end]);
     expect(&mut client, &[("PEXPIRETIME soon", "4102444800000"), ("SET soon w KEEPTTL", "OK")]);
 
     is_adopted(&fields(client.call(&["ENGINE", "ROLLBACK"]).unwrap()));
-    assert_eq!(host.engine_info()["version"], "1.0.0");
+    assert_eq!(host.engine_info()["digest"], before["digest"]);
     is_filled(&mut client);
     expect(&mut client, &[("GET soon", "\"w\""), ("PEXPIRETIME soon", "4102444800000")]);
     // What was watched before both is watched still.
     expect(&mut one, &[("EXEC", "[2]")]);
     expect(&mut changed, &[("EXEC", "nil")]);
+    // What is stored, moved and removed from now on is in the same state.
+    client.set(b"large", &vec![b'y'; 4 << 20]).unwrap();
+    assert_eq!(client.get(b"large").unwrap().map(|value| value.len()), Some(4 << 20));
+    expect(&mut client, &[("FLUSHALL", "OK"), ("DBSIZE", "0")]);
 }
 
 #[test]
@@ -138,6 +152,15 @@ fn a_scan_under_way_sees_each_key_that_stays() {
         }
     }
     assert!(steps > 3 && found == keys, "{steps} steps, {} keys", found.len());
+}
+
+/// Stops the others when the test goes on, or fails.
+struct Stop<'a>(&'a AtomicBool);
+
+impl Drop for Stop<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
 }
 
 /// Counts up until it is told to stop; each reply has to be the next number.
@@ -186,6 +209,7 @@ fn each_step_may_fail_and_clients_do_not_notice() {
         fill(&mut client);
         let stop = AtomicBool::new(false);
         std::thread::scope(|scope| {
+            let going = Stop(&stop);
             let counting = scope.spawn(|| count(host.client(), &stop));
             let fails = if taker.is_empty() { "OPTS".to_owned() } else { format!("OPTS fail={taker}") };
             let refusal = reload(&mut client, &other(&host), &fails).unwrap_err();
@@ -201,7 +225,7 @@ fn each_step_may_fail_and_clients_do_not_notice() {
                 is_adopted(&reload(&mut client, &other(&host), "OPTS").unwrap());
                 is_filled(&mut client);
             }
-            stop.store(true, Ordering::Relaxed);
+            drop(going);
             let last = counting.join().unwrap();
             assert_eq!(client.get(b"count").unwrap(), Some(last.to_string().into_bytes()));
         });
@@ -333,6 +357,7 @@ fn an_adopt_waits_for_a_transaction_that_has_the_engine_to_itself() {
     let stop = AtomicBool::new(false);
     let other = other(&host);
     std::thread::scope(|scope| {
+        let _going = Stop(&stop);
         scope.spawn(|| {
             let mut client = host.client();
             while !stop.load(Ordering::Relaxed) {
@@ -344,7 +369,6 @@ fn an_adopt_waits_for_a_transaction_that_has_the_engine_to_itself() {
         for _ in 0..2 {
             is_adopted(&reload(&mut client, &other, "").unwrap());
         }
-        stop.store(true, Ordering::Relaxed);
     });
     is_filled(&mut client);
 }

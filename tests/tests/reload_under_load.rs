@@ -5,7 +5,7 @@
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Condvar, Mutex};
+use std::sync::{Condvar, Mutex};
 use std::time::{Duration, Instant};
 
 use kvstore_client::{Client, Error, Pipeline, Protocol, Value};
@@ -13,10 +13,9 @@ use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use tests::binaries;
 use tests::engines::Engine;
-use tests::host::{Host, Options, fields};
+use tests::host::{Host, fields};
 use tests::linear::{self, Op, Outcome, Recorder};
 use tests::show::show;
-use tests::variant::variant;
 
 const RELOADS: usize = 50;
 const CLIENTS: u32 = 8;
@@ -78,14 +77,10 @@ fn fifty_reloads_are_not_noticed() {
 
 #[test]
 fn fifty_adopts_there_and_back_are_not_noticed() {
-    let (one, dir) = (binaries::example("accepted_adopts"), Arc::new(tempfile::tempdir().unwrap()));
-    let listen = ["--listen", "127.0.0.1:0", "--unix"].map(str::to_owned).into_iter();
-    let socket = dir.path().join("host.sock").display().to_string();
-    let engine = ["--engine".to_owned(), one.display().to_string()];
-    let args = listen.chain([socket]).chain(engine).collect();
-    let host = Host::start_in(dir, &Options { args, ..Options::default() });
-    let other = variant(&one, &host.path("other.so"), |it| it.version[0] = b'2');
-    reloads_are_not_noticed(&host, &[("adopts", other), ("adopts", one)], Some("adopt: "));
+    let host = Host::start(Engine::Memory);
+    let engines =
+        [("memory", binaries::memory_engine_other_build()), ("memory", Engine::Memory.library(host.dir()))];
+    reloads_are_not_noticed(&host, &engines, Some("adopt: "));
 }
 
 /// Reloads these engines in turns, under load; with `way`: each time in the way that begins so.

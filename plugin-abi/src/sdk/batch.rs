@@ -57,6 +57,7 @@ impl Batch {
         Self { raw, id, host, count, left: count, done: 0, done_more: more }
     }
 
+    #[inline]
     fn raw(&self) -> &KvBatch {
         debug_assert!(self.left > 0, "a completed batch is the host's again");
         // SAFETY: valid until the last operation is completed, and `left` says that it is not.
@@ -69,6 +70,7 @@ impl Batch {
     }
 
     /// How many operations it has.
+    #[inline]
     pub fn len(&self) -> usize {
         self.count as usize
     }
@@ -97,6 +99,7 @@ impl Batch {
     ///
     /// # Panics
     /// Beyond the end, or when all are completed.
+    #[inline]
     pub fn op(&self, index: usize) -> Op<'_> {
         assert!(
             index < self.len() && self.left > 0,
@@ -108,6 +111,7 @@ impl Batch {
         unsafe { Op::new(&*self.raw().op(index as u32)) }
     }
 
+    #[inline]
     fn is_done(&self, index: usize) -> bool {
         let word = if index < 64 { self.done } else { self.done_more[index / 64 - 1] };
         word >> (index % 64) & 1 == 1
@@ -117,6 +121,7 @@ impl Batch {
     ///
     /// # Panics
     /// Beyond the end, or when it is completed already.
+    #[inline]
     pub fn complete(&mut self, index: usize, outcome: Outcome<'_>) {
         self.complete_range(index, core::slice::from_ref(&outcome));
     }
@@ -126,6 +131,7 @@ impl Batch {
     ///
     /// # Panics
     /// Beyond the end, or when one of them is completed already.
+    #[inline]
     pub fn complete_range(&mut self, first: usize, outcomes: &[Outcome<'_>]) {
         if outcomes.is_empty() {
             return;
@@ -169,6 +175,7 @@ impl Drop for Batch {
     }
 }
 
+#[inline]
 fn fill(result: &mut KvResult, outcome: Outcome<'_>) {
     let entry = Entry::default();
     let (status, entry, message) = match outcome {

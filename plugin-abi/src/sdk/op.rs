@@ -91,6 +91,7 @@ impl<'a> Op<'a> {
     ///
     /// # Safety
     /// Key and value are valid and unchanged during `'a`, and an update's function and context fit together.
+    #[inline]
     pub unsafe fn new(raw: &'a KvOp) -> Self {
         Self(raw)
     }
@@ -101,6 +102,7 @@ impl<'a> Op<'a> {
     /// # Errors
     /// INVALID: an unknown kind or flag, a flag that does not go with the kind, an update without its function, version 0 to
     /// import. UNSUPPORTED: a keyspace other than 0; versions, an expiry, a type or flags where the engine stores none.
+    #[inline]
     pub fn check(&self, capabilities: u64) -> Result<(), Error> {
         let refuse = |status, text: &'static str| Err(Error::new(status, text));
         let KvOp { kind, flags, space, .. } = *self.0;
@@ -144,6 +146,7 @@ impl<'a> Op<'a> {
     }
 
     /// One of `KV_OP_*`.
+    #[inline]
     pub fn kind(&self) -> u32 {
         self.0.kind
     }
@@ -154,6 +157,7 @@ impl<'a> Op<'a> {
     }
 
     /// The key.
+    #[inline]
     pub fn key(&self) -> &'a [u8] {
         // SAFETY: the promise of `new`.
         unsafe { self.0.key.as_slice() }
@@ -161,6 +165,7 @@ impl<'a> Op<'a> {
 
     /// SET: the entry to store. Its version is the one to import, or 0. Of any other kind of operation: the key alone, because
     /// the rest is not set.
+    #[inline]
     pub fn entry(&self) -> Entry<'a> {
         if self.0.kind != KV_OP_SET {
             return Entry { key: self.key(), ..Entry::default() };
@@ -178,11 +183,13 @@ impl<'a> Op<'a> {
     }
 
     /// The version that the entry must have (0: no entry), if one is expected.
+    #[inline]
     pub fn expected_version(&self) -> Option<u64> {
         (self.0.flags & KV_OP_EXPECT != 0).then_some(self.0.expected_version)
     }
 
     /// SET: the version to store, if it is given.
+    #[inline]
     pub fn import_version(&self) -> Option<u64> {
         (self.0.flags & KV_OP_IMPORT != 0).then_some(self.0.version)
     }
@@ -193,6 +200,7 @@ impl<'a> Op<'a> {
     }
 
     /// Whether it is a client's wish for the entry, and no mere look from outside.
+    #[inline]
     pub fn is_use(&self) -> bool {
         self.0.flags & KV_OP_NO_TOUCH == 0
     }

@@ -190,7 +190,8 @@ impl Clock {
             stopped => Duration::from_millis(stopped.unsigned_abs()),
         };
         let shift_us = self.shift_ms.load(Ordering::Relaxed).saturating_mul(1000);
-        i64::try_from(since.as_micros()).unwrap_or(i64::MAX).saturating_add(shift_us)
+        let since_us = since.as_secs().saturating_mul(1_000_000) + u64::from(since.subsec_micros());
+        i64::try_from(since_us).unwrap_or(i64::MAX).saturating_add(shift_us)
     }
 
     /// Stops the wall clock at this time, in milliseconds since 1970 UTC, so that a run can be repeated.
@@ -200,7 +201,8 @@ impl Clock {
 
     /// Nanoseconds since the server started; never goes backwards.
     pub fn monotonic_ns(&self) -> u64 {
-        u64::try_from(self.start.elapsed().as_nanos()).unwrap_or(u64::MAX)
+        let elapsed = self.start.elapsed();
+        elapsed.as_secs().saturating_mul(1_000_000_000) + u64::from(elapsed.subsec_nanos())
     }
 
     /// Sets the wall clock forward, or back.

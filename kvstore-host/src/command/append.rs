@@ -2,7 +2,7 @@
 
 use plugin_abi::sdk::{Decision, Entry};
 
-use super::{Context, Error, ReplyFn, updated};
+use super::{Context, Error, ReplyFn};
 use crate::plugin::{Plan, Update};
 use crate::protocol::{Request, Value};
 use crate::pubsub::Event;
@@ -15,7 +15,7 @@ pub(super) fn append<'a>(
     let end = request.get(2).unwrap_or_default();
     let value_len_max = context.value_len_max;
     plan.update(request.get(1).unwrap_or_default(), Append { end, value_len_max });
-    Ok(Box::new(updated))
+    Ok(ReplyFn::Updated)
 }
 
 struct Append<'a> {

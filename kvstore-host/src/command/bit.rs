@@ -3,7 +3,7 @@
 use plugin_abi::Status;
 use plugin_abi::sdk::{Decision, Entry};
 
-use super::{Answers, Context, Error, ReplyFn, updated};
+use super::{Answers, Context, Error, ReplyFn};
 use crate::plugin::{Plan, Update};
 use crate::protocol::{Reply, Request, Value, parse_i64};
 use crate::pubsub::Event;
@@ -38,7 +38,7 @@ pub(super) fn getbit<'a>(
 ) -> Result<ReplyFn, Error> {
     let place = Place::parse(request.get(2).unwrap_or_default(), context)?;
     plan.get(request.get(1).unwrap_or_default());
-    Ok(Box::new(move |answers, reply| {
+    Ok(ReplyFn::new(move |answers, reply| {
         let byte = place.byte_of(answers.value(0).unwrap_or_default());
         reply.integer((byte & place.mask != 0).into());
     }))
@@ -55,7 +55,7 @@ pub(super) fn setbit<'a>(
         _ => return Err(Error::new("ERR bit is not an integer or out of range")),
     };
     plan.update(request.get(1).unwrap_or_default(), SetBit { place, on, byte: [0] });
-    Ok(Box::new(updated))
+    Ok(ReplyFn::Updated)
 }
 
 struct SetBit {
@@ -163,7 +163,7 @@ pub(super) fn bitcount<'a>(
 ) -> Result<ReplyFn, Error> {
     let part = Part::parse(request);
     plan.get(request.get(1).unwrap_or_default());
-    Ok(Box::new(move |answers: Answers<'_>, reply: &mut dyn Reply| match &part {
+    Ok(ReplyFn::new(move |answers: Answers<'_>, reply: &mut dyn Reply| match &part {
         // Redis looks for the key first: without one, wrong arguments go unnoticed.
         _ if answers.all().iter().all(|outcome| outcome.status == Status::NOT_FOUND) => reply.integer(0),
         Ok(part) => reply.integer(part.count(answers.value(0).unwrap_or_default()) as i64),

@@ -1,7 +1,7 @@
 //! COPY: an entry is stored under another key as well.
 
 use super::link::{Look, Put, Seen};
-use super::{Context, Error, ReplyFn, updated_last};
+use super::{Context, Error, ReplyFn};
 use crate::plugin::Plan;
 use crate::protocol::{Request, Value, parse_i64};
 use crate::pubsub::Event;
@@ -28,7 +28,7 @@ pub(super) fn copy<'a>(plan: &mut Plan<'a>, request: Request<'a>, _: &Context<'_
     plan.update(from, Look(seen.clone()));
     let told = const { &[Event::generic("copy_to")] };
     plan.update(to, Put::new(seen, replaces, Value::Integer(0), Value::Integer(1), told));
-    Ok(Box::new(updated_last))
+    Ok(ReplyFn::Updated)
 }
 
 fn only_database_0(number: &[u8]) -> Result<(), Error> {

@@ -8,7 +8,7 @@ use crate::protocol::{Reply, Request};
 
 pub(super) fn del<'a>(plan: &mut Plan<'a>, request: Request<'a>, _: &Context<'_>) -> Result<ReplyFn, Error> {
     request.iter().skip(1).for_each(|key| plan.delete(key));
-    Ok(Box::new(count_found))
+    Ok(ReplyFn::new(count_found))
 }
 
 pub(super) fn exists<'a>(
@@ -17,7 +17,7 @@ pub(super) fn exists<'a>(
     _: &Context<'_>,
 ) -> Result<ReplyFn, Error> {
     request.iter().skip(1).for_each(|key| plan.get_no_value(key));
-    Ok(Box::new(count_found))
+    Ok(ReplyFn::new(count_found))
 }
 
 pub(super) fn type_<'a>(
@@ -26,7 +26,7 @@ pub(super) fn type_<'a>(
     _: &Context<'_>,
 ) -> Result<ReplyFn, Error> {
     plan.get_no_value(request.get(1).unwrap_or_default());
-    Ok(Box::new(|answers, reply| reply.simple(if found(answers) == 0 { "none" } else { "string" })))
+    Ok(ReplyFn::new(|answers, reply| reply.simple(if found(answers) == 0 { "none" } else { "string" })))
 }
 
 fn found(answers: Answers<'_>) -> usize {

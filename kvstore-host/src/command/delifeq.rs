@@ -2,7 +2,7 @@
 
 use plugin_abi::sdk::{Decision, Entry};
 
-use super::{Context, Error, ReplyFn, updated};
+use super::{Context, Error, ReplyFn};
 use crate::plugin::{Plan, Update};
 use crate::protocol::{Request, Value};
 
@@ -12,7 +12,7 @@ pub(super) fn delifeq<'a>(
     _: &Context<'_>,
 ) -> Result<ReplyFn, Error> {
     plan.update(request.get(1).unwrap_or_default(), DelIfEqual(request.get(2).unwrap_or_default()));
-    Ok(Box::new(updated))
+    Ok(ReplyFn::Updated)
 }
 
 struct DelIfEqual<'a>(&'a [u8]);

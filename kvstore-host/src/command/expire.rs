@@ -3,7 +3,7 @@
 use plugin_abi::sdk::{Decision, Entry};
 
 use super::expiry::{Expiry, Unit};
-use super::{Context, Error, ReplyFn, updated};
+use super::{Context, Error, ReplyFn};
 use crate::plugin::{Plan, Update};
 use crate::protocol::{Request, Value, parse_i64};
 
@@ -97,7 +97,7 @@ fn expire_in<'a>(
     let at_ms = unit.at_ms(time, context.now_ms).ok_or_else(|| Error::invalid_expire_time(command))?;
     let past = Expiry::at(at_ms, context)? == Expiry::Past;
     plan.update(request.get(1).unwrap_or_default(), Expire { conditions, at_ms, past });
-    Ok(Box::new(updated))
+    Ok(ReplyFn::Updated)
 }
 
 struct Expire {

@@ -2,20 +2,13 @@
 
 use plugin_abi::sdk::{Decision, Entry};
 
-use super::{Context, Error, ReplyFn, updated};
-use crate::plugin::{Answers, Plan, Update};
-use crate::protocol::{Reply, Request, Value};
+use super::{Context, Error, ReplyFn};
+use crate::plugin::{Plan, Update};
+use crate::protocol::{Request, Value};
 
 pub(super) fn get<'a>(plan: &mut Plan<'a>, request: Request<'a>, _: &Context<'_>) -> Result<ReplyFn, Error> {
     plan.get(request.get(1).unwrap_or_default());
-    Ok(Box::new(reply))
-}
-
-fn reply(answers: Answers<'_>, reply: &mut dyn Reply) {
-    match answers.value(0) {
-        Some(value) => reply.bulk(value),
-        None => reply.null(),
-    }
+    Ok(ReplyFn::Value)
 }
 
 pub(super) fn getdel<'a>(
@@ -24,7 +17,7 @@ pub(super) fn getdel<'a>(
     _: &Context<'_>,
 ) -> Result<ReplyFn, Error> {
     plan.update(request.get(1).unwrap_or_default(), Take);
-    Ok(Box::new(updated))
+    Ok(ReplyFn::Updated)
 }
 
 struct Take;
@@ -50,7 +43,7 @@ pub(super) fn strlen<'a>(
     _: &Context<'_>,
 ) -> Result<ReplyFn, Error> {
     plan.get_no_value(request.get(1).unwrap_or_default());
-    Ok(Box::new(|answers, reply| {
+    Ok(ReplyFn::new(|answers, reply| {
         reply.integer(answers.all().first().map_or(0, |outcome| outcome.value_len as i64));
     }))
 }

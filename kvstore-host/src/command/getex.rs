@@ -4,7 +4,7 @@ use plugin_abi::sdk::{Decision, Entry};
 
 use super::expiry::{self, Expiry, Unit};
 use super::get::{self, value_of};
-use super::{Context, Error, ReplyFn, updated};
+use super::{Context, Error, ReplyFn};
 use crate::plugin::{Plan, Update};
 use crate::protocol::{Request, Value};
 
@@ -39,7 +39,7 @@ pub(super) fn getex<'a>(
         }
     };
     plan.update(key, GetEx(expiry));
-    Ok(Box::new(updated))
+    Ok(ReplyFn::Updated)
 }
 
 struct GetEx(Result<Expiry, Error>);

@@ -2,7 +2,7 @@
 
 use plugin_abi::sdk::{Decision, Entry};
 
-use super::{Context, Error, ReplyFn, updated};
+use super::{Context, Error, ReplyFn};
 use crate::plugin::{Plan, Update};
 use crate::protocol::{Request, Value, parse_i64, push_i64};
 use crate::pubsub::Event;
@@ -36,7 +36,7 @@ pub(super) fn decrby<'a>(
 
 fn add<'a>(plan: &mut Plan<'a>, request: Request<'a>, delta: i64) -> ReplyFn {
     plan.update(request.get(1).unwrap_or_default(), Add { delta, digits: Vec::new() });
-    Box::new(updated)
+    ReplyFn::Updated
 }
 
 struct Add {

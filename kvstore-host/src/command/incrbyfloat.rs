@@ -4,7 +4,7 @@ mod extended;
 
 use plugin_abi::sdk::{Decision, Entry};
 
-use super::{Context, Error, ReplyFn, updated};
+use super::{Context, Error, ReplyFn};
 use crate::plugin::{Plan, Update};
 use crate::protocol::{Request, Value};
 use crate::pubsub::Event;
@@ -20,7 +20,7 @@ pub(super) fn incrbyfloat<'a>(
 ) -> Result<ReplyFn, Error> {
     let delta = Number::parse(request.get(2).unwrap_or_default()).ok_or(NOT_A_FLOAT)?;
     plan.update(request.get(1).unwrap_or_default(), AddFloat { delta, digits: String::new() });
-    Ok(Box::new(updated))
+    Ok(ReplyFn::Updated)
 }
 
 struct AddFloat {

@@ -54,7 +54,7 @@ pub(super) fn lcs<'a>(
     plan.get(request.get(1).unwrap_or_default());
     plan.get(request.get(2).unwrap_or_default());
     let work_max = context.value_len_max;
-    Ok(Box::new(move |answers: Answers<'_>, reply: &mut dyn Reply| {
+    Ok(ReplyFn::new(move |answers: Answers<'_>, reply: &mut dyn Reply| {
         let (one, other) = (answers.value(0).unwrap_or_default(), answers.value(1).unwrap_or_default());
         if let Err(error) = answer(one, other, options, work_max, reply) {
             reply.error(&error.0);

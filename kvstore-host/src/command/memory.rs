@@ -33,7 +33,7 @@ fn usage<'a>(plan: &mut Plan<'a>, request: Request<'a>, _: &Context<'_>) -> Resu
     let key = request.get(2).unwrap_or_default();
     let own_size_bytes = key.len() + ENTRY_SIZE_BYTES;
     plan.get_no_value(key);
-    Ok(Box::new(move |answers: Answers<'_>, reply: &mut dyn Reply| {
+    Ok(ReplyFn::new(move |answers: Answers<'_>, reply: &mut dyn Reply| {
         match answers.all().first().filter(|outcome| outcome.status == Status::OK) {
             Some(outcome) => reply.integer(own_size_bytes.saturating_add(outcome.value_len) as i64),
             None => reply.null(),

@@ -6,7 +6,7 @@ use crate::protocol::Request;
 
 pub(super) fn mget<'a>(plan: &mut Plan<'a>, request: Request<'a>, _: &Context<'_>) -> Result<ReplyFn, Error> {
     request.iter().skip(1).for_each(|key| plan.get(key));
-    Ok(Box::new(|answers, reply| {
+    Ok(ReplyFn::new(|answers, reply| {
         let count = answers.all().len();
         reply.array(count);
         for op in 0..count {

@@ -68,7 +68,7 @@ pub use cursor::Cursors;
 pub use error::Error;
 pub use session::{Replies, Session, Transaction, Watched};
 
-use crate::plugin::{Answers, Keyspace, Outcome, Plan};
+use crate::plugin::{Answers, Keyspace, Plan};
 use crate::protocol::{Reply, Request, Value};
 use crate::server::Server;
 
@@ -102,6 +102,8 @@ pub struct Spec {
     pub arity: i32,
     /// Flags as `COMMAND` tells them: `write`, `readonly`, `fast` …
     pub flags: &'static [&'static str],
+    /// Whether it can change an entry: one of the flags.
+    writes: bool,
     /// Where its keys are.
     pub keys: Keys,
     /// What it does with them, in the words of Redis' key specifications: one row for each key, or one for all; none: see [`Spec::access`].
@@ -200,7 +202,7 @@ impl Spec {
 
     /// Whether it can change an entry.
     pub fn writes(&self) -> bool {
-        self.flags.contains(&"write")
+        self.writes
     }
 
     /// Whether a pause of writes holds it back: it can change an entry, or is a message, which Redis sends on to replicas as it does writes.
@@ -209,8 +211,43 @@ impl Spec {
     }
 }
 
-/// Writes the reply to one request from what came of its operations. One that remembers nothing of the request costs no memory.
-pub type ReplyFn = Box<dyn Fn(Answers<'_>, &mut dyn Reply) + Send>;
+/// Writes the reply to one request from what came of its operations.
+pub enum ReplyFn {
+    /// The value that its operation has read, or that there is none.
+    Value,
+    /// `OK`.
+    Ok,
+    /// What its update decided last; of several updates, which are linked, the last one.
+    Updated,
+    /// Anything else.
+    Other(Box<OtherReplyFn>),
+}
+
+/// See [`ReplyFn::Other`].
+type OtherReplyFn = dyn Fn(Answers<'_>, &mut dyn Reply) + Send;
+
+impl ReplyFn {
+    /// Writes it by this function. One that remembers nothing of the request costs no memory.
+    pub fn new(write: impl Fn(Answers<'_>, &mut dyn Reply) + Send + 'static) -> Self {
+        Self::Other(Box::new(write))
+    }
+
+    /// Writes the reply. No operation has failed.
+    pub fn write(&self, answers: Answers<'_>, reply: &mut dyn Reply) {
+        match self {
+            Self::Value => match answers.value(0) {
+                Some(value) => reply.bulk(value),
+                None => reply.null(),
+            },
+            Self::Ok => reply.ok(),
+            Self::Updated => match answers.all().last().and_then(|outcome| outcome.reply.as_ref()) {
+                Some(value) => value.write(reply),
+                None => reply.null(),
+            },
+            Self::Other(write) => write(answers, reply),
+        }
+    }
+}
 
 /// Plans the operations of one request.
 pub type PlanFn = for<'a> fn(&mut Plan<'a>, Request<'a>, &Context<'_>) -> Result<ReplyFn, Error>;
@@ -288,22 +325,5 @@ impl<'a> Context<'a> {
     /// Names the engine and the missing capability.
     pub fn require_expiry(&self) -> Result<(), Error> {
         if self.engine.has(KV_CAP_EXPIRY) { Ok(()) } else { Err(Error::lacks(self.engine, "EXPIRY")) }
-    }
-}
-
-/// The reply to a request of one update: what the update decided last.
-pub(crate) fn updated(answers: Answers<'_>, reply: &mut dyn Reply) {
-    write_reply(answers.all().first(), reply);
-}
-
-/// The same for a request of linked updates: what the last of them decided.
-pub(crate) fn updated_last(answers: Answers<'_>, reply: &mut dyn Reply) {
-    write_reply(answers.all().last(), reply);
-}
-
-fn write_reply(outcome: Option<&Outcome>, reply: &mut dyn Reply) {
-    match outcome.and_then(|outcome| outcome.reply.as_ref()) {
-        Some(value) => value.write(reply),
-        None => reply.null(),
     }
 }

@@ -12,7 +12,7 @@ pub(super) fn mset<'a>(plan: &mut Plan<'a>, request: Request<'a>, _: &Context<'_
     while let (Some(key), Some(value)) = (args.next(), args.next()) {
         plan.set(key, value, 0);
     }
-    Ok(Box::new(|_, reply| reply.ok()))
+    Ok(ReplyFn::Ok)
 }
 
 #[cfg(test)]

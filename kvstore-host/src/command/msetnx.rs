@@ -3,7 +3,7 @@
 use plugin_abi::sdk::{Decision, Entry};
 
 use super::link::Taken;
-use super::{Context, Error, ReplyFn, updated_last};
+use super::{Context, Error, ReplyFn};
 use crate::plugin::{Plan, Update};
 use crate::protocol::{Request, Value};
 
@@ -23,7 +23,7 @@ pub(super) fn msetnx<'a>(
     while let (Some(key), Some(value)) = (args.next(), args.next()) {
         plan.update(key, SetUnless { taken: taken.clone(), value });
     }
-    Ok(Box::new(updated_last))
+    Ok(ReplyFn::Updated)
 }
 
 struct SetUnless<'a> {

@@ -33,7 +33,7 @@ fn encoding_of(value: &[u8]) -> &'static [u8] {
 
 fn encoding<'a>(plan: &mut Plan<'a>, request: Request<'a>, _: &Context<'_>) -> Result<ReplyFn, Error> {
     plan.get(request.get(2).unwrap_or_default());
-    Ok(Box::new(|answers, reply| match answers.value(0) {
+    Ok(ReplyFn::new(|answers, reply| match answers.value(0) {
         Some(value) => reply.bulk(encoding_of(value)),
         None => reply.null(),
     }))
@@ -42,7 +42,7 @@ fn encoding<'a>(plan: &mut Plan<'a>, request: Request<'a>, _: &Context<'_>) -> R
 /// Plans a question that has the same answer for each key that there is.
 fn same_for_all<'a>(plan: &mut Plan<'a>, request: Request<'a>, answer: Value) -> ReplyFn {
     plan.get_no_value(request.get(2).unwrap_or_default());
-    Box::new(move |answers: Answers<'_>, reply: &mut dyn Reply| {
+    ReplyFn::new(move |answers: Answers<'_>, reply: &mut dyn Reply| {
         let found = answers.all().iter().any(|outcome| outcome.status == Status::OK);
         if found { answer.write(reply) } else { reply.null() }
     })

@@ -2,7 +2,7 @@
 
 use plugin_abi::sdk::{Decision, Entry};
 
-use super::{Context, Error, ReplyFn, updated};
+use super::{Context, Error, ReplyFn};
 use crate::plugin::{Plan, Update};
 use crate::protocol::{Request, Value};
 
@@ -12,7 +12,7 @@ pub(super) fn persist<'a>(
     _: &Context<'_>,
 ) -> Result<ReplyFn, Error> {
     plan.update(request.get(1).unwrap_or_default(), Persist);
-    Ok(Box::new(updated))
+    Ok(ReplyFn::Updated)
 }
 
 struct Persist;

@@ -17,7 +17,7 @@ use crate::server::Server;
 use exclusive::Part;
 pub use exclusive::{Exclusive, Transacted};
 pub use reply::Pending;
-use reply::{Planned, Then, reply_all};
+use reply::{Planned, Replies, Then};
 #[cfg(test)]
 pub(super) use take::plan_checked;
 use take::{Alone, Taken, take};
@@ -91,17 +91,16 @@ impl Pipeline {
         server: &Server,
         out: &mut Vec<u8>,
     ) {
-        let Pending { planned, then } = pending;
+        let Pending { planned, then, mut replies } = pending;
         match then {
             Then::Reply => {
-                // What is deferred, and all behind it, is carried out again.
-                let done = planned.iter().take_while(|one| !one.deferred(outcomes)).count();
+                replies.write_rest(&planned, &work, outcomes, session, server, out);
                 let first = self.next - planned.len();
-                self.next = first + done;
-                let planned = planned.get(..done).unwrap_or_default();
-                reply_all(planned, &work, outcomes, session, server, out);
+                // What is deferred, and all behind it, is carried out again.
+                self.next = first + replies.count;
                 self.input = work.into_storage();
-                account::note(self.time_ns(server), planned, outcomes, (&self.input, first), session, server);
+                let planned = planned.get(..replies.count).unwrap_or_default();
+                account::note(self.time_ns(server), planned, &replies, (&self.input, first), session, server);
             }
             Then::Watch { keys, generation } => {
                 let value = transaction::watched(keys, generation, outcomes, session);
@@ -113,9 +112,9 @@ impl Pipeline {
                 }
                 let start = out.len();
                 Encoder::new(out, session.protocol).array(planned.len());
-                reply_all(&planned, &work, outcomes, session, server, out);
+                let replies = Replies::of_all(&planned, &work, outcomes, session, server, out);
                 let storage = work.into_storage();
-                account::note(self.time_ns(server), &planned, outcomes, (&storage, 0), session, server);
+                account::note(self.time_ns(server), &planned, &replies, (&storage, 0), session, server);
                 self.end_alone(start, session, server, out);
             }
         }
@@ -136,8 +135,8 @@ impl Pipeline {
                 let start = out.len();
                 Encoder::new(out, session.protocol).array(parts.iter().map(|part| part.planned.len()).sum());
                 for Part { planned, work, outcomes, time_ns } in parts {
-                    reply_all(&planned, &work, &outcomes, session, server, out);
-                    account::note(time_ns, &planned, &outcomes, (work.storage(), 0), session, server);
+                    let replies = Replies::of_all(&planned, &work, &outcomes, session, server, out);
+                    account::note(time_ns, &planned, &replies, (work.storage(), 0), session, server);
                 }
                 self.end_alone(start, session, server, out);
             }
@@ -241,13 +240,13 @@ impl Pipeline {
         });
         self.next = taken;
         if !work.ops().is_empty() {
-            return Step::Work(work, Pending { planned, then: Then::Reply });
+            return Step::Work(work, Pending { planned, then: Then::Reply, replies: Replies::default() });
         }
         let nothing = Outcomes::default();
-        reply_all(&planned, &work, &nothing, session, server, out);
+        let replies = Replies::of_all(&planned, &work, &nothing, session, server, out);
         self.input = work.into_storage();
         if !planned.is_empty() {
-            account::note(self.time_ns(server), &planned, &nothing, (&self.input, first), session, server);
+            account::note(self.time_ns(server), &planned, &replies, (&self.input, first), session, server);
         }
         match stop {
             Stop::End => Step::Idle,

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use plugin_abi::sdk::{Decision, Entry};
 
-use super::{Context, Error, ReplyFn, updated};
+use super::{Context, Error, ReplyFn};
 use crate::plugin::{Plan, Update};
 use crate::protocol::{Request, Value, parse_i64};
 use crate::pubsub::Event;
@@ -17,7 +17,7 @@ pub(super) fn getrange<'a>(
     let position = |arg| parse_i64(request.get(arg).unwrap_or_default()).ok_or(Error::NOT_AN_INTEGER);
     let (start, end) = (position(2)?, position(3)?);
     plan.get(request.get(1).unwrap_or_default());
-    Ok(Box::new(move |answers, reply| {
+    Ok(ReplyFn::new(move |answers, reply| {
         let value = answers.value(0).unwrap_or_default();
         reply.bulk(value.get(part(start, end, value.len())).unwrap_or_default());
     }))
@@ -47,7 +47,7 @@ pub(super) fn setrange<'a>(
     let bytes = request.get(3).unwrap_or_default();
     let value_len_max = context.value_len_max;
     plan.update(request.get(1).unwrap_or_default(), Overwrite { offset, bytes, value_len_max });
-    Ok(Box::new(updated))
+    Ok(ReplyFn::Updated)
 }
 
 struct Overwrite<'a> {

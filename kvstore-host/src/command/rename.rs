@@ -1,7 +1,7 @@
 //! RENAME and RENAMENX: an entry moves to another key.
 
 use super::link::{Put, Seen, Take, Taken};
-use super::{Answers, Context, Error, ReplyFn, updated_last};
+use super::{Answers, Context, Error, ReplyFn};
 use crate::plugin::Plan;
 use crate::protocol::{Reply, Request, Value};
 use crate::pubsub::Event;
@@ -30,7 +30,7 @@ fn move_entry<'a>(plan: &mut Plan<'a>, request: Request<'a>, replaces: bool, don
         // It stays where it is; all that is asked is whether there is one.
         plan.get_no_value(from);
         let there = if replaces { Value::Ok } else { Value::Integer(0) };
-        return Box::new(move |answers: Answers<'_>, reply: &mut dyn Reply| {
+        return ReplyFn::new(move |answers: Answers<'_>, reply: &mut dyn Reply| {
             let found = answers.all().iter().any(|outcome| outcome.status == plugin_abi::Status::OK);
             if found { there.write(reply) } else { reply.error(&NO_SUCH_KEY.0) }
         });
@@ -45,7 +45,7 @@ fn move_entry<'a>(plan: &mut Plan<'a>, request: Request<'a>, replaces: bool, don
     plan.update(from, Take { seen: seen.clone(), unless, told });
     let told = const { &[Event::generic("rename_to")] };
     plan.update(to, Put::new(seen, replaces, NO_SUCH_KEY.into(), done, told));
-    Box::new(updated_last)
+    ReplyFn::Updated
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ use plugin_abi::sdk::{Decision, Entry};
 
 use super::expiry::{self, Expiry, Unit};
 use super::get::value_of;
-use super::{Context, Error, ReplyFn, updated};
+use super::{Context, Error, ReplyFn};
 use crate::plugin::{Plan, Update};
 use crate::protocol::{Request, Value};
 use crate::pubsub::Event;
@@ -137,10 +137,10 @@ impl<'a> Write<'a> {
             (Condition::Always, Answer::Ok, Expiry::At(at_ms)) => plan.set(key, self.value, at_ms),
             _ => {
                 plan.update(key, self);
-                return Box::new(updated);
+                return ReplyFn::Updated;
             }
         }
-        Box::new(|_, reply| reply.ok())
+        ReplyFn::Ok
     }
 }
 

@@ -31,6 +31,7 @@ macro_rules! commands {
             keys: $crate::command::Keys::$keys,
             access: &[$($(&[$(stringify!($access)),+]),+)?],
             flags: &[$(stringify!($flag)),*],
+            writes: false $(|| $crate::command::table::is_write(stringify!($flag)))*,
             categories: &[$(stringify!($category)),*],
             group: stringify!($group),
             since: $since,
@@ -142,30 +143,70 @@ commands! { pub static COMMANDS =
     "watch"       -2 ALL(RO) [noscript loading stale fast allow_busy] [transaction] transactions "2.2.0" "Watch the given keys to determine execution of the MULTI/EXEC block" "key [key ...]" => Transaction;
 }
 
-/// Where the commands of each first letter start in the table; what follows those of `z` ends it.
-static STARTS: [usize; 27] = starts();
+/// Whether this is the flag of commands that can change an entry.
+pub(super) const fn is_write(flag: &str) -> bool {
+    matches!(flag.as_bytes(), b"write")
+}
 
-const fn starts() -> [usize; 27] {
-    let mut starts = [0; 27];
-    let mut letter = 0;
+/// A number that no two names of the same length have, up to eight letters and whatever their case.
+#[inline]
+const fn word(name: &[u8]) -> u64 {
+    let word = match *name {
+        [] => 0,
+        [a] => a as u64,
+        [a, b] => u64::from_le_bytes([a, b, 0, 0, 0, 0, 0, 0]),
+        [a, b, c] => u64::from_le_bytes([a, b, c, 0, 0, 0, 0, 0]),
+        // The first four and the last four, some of them twice.
+        [a, b, c, d, ..] => {
+            let [.., w, x, y, z] = *name else { return 0 };
+            u64::from_le_bytes([a, b, c, d, w, x, y, z])
+        }
+    };
+    // Makes a small letter of what is a letter, and of nothing else.
+    word | 0x2020_2020_2020_2020
+}
+
+/// Where a name is looked for first.
+const fn first_place(word: u64) -> usize {
+    (word.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 56) as usize
+}
+
+/// The commands by their names, each at its first place or at the next that is free. Most places are free, so most names stand at their first.
+static PLACES: [(u64, Option<&Spec>); 256] = places();
+
+const fn places() -> [(u64, Option<&'static Spec>); 256] {
+    let mut places = [(0, None); 256];
+    assert!(COMMANDS.len() < places.len() / 2);
     let mut row = 0;
-    while letter < starts.len() {
-        while row < COMMANDS.len() && (COMMANDS[row].name.as_bytes()[0] - b'a') as usize <= letter {
-            row += 1;
+    while row < COMMANDS.len() {
+        let word = word(COMMANDS[row].name.as_bytes());
+        let mut place = first_place(word);
+        while places[place].1.is_some() {
+            place = (place + 1) % places.len();
         }
-        if letter + 1 < starts.len() {
-            starts[letter + 1] = row;
-        }
-        letter += 1;
+        places[place] = (word, Some(&COMMANDS[row]));
+        row += 1;
     }
-    starts
+    places
 }
 
 /// The command of that name, in any case.
+#[inline]
 pub fn find(name: &[u8]) -> Option<&'static Spec> {
-    let letter = usize::from(name.first()?.to_ascii_lowercase().checked_sub(b'a')?);
-    let (&start, &end) = (STARTS.get(letter)?, STARTS.get(letter + 1)?);
-    COMMANDS.get(start..end)?.iter().find(|spec| spec.name.as_bytes().eq_ignore_ascii_case(name))
+    let word = word(name);
+    let mut place = first_place(word);
+    loop {
+        let (known, spec) = PLACES.get(place)?;
+        let spec = (*spec)?;
+        let is_long = name.len() > 8;
+        if *known == word
+            && spec.name.len() == name.len()
+            && (!is_long || spec.name.as_bytes().eq_ignore_ascii_case(name))
+        {
+            return Some(spec);
+        }
+        place = (place + 1) % PLACES.len();
+    }
 }
 
 /// The command of that name; a subcommand's is behind its command's and a bar.
@@ -182,9 +223,19 @@ pub fn find_full(name: &[u8]) -> Option<&'static Spec> {
 ///
 /// # Errors
 /// There is no such one, in Redis' words.
+#[inline]
 pub fn resolve(request: Request<'_>) -> Result<&'static Spec, Error> {
-    let command = find(request.name()).ok_or_else(|| super::error::unknown(request))?;
-    match request.get(1).filter(|_| !command.subcommands.is_empty()) {
+    match find(request.name()) {
+        Some(command) if command.subcommands.is_empty() => Ok(command),
+        command => resolve_rare(command, request),
+    }
+}
+
+/// The same where the command has subcommands, or there is none.
+#[cold]
+fn resolve_rare(command: Option<&'static Spec>, request: Request<'_>) -> Result<&'static Spec, Error> {
+    let command = command.ok_or_else(|| super::error::unknown(request))?;
+    match request.get(1) {
         None => Ok(command),
         Some(name) => command.subcommand(name).ok_or_else(|| Error::unknown_subcommand(command.name, name)),
     }

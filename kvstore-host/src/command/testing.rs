@@ -125,7 +125,7 @@ impl Rig {
                 work.tell(0..work.ops().len(), &outcomes, &mut |event, key| server.pubsub.tell(event, key));
                 match answers.failure() {
                     Some(failed) => crate::protocol::Value::from(Error::from(failed)).write(&mut encoder),
-                    None => reply(answers, &mut encoder),
+                    None => reply.write(answers, &mut encoder),
                 }
             }
             Ok(Err(value)) => value.write(&mut encoder),

@@ -57,7 +57,7 @@ fn ask<'a>(
     tell: impl Fn(i64) -> i64 + Send + 'static,
 ) -> Result<ReplyFn, Error> {
     plan.get_no_value(request.get(1).unwrap_or_default());
-    Ok(Box::new(move |answers: Answers<'_>, reply: &mut dyn Reply| {
+    Ok(ReplyFn::new(move |answers: Answers<'_>, reply: &mut dyn Reply| {
         let entry = answers.all().first().filter(|outcome| outcome.status == Status::OK);
         reply.integer(match entry.map(|outcome| outcome.expiry_ms) {
             None => -2,

@@ -1,13 +1,13 @@
 //! Connection: one client's socket, its bytes in both directions, and where it stands.
 
-use std::io::{self, Read, Write};
+use std::io::{self, Write};
 use std::time::Instant;
 
 use super::socket::Socket;
 use crate::command::Session;
 use crate::command::pipeline::{Pending, Pipeline};
 use crate::plugin::Storage;
-use crate::protocol::{Encoder, Limits, Parsed, Parser, ProtocolError, Reply};
+use crate::protocol::{Encoder, Limits, Parsed, Parser, ProtocolError, Reply, Requests};
 use crate::pubsub::{OutputLimits, Overdue};
 use crate::server::{ClientEntry, ClientMemory, lock};
 
@@ -19,6 +19,18 @@ const READ_LEN_MAX: usize = 256 << 10;
 const REQUESTS_MAX: usize = 1024;
 /// Buffers up to this size are kept for the next requests.
 const KEPT_LEN_MAX: usize = 256 << 10;
+/// Room for input that is made when there is less than `INPUT_ROOM`, in bytes.
+const INPUT_LEN: usize = 64 << 10;
+/// Room for a call that reads, at least; in bytes. A smaller piece of a request is kept apart.
+const INPUT_ROOM: usize = 16 << 10;
+
+/// Memory that a worker lends to the connection that it serves: those that wait for their clients need none.
+#[derive(Default)]
+pub(super) struct Spare {
+    input: Vec<u8>,
+    requests: Requests,
+    output: Vec<u8>,
+}
 
 /// What a connection waits for, beside its client.
 pub(super) enum Waiting {
@@ -71,6 +83,8 @@ pub(super) struct Connection {
     overdue: Overdue,
     entry: ClientEntry,
     input: Vec<u8>,
+    /// Is on its worker's list of those with more to do.
+    pub(super) again: bool,
     /// There may be complete requests in `input`.
     unparsed: bool,
     parser: Parser,
@@ -94,6 +108,7 @@ impl Connection {
             overdue: Overdue::default(),
             entry,
             input: Vec::new(),
+            again: false,
             unparsed: false,
             parser: Parser::new(),
             output: Vec::new(),
@@ -102,17 +117,52 @@ impl Connection {
         }
     }
 
-    /// Reads what there is, within bounds, through `scratch`. Answers how much.
-    pub(super) fn read(&mut self, scratch: &mut [u8]) -> usize {
+    /// Borrows what it needs to be served.
+    pub(super) fn borrow(&mut self, spare: &mut Spare) {
+        if self.output.capacity() == 0 {
+            self.output = std::mem::take(&mut spare.output);
+        }
+        if self.pipeline.is_empty() && matches!(self.waiting, Waiting::No) {
+            let requests = std::mem::take(&mut spare.requests);
+            self.pipeline.give(Storage { buffer: Vec::new(), requests });
+        }
+        // A large piece of a request stays where it is.
+        if self.input.len() < INPUT_ROOM {
+            let piece = std::mem::replace(&mut self.input, std::mem::take(&mut spare.input));
+            self.input.extend_from_slice(&piece);
+        }
+    }
+
+    /// Gives back what it does not need while it waits for its client.
+    pub(super) fn give_back(&mut self, spare: &mut Spare) {
+        if self.output.is_empty() {
+            spare.output = std::mem::take(&mut self.output);
+        }
+        if self.pipeline.is_empty() && matches!(self.waiting, Waiting::No) {
+            let Storage { buffer, mut requests } = self.pipeline.reclaim();
+            requests.clear();
+            (spare.input, spare.requests) = (recycled(buffer), requests);
+        }
+        if self.input.len() < INPUT_ROOM && self.input.capacity() >= INPUT_ROOM {
+            let piece = self.input.as_slice().into();
+            spare.input = recycled(std::mem::replace(&mut self.input, piece));
+        }
+    }
+
+    /// Reads what there is, within bounds. Answers how much.
+    pub(super) fn read(&mut self) -> usize {
         let mut total = 0;
         while self.readable && self.ended.is_none() && total < READ_LEN_MAX {
-            match self.socket.read(scratch) {
+            if self.input.capacity() - self.input.len() < INPUT_ROOM {
+                self.input.reserve(INPUT_LEN);
+            }
+            let room = self.input.capacity() - self.input.len();
+            match self.socket.read(&mut self.input) {
                 Ok(0) => self.ended = Some(End::Client),
                 Ok(read) => {
                     total += read;
-                    self.input.extend_from_slice(scratch.get(..read).unwrap_or_default());
                     // A short read has emptied the socket; epoll tells of what comes after it.
-                    self.readable = read == scratch.len() || self.half_closed;
+                    self.readable = read == room || self.half_closed;
                     self.unparsed = true;
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.readable = false,

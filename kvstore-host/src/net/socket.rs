@@ -1,12 +1,13 @@
 //! Socket: a client's stream, TCP or Unix.
 
-use std::io::{self, Read, Write};
+use std::io::{self, Write};
 use std::net::SocketAddr;
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 
 use mio::event::Source;
 use mio::net::{TcpStream, UnixStream};
 use mio::{Interest, Registry, Token};
+use rustix::buffer::spare_capacity;
 
 /// A client's stream.
 #[derive(Debug)]
@@ -61,10 +62,7 @@ impl Socket {
 
     /// Its descriptor.
     pub fn fd(&self) -> i32 {
-        match self {
-            Self::Tcp { stream, .. } => stream.as_raw_fd(),
-            Self::Unix { stream, .. } => stream.as_raw_fd(),
-        }
+        self.as_fd().as_raw_fd()
     }
 
     fn source(&mut self) -> &mut dyn Source {
@@ -72,6 +70,15 @@ impl Socket {
             Self::Tcp { stream, .. } => stream,
             Self::Unix { stream, .. } => stream,
         }
+    }
+
+    /// Reads to the end of a buffer, as much as there is room for. Answers how much; 0: the client sends no more.
+    ///
+    /// # Errors
+    /// From `read`.
+    pub fn read(&self, buffer: &mut Vec<u8>) -> io::Result<usize> {
+        // Into memory as it is: to clear it first, as the trait `Read` wants, would cost more than small requests do.
+        Ok(rustix::io::read(self, spare_capacity(buffer))?)
     }
 
     /// Adds the socket to an event loop.
@@ -91,11 +98,11 @@ impl Socket {
     }
 }
 
-impl Read for Socket {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+impl AsFd for Socket {
+    fn as_fd(&self) -> BorrowedFd<'_> {
         match self {
-            Self::Tcp { stream, .. } => stream.read(buffer),
-            Self::Unix { stream, .. } => stream.read(buffer),
+            Self::Tcp { stream, .. } => stream.as_fd(),
+            Self::Unix { stream, .. } => stream.as_fd(),
         }
     }
 }

@@ -12,21 +12,19 @@ use std::time::{Duration, Instant};
 use crossbeam::channel::{Receiver, unbounded};
 use mio::{Events, Poll, Token, Waker};
 
-use super::connection::{Connection, End, Waiting};
+use super::connection::{Connection, End, Spare, Waiting};
 use super::slab::Slab;
 use super::{ConnectionId, Message, Shared, WorkerHandle};
 use crate::command::pipeline::Step;
 use crate::plugin::live::{Execution, Live};
 use crate::plugin::published::{self, Hold};
-use crate::plugin::{Home, Outcomes, Work};
+use crate::plugin::{Home, Outcomes, Taker, Work};
 use crate::protocol::Value;
 use crate::server::{Peer, Tally, add};
 use late::LATE_CHECK_INTERVAL;
 
 /// The token of a worker's waker; connections have their place as token.
 const WAKER: Token = Token(usize::MAX);
-/// Bytes read with one call.
-const SCRATCH_LEN: usize = 64 << 10;
 
 /// What the pool did for a connection.
 pub enum PoolDone {
@@ -46,7 +44,7 @@ pub struct Worker {
     messages: Receiver<Message>,
     handle: WorkerHandle,
     home: Arc<dyn Home>,
-    connections: Slab<Connection>,
+    connections: Slab<Box<Connection>>,
     /// Where its commands are counted.
     tally: Arc<Tally>,
     /// Connections with more to read than their turn allowed.
@@ -59,11 +57,14 @@ pub struct Worker {
     stalled: usize,
     /// Batches under way: generation, how many, how many of them write.
     pub(crate) under_way: Vec<(u64, usize, usize)>,
-    scratch: Vec<u8>,
+    spare: Spare,
     stopping: Option<Instant>,
     /// When it last looked for clients that are late.
     late_checked: Instant,
+    /// When this round began.
     now: Instant,
+    /// The same in milliseconds since 1970 UTC.
+    now_ms: i64,
 }
 
 /// A worker that is not running yet: how others reach it, and what becomes the worker.
@@ -108,10 +109,11 @@ impl Seed {
             paused: Vec::new(),
             stalled: 0,
             under_way: Vec::new(),
-            scratch: vec![0; SCRATCH_LEN],
+            spare: Spare::default(),
             stopping: None,
             late_checked: Instant::now(),
             now: Instant::now(),
+            now_ms: 0,
         }
     }
 }
@@ -146,7 +148,7 @@ impl Worker {
             }
             return true;
         }
-        self.now = Instant::now();
+        (self.now, self.now_ms) = (Instant::now(), self.shared.server.clock.now_ms());
         self.look();
         let mut busy = !events.is_empty() || !self.again.is_empty();
         for event in &*events {
@@ -163,6 +165,9 @@ impl Worker {
             self.drive(place);
         }
         for place in std::mem::take(&mut self.again) {
+            if let Some(connection) = self.connections.get_mut(place) {
+                connection.again = false;
+            }
             self.drive(place);
         }
         while let Ok(message) = self.messages.try_recv() {
@@ -231,7 +236,10 @@ impl Worker {
     }
 
     fn connection(&mut self, id: ConnectionId) -> Option<&mut Connection> {
-        self.connections.get_mut(id.place).filter(|connection| connection.session.id == id.client)
+        self.connections
+            .get_mut(id.place)
+            .map(Box::as_mut)
+            .filter(|connection| connection.session.id == id.client)
     }
 
     fn begin(&mut self, generation: u64, writes: bool) {
@@ -260,10 +268,11 @@ impl Worker {
         let Some(mut connection) = self.connections.take(place) else { return };
         self.stalled -= usize::from(connection.stalled.is_some());
         let mut read = 0;
+        connection.borrow(&mut self.spare);
         loop {
             connection.take_mail();
             if connection.wants_input() && self.stopping.is_none() && read == 0 {
-                read = connection.read(&mut self.scratch);
+                read = connection.read();
                 add(&shared.server.stats.input_bytes, read as u64);
                 if read > 0 {
                     connection.active = self.now;
@@ -284,8 +293,9 @@ impl Worker {
         let written = connection.write(self.now);
         connection.limit_output(&shared.server.settings.output_limits, self.now);
         add(&shared.server.stats.output_bytes, written as u64);
+        connection.give_back(&mut self.spare);
         if read > 0 || written > 0 {
-            connection.note((read > 0).then(|| shared.server.clock.now_ms()));
+            connection.note((read > 0).then_some(self.now_ms));
         }
         let over = connection.over();
         let more = connection.wants_input() || connection.has_more();
@@ -294,10 +304,10 @@ impl Worker {
             return self.close(connection, &end);
         }
         self.stalled += usize::from(connection.stalled.is_some());
-        self.connections.put_back(place, connection);
-        if more && !self.again.contains(&place) {
+        if more && !std::mem::replace(&mut connection.again, more) {
             self.again.push(place);
         }
+        self.connections.put_back(place, connection);
     }
 
     /// Carries out the next requests of a connection.
@@ -326,18 +336,20 @@ impl Worker {
                     let from = ConnectionId { place, client: connection.session.id };
                     shared.control.transaction(self.index, from, transaction);
                 }
-                Step::Work(work, pending) => {
+                Step::Work(work, mut pending) => {
                     let (generation, writes) = (live.generation, work.writes());
                     let execution = if live.execution_blocks() {
                         self.in_pool(live, place, move |live, home, ticket| {
-                            match live.execute(work, home, ticket) {
+                            match live.execute(work, (&home, ticket), None) {
                                 Execution::Done(work, outcomes) => Some(PoolDone::Work(work, outcomes)),
                                 Execution::Later => None,
                             }
                         });
                         Execution::Later
                     } else {
-                        live.execute(work, Arc::clone(&self.home), place as u64)
+                        let mut replier = pending.replier(work.room(), session, server, output);
+                        let taker = replier.as_mut().map(|replier| replier as &mut dyn Taker);
+                        live.execute(work, (&self.home, place as u64), taker)
                     };
                     match execution {
                         Execution::Done(work, outcomes) => {
@@ -386,7 +398,7 @@ impl Worker {
         });
     }
 
-    fn close(&mut self, mut connection: Connection, end: &End) {
+    fn close(&mut self, mut connection: Box<Connection>, end: &End) {
         if let Err(error) = connection.socket.deregister(self.poll.registry()) {
             log::debug!("epoll: {error}");
         }

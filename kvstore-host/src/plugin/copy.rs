@@ -117,12 +117,13 @@ impl Waiting {
 /// Carries work out and waits for it.
 pub fn execute_and_wait(live: &Live, work: Work) -> (Work, Outcomes) {
     let waiting = Arc::new(Waiting::default());
-    let mut execution = live.execute(work, Arc::clone(&waiting) as Arc<dyn Home>, 0);
+    let home = Arc::clone(&waiting) as Arc<dyn Home>;
+    let mut execution = live.execute(work, (&home, 0), None);
     loop {
         match execution {
             Execution::Done(work, outcomes) => return (work, outcomes),
             Execution::Later => {
-                execution = live.resume(waiting.wait(), Arc::clone(&waiting) as Arc<dyn Home>, 0);
+                execution = live.resume(waiting.wait(), (&home, 0));
             }
         }
     }

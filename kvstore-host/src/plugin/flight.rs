@@ -1,6 +1,7 @@
 //! Flight: a batch that an engine has, from `kv_submit` to its last completion. The only place where an engine writes into the host's memory.
 
-use std::cell::UnsafeCell;
+use std::cell::{Cell, UnsafeCell};
+use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -8,7 +9,7 @@ use plugin_abi::Status;
 use plugin_abi::calls::{CallError, Session};
 use plugin_abi::raw::*;
 
-use super::outcome::Outcomes;
+use super::outcome::{Lent, Outcomes};
 use super::versioned::Emulation;
 use super::work::Work;
 
@@ -51,7 +52,7 @@ impl Landed {
     /// Ends work whose engine is gone: what came back counts, and what was still to be done has an unknown outcome.
     pub fn abandon(self) -> (Work, Outcomes) {
         match self.cargo {
-            Cargo::Direct(work) => finish(work, self.outcomes),
+            Cargo::Direct(work) => (work, self.outcomes),
             Cargo::Emulated(emulation) => emulation.abandon(),
         }
     }
@@ -72,6 +73,12 @@ pub trait Home: Send + Sync {
     fn landed(&self, ticket: u64, landed: Landed);
 }
 
+/// Takes what comes of operations one by one, in their order, while the engine still lends it: on the thread that submits, under the engine's locks.
+pub trait Taker {
+    /// Takes what came of the next operation.
+    fn take(&mut self, lent: Lent<'_>);
+}
+
 /// A batch under way.
 pub(super) struct Flight {
     batch: UnsafeCell<KvBatch>,
@@ -82,32 +89,68 @@ pub(super) struct Flight {
     ticket: u64,
 }
 
-// SAFETY: batch and results are the engine's until an operation is completed, and are then read under the lock of `progress`.
+// SAFETY: batch and results are the engine's until an operation is completed, and are then read under the lock of `progress`, or by the thread that
+// submits them.
 unsafe impl Send for Flight {}
 // SAFETY: as above.
 unsafe impl Sync for Flight {}
 
+/// What is noted of operations, but of those that a [`Taker`] takes.
 struct Progress {
     cargo: Option<Cargo>,
     outcomes: Outcomes,
+    /// By operation; empty until the first one is noted.
     completed: Vec<bool>,
+    /// So many operations, the first ones, a taker has taken.
+    taken: usize,
     left: usize,
     pinned: bool,
     // `submit` has returned, so that whoever completes the last operation sends the flight home.
     away: bool,
 }
 
+/// A batch that this thread is handing over right now, and who takes its outcomes.
+struct Handing<'a> {
+    batch: *mut KvBatch,
+    taker: &'a mut dyn Taker,
+    /// How many operations there are.
+    count: u32,
+    /// How many of them it has taken.
+    taken: u32,
+    pinned: bool,
+    /// It is at it, or has panicked.
+    taking: bool,
+}
+
+thread_local! {
+    static HANDING: Cell<*mut Handing<'static>> = const { Cell::new(std::ptr::null_mut()) };
+}
+
 /// Number of the newest batch: none comes twice.
 static LAST_ID: AtomicU64 = AtomicU64::new(0);
 
-/// Submits; answers the landed flight if the engine completed all of it at once.
+/// Submits; answers the landed flight if the engine completed all of it at once. What it completes in order before it returns goes to `taker`, if there is
+/// one; the outcomes of the landed flight are of the rest.
 pub(super) fn submit(
     session: &Session<'_>,
     cargo: Cargo,
     atomic: bool,
     now_ms: i64,
-    home: Arc<dyn Home>,
-    ticket: u64,
+    (home, ticket): (&Arc<dyn Home>, u64),
+    taker: Option<&mut dyn Taker>,
+) -> Option<Landed> {
+    // SAFETY: `fly` keeps all of the batch alive and in place until its last operation is completed.
+    fly(cargo, atomic, now_ms, (home, ticket), taker, |batch| unsafe { session.submit(batch) })
+}
+
+/// The same with whatever takes the batch.
+fn fly(
+    cargo: Cargo,
+    atomic: bool,
+    now_ms: i64,
+    (home, ticket): (&Arc<dyn Home>, u64),
+    taker: Option<&mut dyn Taker>,
+    submit: impl FnOnce(*mut KvBatch) -> Result<(), CallError>,
 ) -> Option<Landed> {
     let count = cargo.ops().len();
     let results: Box<[UnsafeCell<KvResult>]> = (0..count).map(|_| UnsafeCell::new(KvResult::EMPTY)).collect();
@@ -127,64 +170,127 @@ pub(super) fn submit(
         host_data: std::ptr::null_mut(),
     };
     let progress = Progress {
-        outcomes: cargo.outcomes(),
+        outcomes: Outcomes::default(),
         cargo: Some(cargo),
-        completed: vec![false; count],
+        completed: Vec::new(),
+        taken: 0,
         left: count,
         pinned: false,
         away: false,
     };
     let progress = Mutex::new(progress);
+    let home = Arc::clone(home);
     let flight =
         Arc::new(Flight { batch: UnsafeCell::new(batch), _results: results, progress, home, ticket });
     let raw = flight.batch.get();
-    // The engine's own count of the flight, taken back with the last completion or when the batch is refused.
-    let ticket = Arc::into_raw(Arc::clone(&flight));
+    // The engine's own count of the flight, taken back when the last operation is completed or the batch is refused.
+    let engines = Arc::into_raw(Arc::clone(&flight));
     // SAFETY: nobody else knows the batch yet.
-    unsafe { (*raw).host_data = ticket.cast_mut().cast() };
-    // SAFETY: batch, operations, what they point to, and results live in the flight, which the count above keeps
-    // alive and in place until the last completion.
-    if let Err(error) = unsafe { session.submit(raw) } {
-        // SAFETY: refused as a whole, so no completion will take this count back.
-        drop(unsafe { Arc::from_raw(ticket) });
-        flight.lock().refuse(&error);
-    }
+    unsafe { (*raw).host_data = engines.cast_mut().cast() };
+    // Batch, operations, what they point to, and results live in the flight, which the count above keeps alive and in
+    // place until the last completion.
+    let hand_over = || submit(raw);
+    let (submitted, taken, pinned) = match taker {
+        None => (hand_over(), 0, false),
+        Some(taker) => {
+            let count = count as u32;
+            Handing { batch: raw, taker, count, taken: 0, pinned: false, taking: false }.run(hand_over)
+        }
+    };
     let mut progress = flight.lock();
+    progress.note_taken(taken);
+    progress.pinned |= pinned;
+    if let Err(error) = submitted {
+        progress.refuse(&error);
+    }
     progress.away = true;
-    let landed = if progress.left == 0 { progress.land(&flight) } else { None };
+    if progress.left > 0 {
+        return None;
+    }
+    let landed = progress.land(&flight);
     drop(progress);
+    // SAFETY: all is completed or refused, so nobody else takes this count back.
+    drop(unsafe { Arc::from_raw(engines) });
     landed
+}
+
+impl Handing<'_> {
+    /// Hands the batch over. Answers what came of that, how many operations were taken, and whether any of their results is pinned.
+    fn run<T>(mut self, hand_over: impl FnOnce() -> T) -> (T, usize, bool) {
+        let before = HANDING.replace((&raw mut self).cast());
+        let result = hand_over();
+        HANDING.set(before);
+        if self.taking {
+            // It has been told already; it could not unwind through the engine.
+            std::panic::resume_unwind(Box::new("what came of an operation could not be taken"));
+        }
+        (result, self.taken as usize, self.pinned)
+    }
+
+    /// Whether these operations are the next ones of the batch.
+    #[inline]
+    fn expects(&self, batch: *mut KvBatch, first: u32, count: u32) -> bool {
+        self.batch == batch && self.taken == first && count <= self.count - first
+    }
+
+    /// Takes operations that the engine has completed.
+    ///
+    /// # Safety
+    /// They are operations of the batch, and the engine lends what their results point to.
+    unsafe fn take(&mut self, ops: Range<u32>) {
+        self.taken = ops.end;
+        if std::mem::replace(&mut self.taking, true) {
+            return;
+        }
+        for op in ops {
+            // SAFETY: in bounds and lent, says the caller.
+            let (request, result) = unsafe { (&*(*self.batch).op(op), &*(*self.batch).result(op)) };
+            self.pinned |= result.flags & KV_RESULT_PINNED != 0;
+            // SAFETY: as above.
+            self.taker.take(unsafe { Lent::new(op as usize, request, result) });
+        }
+        self.taking = false;
+    }
 }
 
 /// Takes completions from an engine.
 pub(super) fn complete(batch: *mut KvBatch, first: u32, count: u32) {
+    // SAFETY: set by this thread only for as long as it hands a batch over, and nothing else looks at it meanwhile.
+    match unsafe { HANDING.get().as_mut() } {
+        // SAFETY: in bounds, since the batch is as it was submitted; the engine has filled in these results and lends what they point to for this call.
+        Some(handing) if handing.expects(batch, first, count) => unsafe {
+            handing.take(first..first + count)
+        },
+        _ => note(batch, first, count),
+    }
+}
+
+/// Notes completions that nobody takes.
+#[inline(never)]
+fn note(batch: *mut KvBatch, first: u32, count: u32) {
     // SAFETY: an engine completes batches that it was handed, and only while an operation of it is left: then the
     // flight is alive.
-    let ticket = unsafe { (*batch).host_data }.cast::<Flight>().cast_const();
+    let engines = unsafe { (*batch).host_data }.cast::<Flight>().cast_const();
     // SAFETY: as above.
-    let flight = unsafe { &*ticket };
+    let flight = unsafe { &*engines };
     let mut progress = flight.lock();
     for op in first as usize..(first as usize).saturating_add(count as usize) {
-        match progress.completed.get_mut(op) {
-            Some(completed) if !*completed => *completed = true,
-            _ => {
-                log::error!("the engine completed operation {op} twice, or one that there is not; ignored");
-                continue;
-            }
+        if !progress.note(op) {
+            log::error!("the engine completed operation {op} twice, or one that there is not; ignored");
+            continue;
         }
         // SAFETY: in bounds, and the engine has filled in this result and lends what it points to for this call.
         let (request, result) = unsafe { (&*(*batch).op(op as u32), &*(*batch).result(op as u32)) };
         // SAFETY: as above.
-        unsafe { progress.outcomes.set_result(op, request, result) };
+        progress.outcomes.set(unsafe { Lent::new(op, request, result) });
         progress.pinned |= result.flags & KV_RESULT_PINNED != 0;
-        progress.left -= 1;
     }
-    if progress.left > 0 {
+    if progress.left > 0 || !progress.away {
         return;
     }
     // SAFETY: the last completion, seen once: it takes back the count that `submit` made for the engine.
-    let own = unsafe { Arc::from_raw(ticket) };
-    let landed = if progress.away { progress.land(&own) } else { None };
+    let own = unsafe { Arc::from_raw(engines) };
+    let landed = progress.land(&own);
     drop(progress);
     if let Some(landed) = landed {
         own.home.landed(own.ticket, landed);
@@ -204,8 +310,38 @@ impl Flight {
 }
 
 impl Progress {
+    /// Notes that an operation is completed. False: it was already, or there is no such one.
+    fn note(&mut self, op: usize) -> bool {
+        if self.completed.is_empty()
+            && let Some(cargo) = &self.cargo
+        {
+            self.completed = vec![false; cargo.len()];
+            self.completed.iter_mut().take(self.taken).for_each(|completed| *completed = true);
+            self.outcomes = cargo.outcomes();
+        }
+        match self.completed.get_mut(op) {
+            Some(completed) if !*completed => *completed = true,
+            _ => return false,
+        }
+        self.left -= 1;
+        true
+    }
+
+    /// Notes that the first operations are completed, and taken.
+    fn note_taken(&mut self, taken: usize) {
+        self.taken = taken;
+        if self.completed.is_empty() {
+            self.left -= taken;
+        } else if (0..taken).filter(|op| !self.note(*op)).count() > 0 {
+            log::error!("the engine completed operations twice; ignored");
+        }
+    }
+
     fn refuse(&mut self, error: &CallError) {
-        for op in 0..self.completed.len() {
+        let Some(cargo) = &self.cargo else { return };
+        let count = cargo.len();
+        self.outcomes = cargo.outcomes();
+        for op in self.taken..count {
             self.outcomes.set_status(op, error.status, &error.text);
         }
         self.left = 0;
@@ -225,4 +361,125 @@ pub(super) fn all_failed(work: &Work, status: Status, message: &str) -> Outcomes
         outcomes.set_status(op, status, message);
     }
     outcomes
+}
+
+#[cfg(test)]
+mod tests {
+    use std::panic::{AssertUnwindSafe, catch_unwind};
+
+    use super::*;
+    use crate::plugin::{Fit, Storage};
+
+    #[derive(Default)]
+    struct Table {
+        taken: Vec<String>,
+        panics: bool,
+    }
+
+    impl Taker for Table {
+        fn take(&mut self, lent: Lent<'_>) {
+            assert!(!self.panics || self.taken.len() < 2, "the third is too much");
+            self.taken.push(String::from_utf8_lossy(lent.value().unwrap()).into_owned());
+            assert_eq!(lent.fit(Default::default(), 0), Fit::Fits);
+        }
+    }
+
+    #[derive(Default)]
+    struct Port(Mutex<Vec<(u64, Landed)>>);
+
+    impl Home for Port {
+        fn landed(&self, ticket: u64, landed: Landed) {
+            self.0.lock().unwrap().push((ticket, landed));
+        }
+    }
+
+    /// A batch that another thread has, too.
+    #[derive(Clone, Copy)]
+    struct Batch(*mut KvBatch);
+
+    // SAFETY: the tests' threads take turns.
+    unsafe impl Send for Batch {}
+
+    impl Batch {
+        /// Completes operations as an engine does: each has read its own number.
+        fn complete(self, ops: Range<u32>) {
+            for op in ops.clone() {
+                let value = format!("value {op}");
+                let result = KvResult {
+                    status: KV_STATUS_OK,
+                    value: KvBytes::new(value.as_bytes()),
+                    ..KvResult::EMPTY
+                };
+                // SAFETY: not completed yet, or the flight is not over.
+                unsafe { *(*self.0).result(op) = result };
+                complete(self.0, op, 1);
+            }
+        }
+    }
+
+    fn reads(count: usize) -> Cargo {
+        let (work, ()) = Work::plan(Storage::default(), |plan, _| (0..count).for_each(|_| plan.get(b"key")));
+        Cargo::Direct(work)
+    }
+
+    fn run(table: &mut Table, port: &Arc<Port>, submit: impl FnOnce(Batch)) -> Option<Landed> {
+        let home = Arc::clone(port) as Arc<dyn Home>;
+        fly(reads(6), false, 0, (&home, 7), Some(table), |batch| {
+            submit(Batch(batch));
+            Ok(())
+        })
+    }
+
+    fn read(landed: &Landed) -> Vec<String> {
+        let outcomes = &landed.outcomes;
+        let value =
+            |op| String::from_utf8_lossy(outcomes.part(op, op + 1).value(0).unwrap_or(b"-")).into_owned();
+        (0..outcomes.all().len()).map(value).collect()
+    }
+
+    #[test]
+    fn what_is_completed_in_order_and_at_once_is_taken_and_the_rest_is_noted() {
+        let (mut table, port) = (Table::default(), Arc::default());
+        let landed = run(&mut table, &port, |batch| batch.complete(0..6)).unwrap();
+        assert_eq!((table.taken.len(), read(&landed).len()), (6, 0));
+        // Out of order from the third on, one of them twice, the last by another thread and after the call.
+        let (mut table, mut given) = (Table::default(), None);
+        let landed = run(&mut table, &port, |batch| {
+            batch.complete(0..2);
+            batch.complete(1..2);
+            batch.complete(3..4);
+            std::thread::scope(|scope| scope.spawn(move || { batch }.complete(2..3)).join().unwrap());
+            batch.complete(4..5);
+            given = Some(batch);
+        });
+        assert!(landed.is_none() && table.taken == ["value 0", "value 1"]);
+        let batch = given.unwrap();
+        std::thread::spawn(move || { batch }.complete(5..6)).join().unwrap();
+        let (ticket, landed) = port.0.lock().unwrap().pop().unwrap();
+        // Of the second completion of an operation that was taken nobody reads.
+        assert_eq!(
+            (ticket, &read(&landed)[2..]),
+            (7, &["value 2", "value 3", "value 4", "value 5"].map(String::from)[..])
+        );
+    }
+
+    #[test]
+    fn a_panic_of_who_takes_waits_until_the_engine_has_returned() {
+        let (mut table, port) = (Table { panics: true, ..Table::default() }, Arc::default());
+        let mut returned = false;
+        let unwound = catch_unwind(AssertUnwindSafe(|| {
+            run(&mut table, &port, |batch| {
+                // As in `HostServices`, which lets nothing through.
+                let _ = catch_unwind(AssertUnwindSafe(|| batch.complete(0..6)));
+                batch.complete(3..6);
+                returned = true;
+            })
+        }));
+        assert!(unwound.is_err() && returned);
+        assert_eq!(table.taken, ["value 0", "value 1"]);
+        // And this thread takes again.
+        let mut table = Table::default();
+        assert!(run(&mut table, &port, |batch| batch.complete(0..6)).is_some());
+        assert_eq!(table.taken.len(), 6);
+    }
 }

@@ -10,7 +10,7 @@ use plugin_abi::raw::*;
 use plugin_abi::{Identity, Status};
 
 use super::file::EngineFile;
-use super::flight::{self, Cargo, Home, Landed};
+use super::flight::{self, Cargo, Home, Landed, Taker};
 use super::library::Library;
 use super::locked::{self, Stripes};
 use super::outcome::Outcomes;
@@ -196,8 +196,14 @@ impl Live {
         !matches!(self.driver, Driver::Locked(_)) && self.identity.has(KV_CAP_VERSIONS)
     }
 
-    /// Hands work over. What is not done at once comes to `home` with the ticket, and goes on with [`Live::resume`].
-    pub fn execute(&self, work: Work, home: Arc<dyn Home>, ticket: u64) -> Execution {
+    /// Hands work over. What is not done at once comes to `home` with its ticket, and goes on with [`Live::resume`].
+    /// What is done at once and in order goes to `taker`, if it is given and the work is not atomic, and is missing in the outcomes.
+    pub fn execute(
+        &self,
+        work: Work,
+        home: (&Arc<dyn Home>, u64),
+        taker: Option<&mut dyn Taker>,
+    ) -> Execution {
         let Some(instance) = self.instance() else {
             let CallError { status, text } = self.unavailable();
             let outcomes = flight::all_failed(&work, status, &text);
@@ -217,24 +223,25 @@ impl Live {
                 Execution::Done(work, outcomes)
             }
             Driver::Versioned if work.has_updates() => {
-                self.submit(instance, Cargo::Emulated(Emulation::new(work)), false, home, ticket)
+                self.submit(instance, Cargo::Emulated(Emulation::new(work)), false, home, None)
             }
             _ => {
                 let atomic = work.atomic();
-                self.submit(instance, Cargo::Direct(work), atomic, home, ticket)
+                let taker = taker.filter(|_| !atomic);
+                self.submit(instance, Cargo::Direct(work), atomic, home, taker)
             }
         }
     }
 
     /// Goes on with work whose flight has landed.
-    pub fn resume(&self, landed: Landed, home: Arc<dyn Home>, ticket: u64) -> Execution {
+    pub fn resume(&self, landed: Landed, home: (&Arc<dyn Home>, u64)) -> Execution {
         let Some(instance) = self.instance() else {
             let (work, outcomes) = landed.abandon();
             return Execution::Done(work, outcomes);
         };
         match Self::advance(instance, landed) {
             Advance::Done(work, outcomes) => Execution::Done(work, outcomes),
-            Advance::Again(cargo, atomic) => self.submit(instance, cargo, atomic, home, ticket),
+            Advance::Again(cargo, atomic) => self.submit(instance, cargo, atomic, home, None),
         }
     }
 
@@ -245,10 +252,7 @@ impl Live {
             flight.release(&instance.session());
         }
         match cargo {
-            Cargo::Direct(work) => {
-                let (work, outcomes) = flight::finish(work, outcomes);
-                Advance::Done(work, outcomes)
-            }
+            Cargo::Direct(work) => Advance::Done(work, outcomes),
             Cargo::Emulated(mut emulation) => match emulation.advance(&outcomes) {
                 Next::Submit { atomic } => Advance::Again(Cargo::Emulated(emulation), atomic),
                 Next::Done => {
@@ -265,14 +269,13 @@ impl Live {
         instance: &Instance,
         mut cargo: Cargo,
         mut atomic: bool,
-        home: Arc<dyn Home>,
-        ticket: u64,
+        home: (&Arc<dyn Home>, u64),
+        mut taker: Option<&mut dyn Taker>,
     ) -> Execution {
         loop {
             self.count_calls(1, cargo.len());
             let now_ms = self.server.clock.now_ms();
-            let landed =
-                flight::submit(&instance.session(), cargo, atomic, now_ms, Arc::clone(&home), ticket);
+            let landed = flight::submit(&instance.session(), cargo, atomic, now_ms, home, taker.take());
             match landed.map(|landed| Self::advance(instance, landed)) {
                 None => return Execution::Later,
                 Some(Advance::Done(work, outcomes)) => return Execution::Done(work, outcomes),

@@ -20,8 +20,8 @@ mod versioned;
 mod work;
 
 pub(crate) use entry::Owned;
-pub use flight::{Home, Landed};
-pub use outcome::{Answers, LEFT_OUT, Outcome, Outcomes};
+pub use flight::{Home, Landed, Taker};
+pub use outcome::{Answers, Fit, LEFT_OUT, Lent, Outcome, Outcomes, Room};
 pub use work::{Plan, Storage, Update, Work};
 
 use plugin_abi::Identity;

@@ -3,7 +3,9 @@
 use plugin_abi::Status;
 use plugin_abi::raw::{KV_OP_DELETE, KV_OP_GET, KV_OP_NO_VALUE, KvOp, KvResult};
 
+use super::work::{self, Work};
 use crate::protocol::Value;
+use crate::pubsub::Event;
 
 /// What came of one operation.
 #[derive(Clone, Debug)]
@@ -50,9 +52,128 @@ impl Outcome {
         }
     }
 
+    /// Without its value where that does not fit.
+    fn fitted(mut self, fit: Fit) -> Self {
+        (self.deferred, self.left_out) = (fit == Fit::Deferred, fit == Fit::LeftOut);
+        self.value_start = self.value_start.filter(|_| fit == Fit::Fits);
+        self
+    }
+
     /// Whether it was not carried out: not where it merely found nothing.
     pub fn has_failed(&self) -> bool {
         self.status != Status::OK && self.status != Status::NOT_FOUND
+    }
+}
+
+/// What came of one operation, as the engine lends it.
+#[derive(Clone, Copy)]
+pub struct Lent<'a> {
+    op: usize,
+    request: &'a KvOp,
+    result: &'a KvResult,
+}
+
+impl<'a> Lent<'a> {
+    /// Takes what an engine lends in a result of operation number `op`.
+    ///
+    /// # Safety
+    /// The operation is one of a [`Work`](super::Work), or of none that has updates. It is completed, and the bytes of the result are valid.
+    pub(super) unsafe fn new(op: usize, request: &'a KvOp, result: &'a KvResult) -> Self {
+        Self { op, request, result }
+    }
+
+    /// OK, NOT_FOUND, CONFLICT or a failure.
+    pub fn status(self) -> Status {
+        Status(self.result.status)
+    }
+
+    /// The value that it has read.
+    pub fn value(self) -> Option<&'a [u8]> {
+        let wanted = self.request.kind == KV_OP_GET && self.request.flags & KV_OP_NO_VALUE == 0;
+        // SAFETY: valid, said the caller of `new`.
+        (wanted && self.status() == Status::OK).then(|| unsafe { self.result.value.as_slice() })
+    }
+
+    /// Whether there is room for its value beside `len` bytes of others.
+    pub fn fit(self, room: Room, len: usize) -> Fit {
+        room.fit(self.op, len, self.value().unwrap_or_default().len())
+    }
+
+    /// All that came of it, without its value where that does not fit. An update's reply is handed out once.
+    pub fn outcome(self, fit: Fit) -> Outcome {
+        let Self { request, result, .. } = self;
+        let mut outcome = Outcome::of(self.status(), String::new());
+        if outcome.status != Status::OK {
+            // Only a failure has a text.
+            if outcome.status.0 < 0 {
+                // SAFETY: valid, said the caller of `new`.
+                outcome.message = String::from_utf8_lossy(unsafe { result.message.as_slice() }).into_owned();
+            }
+            return outcome;
+        }
+        if request.kind != KV_OP_DELETE {
+            (outcome.expiry_ms, outcome.version) = (result.expiry_ms, result.version);
+        }
+        if request.kind == KV_OP_GET {
+            outcome.value_len = result.value.len;
+            (outcome.type_, outcome.flags) = (result.type_, result.entry_flags);
+            outcome.value_start = self.value().map(|_| 0);
+        }
+        // SAFETY: it is an operation of a work, and completed.
+        outcome.reply = unsafe { work::take_reply(request) };
+        outcome.fitted(fit)
+    }
+
+    /// Tells what came of it, as keyspace notifications have it.
+    pub fn tell(self, sink: &mut dyn FnMut(Event, &[u8])) {
+        // SAFETY: an operation of a work, and completed.
+        unsafe { work::tell(self.request, self.status(), sink) }
+    }
+}
+
+/// Whether there is room for a value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fit {
+    /// There is.
+    Fits,
+    /// Later: its operation and all behind it are to be carried out again.
+    Deferred,
+    /// Never.
+    LeftOut,
+}
+
+/// How much there is room for of the values of one work.
+#[derive(Clone, Copy, Debug)]
+pub struct Room {
+    // From this operation on, a value for which there is no room is deferred.
+    deferrable_from: usize,
+    // Bytes of all values at most.
+    len_max: usize,
+}
+
+impl Default for Room {
+    /// Without an end.
+    fn default() -> Self {
+        Self { deferrable_from: usize::MAX, len_max: usize::MAX }
+    }
+}
+
+impl Room {
+    /// That of a work whose reads can be [deferred](Outcome::deferred) from this operation on.
+    pub(super) fn deferrable_from(deferrable_from: usize) -> Self {
+        Self { deferrable_from, len_max: LEFT_OUT_FROM }
+    }
+
+    /// Whether there is room for what operation `op` has read, beside `len` bytes of others.
+    fn fit(self, op: usize, len: usize, value_len: usize) -> Fit {
+        let all_len = len.saturating_add(value_len);
+        if op >= self.deferrable_from && value_len > 0 && all_len > VALUES_LEN_MAX {
+            Fit::Deferred
+        } else if all_len > self.len_max {
+            Fit::LeftOut
+        } else {
+            Fit::Fits
+        }
     }
 }
 
@@ -61,10 +182,7 @@ impl Outcome {
 pub struct Outcomes {
     all: Vec<Outcome>,
     values: Vec<u8>,
-    // From this operation on, a value for which there is no room is deferred.
-    deferrable_from: usize,
-    // Bytes of values that are copied at most.
-    values_len_max: usize,
+    room: Room,
 }
 
 /// Bytes of values that are copied for one work at most: room for the longest value twice. Without this, one request that reads a long value again and again
@@ -83,13 +201,12 @@ impl Outcomes {
     /// As many outcomes as there are operations, none of them known yet.
     pub fn unknown(len: usize) -> Self {
         let all = vec![Outcome::of(Status::UNKNOWN, String::new()); len];
-        Self { all, values: Vec::new(), deferrable_from: usize::MAX, values_len_max: usize::MAX }
+        Self { all, ..Self::default() }
     }
 
     /// The same for a work, whose later reads may be [deferred](Outcome::deferred).
-    pub(super) fn of_work(work: &super::Work) -> Self {
-        let (deferrable_from, values_len_max) = (work.deferrable_from(), LEFT_OUT_FROM);
-        Self { deferrable_from, values_len_max, ..Self::unknown(work.ops().len()) }
+    pub(super) fn of_work(work: &Work) -> Self {
+        Self { room: work.room(), ..Self::unknown(work.ops().len()) }
     }
 
     /// Notes a status.
@@ -108,17 +225,25 @@ impl Outcomes {
         expiry_ms: i64,
         version: u64,
     ) {
-        let bytes = value.unwrap_or_default();
-        let all_len = self.values.len().saturating_add(bytes.len());
-        let deferred = op >= self.deferrable_from && !bytes.is_empty() && all_len > VALUES_LEN_MAX;
-        let left_out = !deferred && all_len > self.values_len_max;
-        let kept = value.filter(|_| !deferred && !left_out);
-        let value_start = kept.map(|_| self.values.len());
-        self.values.extend_from_slice(kept.unwrap_or_default());
-        if let Some(outcome) = self.all.get_mut(op) {
-            let known = Outcome::of(Status::OK, String::new());
-            *outcome = Outcome { value_len, expiry_ms, version, deferred, left_out, value_start, ..known };
+        let known = Outcome::of(Status::OK, String::new());
+        let outcome = Outcome { value_len, expiry_ms, version, value_start: value.map(|_| 0), ..known };
+        let fit = self.room.fit(op, self.values.len(), value.unwrap_or_default().len());
+        self.put(op, outcome.fitted(fit), value.unwrap_or_default());
+    }
+
+    /// Notes what came of an operation, and copies its value.
+    pub(super) fn set(&mut self, lent: Lent<'_>) {
+        let outcome = lent.outcome(lent.fit(self.room, self.values.len()));
+        self.put(lent.op, outcome, lent.value().unwrap_or_default());
+    }
+
+    fn put(&mut self, op: usize, mut outcome: Outcome, value: &[u8]) {
+        let Some(place) = self.all.get_mut(op) else { return };
+        if let Some(start) = &mut outcome.value_start {
+            *start = self.values.len();
+            self.values.extend_from_slice(value);
         }
+        *place = outcome;
     }
 
     /// Notes the version of a key without an entry, where the host keeps versions.
@@ -135,32 +260,6 @@ impl Outcomes {
         }
     }
 
-    /// Copies what an engine lends in a result.
-    ///
-    /// # Safety
-    /// The bytes of the result are valid during this call.
-    pub(super) unsafe fn set_result(&mut self, op: usize, request: &KvOp, result: &KvResult) {
-        let status = Status(result.status);
-        // Only a failure has a text. SAFETY: valid, says the caller.
-        let message = if status.0 < 0 { unsafe { result.message.as_slice() } } else { &[] };
-        if status != Status::OK {
-            return self.set_status(op, status, &String::from_utf8_lossy(message));
-        }
-        match request.kind {
-            KV_OP_GET => {
-                let no_value = request.flags & KV_OP_NO_VALUE != 0;
-                // SAFETY: valid, says the caller.
-                let value = (!no_value).then(|| unsafe { result.value.as_slice() });
-                self.set_entry(op, value, result.value.len, result.expiry_ms, result.version);
-                if let Some(outcome) = self.all.get_mut(op) {
-                    (outcome.type_, outcome.flags) = (result.type_, result.entry_flags);
-                }
-            }
-            KV_OP_DELETE => self.set_status(op, status, ""),
-            _ => self.set_entry(op, None, 0, result.expiry_ms, result.version),
-        }
-    }
-
     /// The outcomes from `start` to `end`.
     pub fn part(&self, start: usize, end: usize) -> Answers<'_> {
         Answers { all: self.all.get(start..end).unwrap_or_default(), values: &self.values }
@@ -173,13 +272,18 @@ impl Outcomes {
 }
 
 /// What came of the operations of one request.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub struct Answers<'a> {
     all: &'a [Outcome],
     values: &'a [u8],
 }
 
 impl<'a> Answers<'a> {
+    /// Those of a request of one operation, whose outcome it is and which has read this value.
+    pub fn of_one(outcome: &'a Outcome, value: Option<&'a [u8]>) -> Self {
+        Self { all: std::slice::from_ref(outcome), values: value.unwrap_or_default() }
+    }
+
     /// The outcomes, in the order in which the operations were planned.
     pub fn all(self) -> &'a [Outcome] {
         self.all
@@ -204,12 +308,12 @@ impl<'a> Answers<'a> {
 
 #[cfg(test)]
 mod tests {
-    use super::{LEFT_OUT_FROM, Outcomes, Status};
+    use super::{LEFT_OUT_FROM, Outcomes, Room, Status};
     use crate::command::Error;
 
     #[test]
     fn a_value_that_is_too_much_for_one_work_is_left_out_and_told() {
-        let mut outcomes = Outcomes { values_len_max: 10, ..Outcomes::unknown(4) };
+        let mut outcomes = Outcomes { room: Room { len_max: 10, ..Room::default() }, ..Outcomes::unknown(4) };
         for (op, value) in ["123456", "12345", "1234", ""].into_iter().enumerate() {
             outcomes.set_entry(op, Some(value.as_bytes()), value.len(), 0, 0);
         }

@@ -11,7 +11,7 @@ use plugin_abi::raw::*;
 use plugin_abi::sdk::{Decision, Entry};
 
 use super::Outcomes;
-use super::outcome::{LEFT_OUT, LEFT_OUT_FROM};
+use super::outcome::{LEFT_OUT, LEFT_OUT_FROM, Room};
 use crate::protocol::{Requests, Value};
 use crate::pubsub::Event;
 
@@ -211,11 +211,12 @@ impl Work {
         plan: impl for<'a> FnOnce(&mut Plan<'a>, &'a Storage) -> T,
     ) -> (Self, T) {
         let mut building = Plan {
-            ops: Vec::new(),
+            ops: Vec::with_capacity(storage.requests.len().min(OPS_ROOM)),
             updates: Vec::new(),
             atomic: false,
             writes: false,
             first_request: 0,
+            longest: (0, 0),
             tell_new: false,
             room: None,
             _storage: PhantomData,
@@ -240,9 +241,13 @@ impl Work {
         self.writes
     }
 
-    /// From which operation on reads may be put off.
-    pub(super) fn deferrable_from(&self) -> usize {
-        if self.atomic || self.first_request == 0 { usize::MAX } else { self.first_request }
+    /// How much there is room for of the values that it reads.
+    pub fn room(&self) -> Room {
+        Room::deferrable_from(if self.atomic || self.first_request == 0 {
+            usize::MAX
+        } else {
+            self.first_request
+        })
     }
 
     /// Whether there is an update among the operations.
@@ -264,27 +269,9 @@ impl Work {
     /// Tells what came of some operations, in their order, as keyspace notifications have it.
     pub fn tell(&self, ops: Range<usize>, outcomes: &Outcomes, sink: &mut dyn FnMut(Event, &[u8])) {
         let all = outcomes.part(ops.start, ops.end).all();
-        for ((index, op), outcome) in self.ops.iter().enumerate().skip(ops.start).zip(all) {
-            // SAFETY: the operation points into this work.
-            let key = unsafe { op.key.as_slice() };
-            let mut tell = |event| sink(event, key);
-            match (op.kind, outcome.status) {
-                (KV_OP_GET, Status::NOT_FOUND) => tell(Event::KEYMISS),
-                (KV_OP_SET, Status::OK) => {
-                    tell(Event::SET);
-                    if op.expiry_ms != 0 {
-                        tell(Event::EXPIRE);
-                    }
-                }
-                (KV_OP_DELETE, Status::OK) => tell(Event::DEL),
-                (KV_OP_UPDATE, Status::OK) => {
-                    let found = self.updates.binary_search_by_key(&index, |(op, _)| *op);
-                    if let Some((_, slot)) = found.ok().and_then(|found| self.updates.get(found)) {
-                        slot.tell(&mut tell);
-                    }
-                }
-                _ => {}
-            }
+        for (op, outcome) in self.ops.iter().skip(ops.start).zip(all) {
+            // SAFETY: an operation of this work, which is done.
+            unsafe { tell(op, outcome.status, sink) }
         }
     }
 
@@ -298,6 +285,54 @@ impl Work {
         self.storage
     }
 }
+
+/// The update of an operation, if it is one.
+///
+/// # Safety
+/// An operation of a [`Work`], or one without an update; nobody uses the update meanwhile.
+unsafe fn slot_of<'a>(op: &KvOp) -> Option<&'a mut UpdateSlot> {
+    // SAFETY: `Plan::update` sets the context to the slot, which lives as long as the work.
+    (op.kind == KV_OP_UPDATE).then(|| unsafe { op.update_ctx.cast::<UpdateSlot>().as_mut() })?
+}
+
+/// The reply that the update of an operation decided on last, if it is one.
+///
+/// # Safety
+/// An operation of a [`Work`] that is completed, or one without an update.
+pub(super) unsafe fn take_reply(op: &KvOp) -> Option<Value> {
+    // SAFETY: completed, says the caller, so the engine does not use it any more.
+    unsafe { slot_of(op) }.map(|slot| std::mem::replace(&mut slot.reply, Value::Null))
+}
+
+/// Tells what came of an operation, as keyspace notifications have it.
+///
+/// # Safety
+/// As for [`take_reply`].
+pub(super) unsafe fn tell(op: &KvOp, status: Status, sink: &mut dyn FnMut(Event, &[u8])) {
+    // SAFETY: the operation points into its work.
+    let key = unsafe { op.key.as_slice() };
+    let mut tell = |event| sink(event, key);
+    match (op.kind, status) {
+        (KV_OP_GET, Status::NOT_FOUND) => tell(Event::KEYMISS),
+        (KV_OP_SET, Status::OK) => {
+            tell(Event::SET);
+            if op.expiry_ms != 0 {
+                tell(Event::EXPIRE);
+            }
+        }
+        (KV_OP_DELETE, Status::OK) => tell(Event::DEL),
+        (KV_OP_UPDATE, Status::OK) => {
+            // SAFETY: as above.
+            if let Some(slot) = unsafe { slot_of(op) } {
+                slot.tell(&mut tell);
+            }
+        }
+        _ => {}
+    }
+}
+
+/// Operations for which there is room from the start, as far as there are so many requests.
+const OPS_ROOM: usize = 64;
 
 /// An operation that nothing is said about.
 const BLANK: KvOp = KvOp {
@@ -328,6 +363,8 @@ pub struct Plan<'a> {
     atomic: bool,
     writes: bool,
     first_request: usize,
+    // Bytes of the longest key and the longest value of the request that is planned.
+    longest: (usize, usize),
     tell_new: bool,
     // What its updates share.
     room: Option<Arc<AtomicUsize>>,
@@ -336,20 +373,27 @@ pub struct Plan<'a> {
 }
 
 impl<'a> Plan<'a> {
+    fn add(&mut self, kind: u32, key: &'a [u8]) -> &mut KvOp {
+        self.longest.0 = self.longest.0.max(key.len());
+        self.ops.push(KvOp { kind, key: KvBytes::new(key), ..BLANK });
+        let last = self.ops.len() - 1;
+        &mut self.ops[last]
+    }
+
     /// Adds a read of an entry.
     pub fn get(&mut self, key: &'a [u8]) {
-        self.ops.push(KvOp { key: KvBytes::new(key), ..BLANK });
+        self.add(KV_OP_GET, key);
     }
 
     /// Adds a read of all but an entry's value; its length comes along.
     pub fn get_no_value(&mut self, key: &'a [u8]) {
-        self.ops.push(KvOp { key: KvBytes::new(key), flags: KV_OP_NO_VALUE, ..BLANK });
+        self.add(KV_OP_GET, key).flags = KV_OP_NO_VALUE;
     }
 
     /// Adds a check that an entry has this version (0: that there is none). Only for engines with versions, in atomic work.
     pub fn expect(&mut self, key: &'a [u8], version: u64) {
-        let flags = KV_OP_NO_VALUE | KV_OP_EXPECT;
-        self.ops.push(KvOp { key: KvBytes::new(key), flags, expected_version: version, ..BLANK });
+        let op = self.add(KV_OP_GET, key);
+        (op.flags, op.expected_version) = (KV_OP_NO_VALUE | KV_OP_EXPECT, version);
     }
 
     /// Adds a write over whatever there is; `expiry_ms` in milliseconds since 1970 UTC, 0 is never.
@@ -358,8 +402,9 @@ impl<'a> Plan<'a> {
             return self.update(key, Store { value, expiry_ms });
         }
         self.writes = true;
-        let (key, value) = (KvBytes::new(key), KvBytes::new(value));
-        self.ops.push(KvOp { kind: KV_OP_SET, key, value, expiry_ms, ..BLANK });
+        self.longest.1 = self.longest.1.max(value.len());
+        let op = self.add(KV_OP_SET, key);
+        (op.value, op.expiry_ms) = (KvBytes::new(value), expiry_ms);
     }
 
     /// Adds a write of an entry that comes from another engine, with its type and flags, and its version where both engines have them.
@@ -381,12 +426,13 @@ impl<'a> Plan<'a> {
     /// Adds a removal.
     pub fn delete(&mut self, key: &'a [u8]) {
         self.writes = true;
-        self.ops.push(KvOp { kind: KV_OP_DELETE, key: KvBytes::new(key), ..BLANK });
+        self.add(KV_OP_DELETE, key);
     }
 
     /// Adds an update.
     pub fn update(&mut self, key: &'a [u8], update: impl Update + 'a) {
         self.writes = true;
+        self.longest.1 = self.longest.1.max(update.value_len());
         let update: Box<dyn Update + 'a> = Box::new(update);
         // SAFETY: only the lifetime changes. What the update borrows lives as long as the storage, which the work
         // keeps until the update is gone; `'a` is invariant, so nothing shorter-lived can be in it.
@@ -396,8 +442,8 @@ impl<'a> Plan<'a> {
         let mut slot = Box::new(UpdateSlot { update, reply: Value::Null, last: (false, Change::None), room });
         let update_ctx = (&raw mut *slot).cast();
         self.updates.push((self.ops.len(), slot));
-        let key = KvBytes::new(key);
-        self.ops.push(KvOp { kind: KV_OP_UPDATE, key, update: Some(decide), update_ctx, ..BLANK });
+        let op = self.add(KV_OP_UPDATE, key);
+        (op.update, op.update_ctx) = (Some(decide as KvUpdateFn), update_ctx);
     }
 
     /// Has it noticed whether a key is new when it is written, which costs a look at what was there.
@@ -410,13 +456,14 @@ impl<'a> Plan<'a> {
         self.atomic = true;
     }
 
-    /// Length of the longest key and the longest value among the operations from `start` on.
-    pub fn longest_from(&self, start: usize) -> (usize, usize) {
-        let longest =
-            |(key, value): (usize, usize), op: &KvOp| (key.max(op.key.len), value.max(op.value.len));
-        let (key, value) = self.ops.get(start..).unwrap_or_default().iter().fold((0, 0), longest);
-        let updates = self.updates.iter().rev().take_while(|(op, _)| *op >= start);
-        (key, updates.fold(value, |value, (_, slot)| value.max(slot.update.value_len())))
+    /// Length of the longest key and the longest value among the operations of the request that began last.
+    pub fn longest(&self) -> (usize, usize) {
+        self.longest
+    }
+
+    /// A request begins here.
+    pub fn begin_request(&mut self) {
+        self.longest = (0, 0);
     }
 
     /// A request ends here. Reads behind the first one, and behind the last write, may be put off when replies become too large.

@@ -47,11 +47,19 @@ pub fn push_i64(out: &mut Vec<u8>, value: i64) {
 }
 
 /// Appends one line: `prefix`, `value` in decimal, CR, LF.
+#[inline]
 pub(super) fn push_header(out: &mut Vec<u8>, prefix: u8, value: i64) {
-    if let Ok(digit @ 0..=9) = u8::try_from(value) {
-        out.extend_from_slice(&[prefix, b'0' + digit, b'\r', b'\n']);
-        return;
+    match u8::try_from(value) {
+        Ok(digit @ 0..=9) => out.extend_from_slice(&[prefix, b'0' + digit, b'\r', b'\n']),
+        Ok(two @ 10..=99) => {
+            out.extend_from_slice(&[prefix, b'0' + two / 10, b'0' + two % 10, b'\r', b'\n']);
+        }
+        _ => push_long_header(out, prefix, value),
     }
+}
+
+#[inline(never)]
+fn push_long_header(out: &mut Vec<u8>, prefix: u8, value: i64) {
     let mut line = [prefix; HEADER_LEN_MAX];
     line[HEADER_LEN_MAX - 2..].copy_from_slice(b"\r\n");
     // The place before the number holds the prefix already.

@@ -88,6 +88,12 @@ impl Parser {
     ) -> Result<Parsed, ProtocolError> {
         let input = buffer.get(start..).unwrap_or_default();
         let mut progress = self.progress;
+        if progress.is_none()
+            && let Some(consumed) = whole_request(input, limits, start, &mut requests.args)
+        {
+            requests.end_borrowed();
+            return Ok(Parsed::Request { consumed });
+        }
         if input.len() < progress.wake_len {
             return Ok(self.incomplete(progress, input));
         }
@@ -218,6 +224,10 @@ impl Progress {
     /// Between two requests.
     const NONE: Self = Self { position: 0, scanned: 0, wake_len: 0, args_missing: 0 };
 
+    fn is_none(&self) -> bool {
+        self.wake_len == 0 && self.args_missing == 0
+    }
+
     /// Finds arguments until there is none missing or the input ends; `origin` is added to their places.
     fn find_args(
         &mut self,
@@ -281,7 +291,7 @@ impl Progress {
     #[inline]
     fn length_line(&mut self, input: &[u8], limits: &Limits) -> Line {
         match short_length(input, self.position) {
-            Some((length, next)) => {
+            Some((_, length, next)) => {
                 looked_at(next - self.position);
                 self.position = next;
                 Line::Length(Some(length as i64))
@@ -334,27 +344,73 @@ impl Progress {
     }
 }
 
+/// Arguments of a request that may go the quick way: so many are looked at twice when it is not complete.
+const QUICK_ARGS_MAX: usize = 16;
+
+/// The quick way for nearly all requests: one that is complete, and of few arguments which all go the quick way. Gives its bytes; `None` when it needs a
+/// closer look. `origin` is added to the arguments' places.
+#[inline]
+fn whole_request(
+    input: &[u8],
+    limits: &Limits,
+    origin: usize,
+    args: &mut Vec<Range<usize>>,
+) -> Option<usize> {
+    let (b'*', count, mut position) = short_length(input, 0)? else { return None };
+    if count == 0 || count > QUICK_ARGS_MAX.min(limits.args_max) {
+        return None;
+    }
+    let args_before = args.len();
+    let mut looked = position;
+    for _ in 0..count {
+        let Some(arg) = whole_arg(input, position, limits) else {
+            args.truncate(args_before);
+            return None;
+        };
+        looked += arg.start - position;
+        position = arg.end + 2;
+        args.push(origin + arg.start..origin + arg.end);
+    }
+    looked_at(looked);
+    Some(position)
+}
+
 /// The quick way for nearly all arguments: one that is complete and within the limits, and whose length is written as
 /// nearly all are. `None` when it needs a closer look.
 #[inline]
 fn whole_arg(input: &[u8], position: usize, limits: &Limits) -> Option<Range<usize>> {
-    let (length, start) = short_length(input, position)?;
+    let (b'$', length, start) = short_length(input, position)? else { return None };
     let end = start + length;
-    let right = input.get(position) == Some(&b'$')
-        && length <= limits.bulk_len_max
-        && end + 2 <= input.len().min(limits.request_len_max);
+    let right = length <= limits.bulk_len_max && end + 2 <= input.len().min(limits.request_len_max);
     right.then_some(start..end)
 }
 
 /// Bytes that `short_length` looks at.
 const SHORT_LEN_MAX: usize = 10;
 
-/// The quick way for nearly all lines of lengths: one byte, up to eight digits, CR, any byte. Gives the number and
+/// The quick way for nearly all lines of lengths: one byte, up to eight digits, CR, any byte. Gives that byte, the number and
 /// where the next line starts; `None` when the line needs a closer look.
 #[inline]
-fn short_length(input: &[u8], position: usize) -> Option<(usize, usize)> {
+fn short_length(input: &[u8], position: usize) -> Option<(u8, usize, usize)> {
     let line = input.get(position..)?;
-    let (&[_, first], digits) = line.split_first_chunk()?;
+    // Two digits at most, as nearly always.
+    if let [mark, one @ b'0'..=b'9', two, three, _, ..] = *line {
+        let one = usize::from(one - b'0');
+        if two == b'\r' {
+            return Some((mark, one, position + 4));
+        }
+        let two = usize::from(two.wrapping_sub(b'0'));
+        if three == b'\r' && two <= 9 && one != 0 {
+            return Some((mark, one * 10 + two, position + 5));
+        }
+    }
+    long_length(line, position)
+}
+
+/// The same for more digits, or at the end of what has come.
+#[inline(never)]
+fn long_length(line: &[u8], position: usize) -> Option<(u8, usize, usize)> {
+    let (&[mark, first], digits) = line.split_first_chunk()?;
     let mut length = usize::from(first.wrapping_sub(b'0'));
     if length > 9 {
         return None;
@@ -362,7 +418,7 @@ fn short_length(input: &[u8], position: usize) -> Option<(usize, usize)> {
     for (index, &byte) in digits.iter().enumerate() {
         if byte == b'\r' {
             let line_len = index + 4;
-            return (line_len <= line.len()).then_some((length, position + line_len));
+            return (line_len <= line.len()).then_some((mark, length, position + line_len));
         }
         let digit = byte.wrapping_sub(b'0');
         // A number that begins with 0 is left to the strict reading.

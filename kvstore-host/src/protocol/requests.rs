@@ -76,6 +76,7 @@ impl Requests {
     }
 
     /// Makes the arguments pushed since the last request one that refers to the read buffer.
+    #[inline]
     pub(super) fn end_borrowed(&mut self) {
         self.ends.push(End { args_end: self.args.len(), copied: false });
     }

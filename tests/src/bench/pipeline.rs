@@ -10,7 +10,7 @@ use kvstore_host::command::pipeline::{Pipeline, Step};
 use kvstore_host::embedded::load;
 use kvstore_host::plugin::live::{Execution, Live};
 use kvstore_host::plugin::published::Hold;
-use kvstore_host::plugin::{Home, Landed, Storage};
+use kvstore_host::plugin::{Home, Landed, Storage, Taker};
 use kvstore_host::protocol::{Limits, Parsed, Parser, Requests};
 use kvstore_host::server::Server;
 use rand::rngs::SmallRng;
@@ -104,8 +104,10 @@ impl Client {
         while !self.pipeline.is_empty() {
             let Self { pipeline, session, replies, .. } = self;
             match pipeline.step(session, &host.server, &host.live, Hold::No, replies) {
-                Step::Work(work, pending) => {
-                    let Execution::Done(work, outcomes) = host.live.execute(work, Arc::clone(&host.home), 0)
+                Step::Work(work, mut pending) => {
+                    let mut replier = pending.replier(work.room(), session, &host.server, replies);
+                    let taker = replier.as_mut().map(|replier| replier as &mut dyn Taker);
+                    let Execution::Done(work, outcomes) = host.live.execute(work, (&host.home, 0), taker)
                     else {
                         panic!("the memory engine completes at once");
                     };

@@ -4,10 +4,10 @@
 
 use std::sync::atomic::Ordering;
 
-use super::reply::{Answer, Planned};
+use super::reply::{Answer, Planned, Replies};
 use crate::command::monitor::{Audience, without_secrets};
 use crate::command::{Session, Spec};
-use crate::plugin::{Outcomes, Storage};
+use crate::plugin::Storage;
 use crate::protocol::Request;
 use crate::server::{Server, SlowRequest, add};
 
@@ -16,11 +16,11 @@ const ARGS_MAX: usize = 32;
 /// Bytes of an argument that the slowlog keeps, as in Redis.
 const ARG_LEN_MAX: usize = 128;
 
-/// Notes requests that were carried out together in `time_ns`; `requests` are the storage that they lie in, the first at place `first`.
+/// Notes requests that were carried out together in `time_ns` and answered; `requests` are the storage that they lie in, the first at place `first`.
 pub(super) fn note(
     time_ns: u64,
     planned: &[Planned],
-    outcomes: &Outcomes,
+    replies: &Replies,
     (requests, first): (&Storage, usize),
     session: &Session,
     server: &Server,
@@ -40,12 +40,9 @@ pub(super) fn note(
             let calls = run.len() as u64;
             let run_ns = share_ns * calls + std::mem::take(&mut rest_ns);
             tally.add_calls(spec.number.get(), calls, run_ns, track);
-            if !spec.writes() {
-                let (hits, misses) = run.iter().map(|one| one.found(outcomes)).fold((0, 0), add_both);
-                tally.hits += hits;
-                tally.misses += misses;
-            }
         }
+        tally.hits += replies.hits;
+        tally.misses += replies.misses;
     }
     if let Some(audience) = Audience::of(session, server) {
         let requests = (first..).map_while(|place| requests.requests.get(place, &requests.buffer));
@@ -79,10 +76,6 @@ pub(super) fn note_alone(
         let request = request.filter(|_| !spec.flags.contains(&"skip_slowlog"));
         note_slow(time_ns, request, 0, spec.flags.contains(&"fast"), session, server);
     }
-}
-
-fn add_both((a, b): (u64, u64), (c, d): (u64, u64)) -> (u64, u64) {
-    (a + c, b + d)
 }
 
 fn is_slow(time_ns: u64, server: &Server) -> bool {
@@ -152,14 +145,6 @@ impl Planned {
     /// The command, if the request was one that was carried out: not refused, not queued.
     fn called(&self) -> Option<&'static Spec> {
         self.spec.filter(|_| !matches!(self.answer, Answer::Refused(_) | Answer::Queued))
-    }
-
-    /// How many of its reads found an entry, and how many did not.
-    fn found(&self, outcomes: &Outcomes) -> (u64, u64) {
-        let Answer::Ops(ops, _) = &self.answer else { return (0, 0) };
-        let all = outcomes.part(ops.start, ops.end).all();
-        let hits = all.iter().filter(|one| one.status == plugin_abi::Status::OK).count();
-        (hits as u64, (all.len() - hits) as u64)
     }
 }
 

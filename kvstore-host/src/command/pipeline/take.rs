@@ -76,7 +76,9 @@ pub(super) fn take<'a>(
         }
         return refuse(session, Some(spec), error);
     }
-    if let Err(error) = check_listener(session, spec) {
+    if session.subscriber.listens()
+        && let Err(error) = check_listener(session, spec)
+    {
         return refuse(session, Some(spec), error);
     }
     let alone = |alone| {
@@ -156,6 +158,7 @@ fn check_listener(session: &mut Session, spec: &Spec) -> Result<(), Error> {
 }
 
 /// Plans a request, and takes its operations back when one of them is beyond a limit.
+#[inline]
 pub(in crate::command) fn plan_checked<'a>(
     plan: &mut Plan<'a>,
     request: Request<'a>,
@@ -163,19 +166,25 @@ pub(in crate::command) fn plan_checked<'a>(
     context: &Context<'_>,
 ) -> Result<(Range<usize>, ReplyFn), Error> {
     let start = plan.len();
-    let planned = planner(plan, request, context).and_then(|reply| {
-        let (key_len, value_len) = plan.longest_from(start);
-        for (what, len, max) in
-            [("key", key_len, context.key_len_max), ("value", value_len, context.value_len_max)]
-        {
-            if len > max {
-                return Err(Error::text(format!("ERR {what} of {len} bytes is longer than {max} bytes")));
-            }
+    plan.begin_request();
+    let planned = planner(plan, request, context);
+    let (key_len, value_len) = plan.longest();
+    let fits = key_len <= context.key_len_max && value_len <= context.value_len_max;
+    match planned {
+        Ok(reply) if fits => Ok((start..plan.len(), reply)),
+        planned => {
+            plan.truncate(start);
+            Err(planned.err().unwrap_or_else(|| too_long(plan, context)))
         }
-        Ok((start..plan.len(), reply))
-    });
-    if planned.is_err() {
-        plan.truncate(start);
     }
-    planned
+}
+
+#[cold]
+fn too_long(plan: &Plan<'_>, context: &Context<'_>) -> Error {
+    let (key_len, value_len) = plan.longest();
+    let (what, len, max) = match key_len > context.key_len_max {
+        true => ("key", key_len, context.key_len_max),
+        false => ("value", value_len, context.value_len_max),
+    };
+    Error::text(format!("ERR {what} of {len} bytes is longer than {max} bytes"))
 }

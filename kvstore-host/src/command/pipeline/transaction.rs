@@ -1,6 +1,6 @@
 //! Transaction: MULTI, EXEC, DISCARD, WATCH and UNWATCH, which stand above single commands.
 
-use super::reply::{Answer, Pending, Planned, Then};
+use super::reply::{Answer, Pending, Planned, Replies, Then};
 use super::take::plan_checked;
 use super::{Exclusive, Step};
 use crate::command::{Context, Error, Handler, Session, Spec, Transaction, Watched, table};
@@ -77,7 +77,7 @@ pub(super) fn watch(request: Request<'_>, live: &Live) -> Result<Step, Error> {
         }
     });
     let then = Then::Watch { keys, generation: live.generation };
-    Ok(Step::Work(work, Pending { planned: Vec::new(), then }))
+    Ok(Step::Work(work, Pending { planned: Vec::new(), then, replies: Replies::default() }))
 }
 
 /// Plans the commands of a transaction; `Err`: the reply, if they are not to be carried out.
@@ -115,7 +115,8 @@ pub(super) fn exec(
         let requests = storage.requests.iter(&storage.buffer).take(commands);
         requests.filter_map(|request| child(plan, request, context)).collect::<Vec<_>>()
     });
-    Ok(Step::Work(work, Pending { planned, then: Then::Exec { checks: watched.len() } }))
+    let then = Then::Exec { checks: watched.len() };
+    Ok(Step::Work(work, Pending { planned, then, replies: Replies::default() }))
 }
 
 /// Plans one command of a transaction.

@@ -84,7 +84,7 @@ impl Worker {
         let mailbox = Mailbox::new(id, Box::new(bell), Arc::clone(&server.settings.output_limits));
         let (subscriber, tally) = (Subscriber::new(mailbox), Arc::clone(&self.tally));
         let session = Session { id, local, subscriber, tally, ..Session::default() };
-        self.connections.insert(Connection::new(socket, session, entry, self.now));
+        self.connections.insert(Box::new(Connection::new(socket, session, entry, self.now)));
         self.drive(place);
     }
 
@@ -99,7 +99,7 @@ impl Worker {
             return;
         };
         let execution = match shared.published.find(generation) {
-            Some(live) => live.resume(landed, Arc::clone(&self.home), place as u64),
+            Some(live) => live.resume(landed, (&self.home, place as u64)),
             // It was so late that the generation was given up, and another one has come since.
             None => {
                 let (work, outcomes) = landed.abandon();
@@ -120,7 +120,7 @@ impl Worker {
             return;
         };
         connection.active = self.now;
-        let Connection { pipeline, session, output, .. } = connection;
+        let Connection { pipeline, session, output, .. } = &mut **connection;
         match (done, pending) {
             (PoolDone::Work(work, outcomes), Some(pending)) => {
                 pipeline.finish(pending, work, &outcomes, session, &shared.server, output);

@@ -15,7 +15,7 @@ use mio::Events;
 use crate::control;
 use crate::net::socket::Socket;
 use crate::net::worker::{Seed, Worker};
-use crate::net::{Message, Shared, WorkerHandle};
+use crate::net::{Shared, WorkerHandle};
 use crate::plugin::file::{EngineFile, PrivateDir};
 use crate::plugin::library::Library;
 use crate::plugin::live::{Candidate, Live};
@@ -92,7 +92,7 @@ impl Embedded {
         let (near, far) = UnixStream::pair()?;
         near.set_nonblocking(true)?;
         let stream = mio::net::UnixStream::from_std(near);
-        self.handle.send(Message::Connect(Socket::Unix { stream, path: "embedded".to_owned() }));
+        self.handle.connect(Socket::Unix { stream, path: "embedded".to_owned() });
         Ok(far)
     }
 

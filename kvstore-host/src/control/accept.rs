@@ -5,7 +5,6 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use super::Control;
-use crate::net::Message;
 use crate::server::add;
 
 /// How long to wait when the system has no room for another client.
@@ -42,11 +41,33 @@ impl Control {
                 continue;
             }
             add(&server.stats.connections, 1);
-            let worker = self.next_worker % self.workers.len().max(1);
+            let loads = self.workers.iter().map(|(worker, _)| worker.connections());
+            let worker = least(loads, self.next_worker);
             self.next_worker = worker + 1;
             if let Some((worker, _)) = self.workers.get(worker) {
-                worker.send(Message::Connect(socket));
+                worker.connect(socket);
             }
         }
+    }
+}
+
+/// The place of the least number; of several that are alike, the first one from `next` on, and then around.
+fn least(numbers: impl ExactSizeIterator<Item = usize>, next: usize) -> usize {
+    let count = numbers.len().max(1);
+    let next = next % count;
+    let alike = numbers.enumerate().min_by_key(|(place, number)| (*number, (place + count - next) % count));
+    alike.map_or(0, |(place, _)| place)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::least;
+
+    #[test]
+    fn clients_go_to_the_worker_that_has_the_fewest_and_else_in_turn() {
+        let chosen = |loads: [usize; 3], next| least(loads.into_iter(), next);
+        assert_eq!([0, 1, 2, 3].map(|next| chosen([5, 5, 5], next)), [0, 1, 2, 0]);
+        assert_eq!((chosen([5, 5, 4], 0), chosen([4, 5, 4], 1), chosen([4, 5, 4], 3)), (2, 2, 0));
+        assert_eq!(least([].into_iter(), 7), 0);
     }
 }

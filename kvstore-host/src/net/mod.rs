@@ -6,7 +6,7 @@ mod slab;
 pub mod socket;
 pub mod worker;
 
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use crossbeam::channel::Sender;
@@ -108,12 +108,30 @@ pub struct WorkerHandle {
     /// Connections with something new in their mailbox.
     mail: Arc<Mutex<Vec<ConnectionId>>>,
     waker: Arc<Waker>,
+    /// Connections that it has, or is about to have.
+    connections: Arc<AtomicUsize>,
 }
 
 impl WorkerHandle {
     /// A handle that sends into this channel and wakes this loop.
     pub fn new(messages: Sender<Message>, waker: Arc<Waker>) -> Self {
-        Self { messages, mail: Arc::default(), waker }
+        Self { messages, mail: Arc::default(), waker, connections: Arc::default() }
+    }
+
+    /// Gives the worker a client.
+    pub fn connect(&self, socket: Socket) {
+        self.connections.fetch_add(1, Ordering::Relaxed);
+        self.send(Message::Connect(socket));
+    }
+
+    /// A connection of the worker is closed.
+    fn disconnected(&self) {
+        self.connections.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    /// How many connections the worker has, those included that it was given and has not seen yet.
+    pub fn connections(&self) -> usize {
+        self.connections.load(Ordering::Relaxed)
     }
 
     /// Tells the worker something and wakes it.

@@ -422,5 +422,6 @@ impl Worker {
             self.paused.retain(|paused| paused.client != id);
         }
         self.shared.server.clients.remove(id);
+        self.handle.disconnected();
     }
 }

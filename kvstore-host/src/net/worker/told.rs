@@ -60,7 +60,7 @@ impl Worker {
         let place = self.connections.next_place();
         if let Err(error) = socket.register(self.poll.registry(), Token(place)) {
             log::error!("cannot serve {}: {error}", socket.peer());
-            return;
+            return self.handle.disconnected();
         }
         let server = &self.shared.server;
         let now_ms = server.clock.now_ms();
@@ -78,7 +78,7 @@ impl Worker {
             ..ClientInfo::default()
         };
         let id = server.clients.add(info);
-        let Some(entry) = server.clients.entry(id) else { return };
+        let Some(entry) = server.clients.entry(id) else { return self.handle.disconnected() };
         let connection = ConnectionId { place, client: id };
         let bell = Doorbell { worker: self.handle.clone(), connection };
         let mailbox = Mailbox::new(id, Box::new(bell), Arc::clone(&server.settings.output_limits));

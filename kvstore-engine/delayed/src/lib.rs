@@ -27,10 +27,10 @@ use plugin_abi::raw::{
 };
 use plugin_abi::sdk::{Batch, BatchId, Cursor, Engine, Entry, Error, Found, Host, Op, OpenArgs, VERSION_END};
 
+use kvstore_engine_thread::Thread;
 use options::Options;
 use queue::{Queue, Request, promise};
 use store::{Done, OwnedOp};
-use kvstore_engine_thread::Thread;
 use worker::{Core, Worker, check};
 
 pub(crate) const CAPABILITIES: u64 = KV_CAP_THREAD_SAFE

@@ -6,6 +6,7 @@ use plugin_abi::Status;
 use plugin_abi::raw::KV_OP_GET;
 use plugin_abi::sdk::{Batch, Entry, Error, Host, Outcome};
 
+use crate::limit::Room;
 use crate::shard::Shard;
 use crate::table::{Guard, Home, Table};
 use crate::write::{Undo, Write, Written, expect};
@@ -71,10 +72,10 @@ pub(crate) fn run(table: &Table, host: &Host, capabilities: u64, mut batch: Batc
     if let Err((index, error)) = check(&batch, capabilities) {
         return refuse(&mut batch, index, &error);
     }
-    table.make_room(batch.now_ms(), host);
+    let room = table.make_room(batch.now_ms(), host);
     let mut locked = Locked::new(table, &homes);
     let mut undo = Vec::new();
-    let pending = match apply(table, host, &batch, &homes, &mut locked, &mut undo) {
+    let pending = match apply((table, room), host, &batch, &homes, &mut locked, &mut undo) {
         Ok(pending) => pending,
         Err((index, error)) => {
             while let Some((position, step)) = undo.pop() {
@@ -120,7 +121,7 @@ fn refuse(batch: &mut Batch, failed: usize, why: &Error) {
 }
 
 fn apply(
-    table: &Table,
+    (table, room): (&Table, Room),
     host: &Host,
     batch: &Batch,
     homes: &[Home],
@@ -147,11 +148,12 @@ fn apply(
         let mut found = shard.find(hash, op.key());
         if found.is_some_and(|found| shard.cell(found.place).expired(now_ms)) {
             // This batch has stored it with a time that has passed. Nobody else has seen it, so nobody hears of it.
-            Write { table, shard, hash, found, now_ms, undo: Some(undo), undo_tag: position }.remove();
+            Write { table, shard, hash, found, now_ms, room, undo: Some(undo), undo_tag: position }.remove();
             found = None;
         }
         let what = if op.kind() != KV_OP_GET {
-            let write = Write { table, shard, hash, found, now_ms, undo: Some(undo), undo_tag: position };
+            let write =
+                Write { table, shard, hash, found, now_ms, room, undo: Some(undo), undo_tag: position };
             write.run(&op).map(Pending::Written)
         } else if let Some(found) = found {
             match last_writes.get(op.key()) {

@@ -160,7 +160,7 @@ impl<'a> Cell<'a> {
     pub(crate) fn entry(self) -> Entry<'a> {
         let (key_len, value_len) = self.lens();
         let body = self.body();
-        let (type_, flags) = if self.marks() & TYPED == 0 { (0, 0) } else { self.number(body - 8) };
+        let [type_, flags] = if self.marks() & TYPED == 0 { [0, 0] } else { self.number(body - 8) };
         // SAFETY: within the cell, by its layout.
         let (key, value) = unsafe {
             let key = self.at.add(body);
@@ -224,7 +224,7 @@ impl<'a> Cell<'a> {
             self.put(12 + 20 * usize::from(marks & LONG), entry.expiry_ms);
         }
         if marks & TYPED != 0 {
-            self.put(body - 8, (entry.type_, entry.flags));
+            self.put(body - 8, [entry.type_, entry.flags]);
         }
         // SAFETY: the shape has room for both, and neither lies in the cell.
         unsafe {

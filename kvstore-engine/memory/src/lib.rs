@@ -96,7 +96,7 @@ impl Memory {
     #[inline]
     fn write(&self, op: &Op<'_>, home: Home, now_ms: i64) -> Result<Written, Error> {
         op.check(Self::CAPABILITIES)?;
-        self.table.make_room(now_ms, &self.host);
+        let room = self.table.make_room(now_ms, &self.host);
         let mut shard = self.table.lock(home.shard);
         if shard.due(now_ms) {
             shard.sweep(now_ms, SWEEP_PER_WRITE, &self.host);
@@ -106,7 +106,7 @@ impl Memory {
             expect(op, found.map_or(0, |found| shard.cell(found.place).version()))?;
         }
         let (table, hash) = (&*self.table, home.hash);
-        let write = Write { table, shard: &mut shard, hash, found, now_ms, undo: None, undo_tag: 0 };
+        let write = Write { table, shard: &mut shard, hash, found, now_ms, room, undo: None, undo_tag: 0 };
         let written = write.run(op)?;
         match written {
             Written::Stored { expiry_ms: 0, version: 0 } | Written::Deleted => shard.shrink_if_sparse(),

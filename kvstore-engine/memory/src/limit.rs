@@ -92,6 +92,27 @@ impl FromStr for Bytes {
     }
 }
 
+/// Whether there is room for what a write stores.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Room {
+    Yes,
+    No,
+}
+
+impl Room {
+    /// Refuses to store more.
+    ///
+    /// # Errors
+    /// FULL.
+    #[inline]
+    pub(crate) fn check(self) -> Result<(), Error> {
+        match self {
+            Self::Yes => Ok(()),
+            Self::No => Err(Error::new(Status::FULL, "the entries take more than maxmemory")),
+        }
+    }
+}
+
 /// The limit of a store.
 #[derive(Debug)]
 pub(crate) struct Limit {
@@ -127,19 +148,6 @@ impl Limit {
 
     fn exceeded(&self) -> bool {
         self.is_set() && self.used_bytes.load(Ordering::Relaxed) > self.max_bytes.cast_signed()
-    }
-
-    /// Refuses to store more.
-    ///
-    /// # Errors
-    /// FULL.
-    #[inline]
-    pub(crate) fn check(&self) -> Result<(), Error> {
-        if self.exceeded() {
-            Err(Error::new(Status::FULL, "the entries take more than maxmemory"))
-        } else {
-            Ok(())
-        }
     }
 
     fn worst(&self) -> Option<Worst> {
@@ -251,10 +259,18 @@ fn decayed(access: u16, now_ms: i64) -> u16 {
 }
 
 impl Table {
-    /// Removes entries until the others take no more than the limit, as far as the policy has any that may go. Called with no shard locked.
+    /// Removes entries until the others take no more than the limit, as far as the policy has any that may go. Called with no shard locked. The answer
+    /// holds for the write that asks, whatever others store before it does.
     #[inline]
-    pub(crate) fn make_room(&self, now_ms: i64, host: &Host) {
-        while self.limit.exceeded() && self.evict_one(now_ms, host) {}
+    pub(crate) fn make_room(&self, now_ms: i64, host: &Host) -> Room {
+        loop {
+            if !self.limit.exceeded() {
+                return Room::Yes;
+            }
+            if !self.evict_one(now_ms, host) {
+                return Room::No;
+            }
+        }
     }
 
     #[cold]

@@ -321,6 +321,8 @@ impl Pages {
             let mut regions = self.lock();
             let base = self.bases[place.region()].swap(ptr::null_mut(), Ordering::Relaxed);
             regions.retain(|(number, ..)| *number as usize != place.region());
+            // Takes a while for a long one.
+            drop(regions);
             // SAFETY: a huge region holds this one span, which nobody uses any more.
             _ = unsafe { munmap(base.cast(), (pages + 1) * PAGE) };
             return;

@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use plugin_abi::sdk::{Entry, Found, Host};
 
+use crate::cell::Cell;
 use crate::index::words;
 use crate::table::Table;
 
@@ -98,6 +99,10 @@ impl Chooser {
                     if !cell.expired(now_ms) {
                         lend(&cell.entry());
                         return Found::Yes;
+                    }
+                    let (hash, expired) = (shard.hash(cell.key()), |it: Cell<'_>| it.expired(now_ms));
+                    if let Some(found) = shard.find_in(hash, expired) {
+                        shard.expire(hash, found, host);
                     }
                     // The fewer expired ones are left, the sooner the choice falls on another.
                     shard.sweep(now_ms, SWEEP, host);

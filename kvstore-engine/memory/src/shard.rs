@@ -59,13 +59,13 @@ impl Peek {
     const PAGES_BITS: u32 = 16;
 
     fn set(&self, index: Place, pages: usize) {
-        self.0.store(index.0 >> 10 << Self::PAGES_BITS | pages as u64, Ordering::Relaxed);
+        self.0.store(index.0 >> 10 << Self::PAGES_BITS | pages as u64, Ordering::Release);
     }
 
     /// The index as it is, or as it was.
     #[inline]
     pub(crate) fn index<'a>(&self, pages: &'a Pages) -> Option<Index<'a>> {
-        let word = self.0.load(Ordering::Relaxed);
+        let word = self.0.load(Ordering::Acquire);
         let index = Place(word >> Self::PAGES_BITS << 10);
         if word == 0 {
             return None;

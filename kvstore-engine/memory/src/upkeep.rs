@@ -111,7 +111,9 @@ impl Shared {
             self.asleep.store(true, Ordering::SeqCst);
             sleep = self.pass(table, host);
             if sleep.is_some() {
+                // Whoever has woken it meanwhile need not have: it looks again by itself.
                 self.asleep.store(false, Ordering::Relaxed);
+                lock(&self.state).woken = false;
             }
         }
     }

@@ -4,6 +4,7 @@ use plugin_abi::Status;
 use plugin_abi::raw::{KV_OP_DELETE, KV_OP_SET};
 use plugin_abi::sdk::{Decision, Entry, Error, Op, Outcome};
 
+use crate::limit::Room;
 use crate::pages::Place;
 use crate::shard::{Found, Old, Patch, Shard};
 use crate::table::Table;
@@ -104,6 +105,7 @@ pub(crate) struct Write<'a> {
     /// The key's entry; it has not expired.
     pub(crate) found: Option<Found>,
     pub(crate) now_ms: i64,
+    pub(crate) room: Room,
     /// Gets the way back, if one is wanted.
     pub(crate) undo: Option<&'a mut Vec<(usize, Undo)>>,
     /// Comes along with each step back: whatever tells the caller which shard it is.
@@ -156,7 +158,7 @@ impl Write<'_> {
 
     #[inline]
     fn store(&mut self, entry: &Entry<'_>, import: Option<u64>) -> Result<Written, Error> {
-        self.table.limit.check()?;
+        self.room.check()?;
         let version = match import {
             Some(version) => self.table.import_version(version)?,
             None => self.table.next_version(),
@@ -205,7 +207,7 @@ impl Write<'_> {
     }
 
     fn patch(&mut self, key: &[u8], found: Found, patch: &Patch<'_>) -> Result<Written, Error> {
-        self.table.limit.check()?;
+        self.room.check()?;
         let (hash, place) = (self.hash, found.place);
         let before = match self.undo {
             Some(_) => Some(self.before_patch(place, patch)?),

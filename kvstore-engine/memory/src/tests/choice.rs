@@ -50,3 +50,12 @@ fn one_entry_beside_thousands_that_expired_is_found() {
     store.host.set_now_ms(1_000_020);
     (0..10).for_each(|_| assert_eq!(draw(&store).unwrap(), b"stays"));
 }
+
+#[test]
+fn the_only_entry_has_expired_and_is_not_due_to_be_swept() {
+    let store = open(&[]);
+    store.one(TestOp::set("k", "v").expiring(1_000_001));
+    store.host.set_now_ms(1_000_001);
+    assert_eq!(draw(&store), None);
+    assert_eq!((store.stat("keys"), store.host.take_events().len()), (0, 1));
+}

@@ -162,3 +162,20 @@ fn limits_are_written_as_in_redis() {
     let error = Store::open(engine_testing::calls!(kv_submit), &[("maxmemory-policy", "lru")]).unwrap_err();
     assert!(error.text.contains("noeviction, allkeys-lru"), "{error:?}");
 }
+
+#[test]
+fn threads_that_write_at_the_limit_are_not_refused_while_others_can_go() {
+    let store = limited("allkeys-random");
+    std::thread::scope(|scope| {
+        for thread in 0..4 {
+            let store = &store;
+            scope.spawn(move || {
+                for n in 0..2000 {
+                    let op = TestOp::set(format!("{thread}:{n}"), [0; 100]);
+                    let status = if n % 2 == 0 { store.call(&op).status } else { store.one(op).status };
+                    assert_eq!(status, Status::OK, "write {n} of thread {thread}");
+                }
+            });
+        }
+    });
+}

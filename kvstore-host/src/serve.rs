@@ -34,6 +34,7 @@ pub fn serve(config: Config) -> Result<(), String> {
     let listeners = bind(&config)?;
     let server = Arc::new(server(&config, &listeners)?);
     let live = start_engine(&nursery, &config, &server)?;
+    server.engine_options.set(&live.options);
     log::info!(
         "engine {} {}, generation {}, {} from {}; listening on {}",
         live.identity().name,

@@ -109,6 +109,22 @@ impl Stats {
     }
 }
 
+/// The options that the live engine was opened with.
+#[derive(Debug, Default)]
+pub struct EngineOptions(Mutex<Vec<(String, String)>>);
+
+impl EngineOptions {
+    /// These are the live engine's from now on.
+    pub fn set(&self, options: &[(String, String)]) {
+        options.clone_into(&mut lock(&self.0));
+    }
+
+    /// The value of one.
+    pub fn get(&self, key: &str) -> Option<String> {
+        lock(&self.0).iter().find(|(found, _)| found == key).map(|(_, value)| value.clone())
+    }
+}
+
 /// How often each error code was told.
 #[derive(Debug, Default)]
 pub struct ErrorCodes(Mutex<BTreeMap<String, u64>>);
@@ -289,6 +305,8 @@ pub struct Server {
     pub metrics: Metrics,
     /// What does not change.
     pub facts: Facts,
+    /// What the live engine was opened with.
+    pub engine_options: EngineOptions,
     /// Cursors of SCAN that clients go on from.
     pub cursors: Cursors,
     /// Who listens to what.

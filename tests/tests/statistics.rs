@@ -87,6 +87,31 @@ fn a_store_that_is_full_says_so_or_makes_room_and_tells_it() {
     assert!(message.contains(":evicted\" \"key:"), "{message}");
 }
 
+/// What a memory limit is tuned with: redis-cli sees the live engine's, is told how to change it, and that changes it.
+#[test]
+fn a_memory_limit_is_told_and_changed_by_a_reload_that_keeps_the_data() {
+    let options = Options::args(&["--engine-opt", "maxmemory=50mb", "--engine-opt", "shards=8"]);
+    let host = Host::start_with(Engine::Memory, &options);
+    let cli = |line: &str| {
+        let mut command = Command::new("redis-cli");
+        let output = command.args(["-p", &host.port().to_string()]).args(line.split(' ')).output().unwrap();
+        String::from_utf8(output.stdout).unwrap().trim_end().to_owned()
+    };
+    assert_eq!(cli("SET a 1"), "OK");
+    assert_eq!(cli("CONFIG GET maxmemory*"), "maxmemory\n52428800\nmaxmemory-policy\nnoeviction");
+    assert_eq!(cli("CONFIG SET maxmemory 50mb"), "OK");
+    let refused = cli("CONFIG SET maxmemory-policy allkeys-lru");
+    assert!(refused.contains("ENGINE RELOAD OPTS maxmemory-policy=..., with all other options"), "{refused}");
+    let reloaded = cli("ENGINE RELOAD OPTS shards=8 maxmemory=1gb maxmemory-policy=allkeys-lru");
+    assert!(reloaded.contains("handoff\nadopt"), "{reloaded}");
+    assert_eq!(cli("CONFIG GET maxmemory*"), "maxmemory\n1073741824\nmaxmemory-policy\nallkeys-lru");
+    let mut client = host.client();
+    assert_eq!(info_line(&mut client, "memory", "maxmemory"), (1 << 30).to_string());
+    expect(&mut client, &[("GET a", "\"1\"")]);
+    let told = info_line(&mut client, "engine", "engine_stat_memory_limit_bytes");
+    assert_eq!(told, (1 << 30).to_string(), "what the engine itself says");
+}
+
 #[test]
 fn what_takes_long_is_a_spike_of_latency() {
     let host = Host::start_with(Engine::Delayed, &Options::args(&["--engine-opt", "delay_us=20000"]));

@@ -8,6 +8,7 @@ use crate::glob::{Case, matches};
 use crate::protocol::{Request, Value};
 use crate::server::Server;
 use parameters::{Change, PARAMETERS, Parameter};
+pub(super) use parameters::{memory_limit_bytes, memory_policy};
 
 super::table::commands! { pub(super) static SUBCOMMANDS of "config" =
     "get"       -3 NO_KEYS [admin noscript loading stale] [] server "2.0.0" "Get the values of configuration parameters" "parameter [parameter ...]" => Session(get);
@@ -217,6 +218,34 @@ mod tests {
         assert_eq!(rig.server.settings.drain_timeout_ms.load(Ordering::Relaxed), 7);
         rig.run("HELLO 3");
         assert!(rig.run("CONFIG GET *").starts_with(&format!("%{} $10 appendonly $2 no ", PARAMETERS.len())));
+    }
+
+    #[test]
+    fn what_the_engine_was_opened_with_is_told_and_stays() {
+        let mut rig = Rig::new();
+        let refused = |name: &str| {
+            format!(
+                "-ERR CONFIG SET failed (possibly related to argument '{name}') - the engine gets it when it is opened: \
+                 ENGINE RELOAD OPTS {name}=..., with all other options, opens it anew and keeps the data"
+            )
+        };
+        let none = "*4 $9 maxmemory $1 0 $16 maxmemory-policy $10 noeviction";
+        rig.expect(&[
+            ("CONFIG GET maxmemory*", none),
+            ("CONFIG SET maxmemory 0 maxmemory-policy NoEviction", "+OK"),
+            ("CONFIG SET maxmemory 100mb", &refused("maxmemory")),
+            ("CONFIG SET maxmemory-policy allkeys-lru", &refused("maxmemory-policy")),
+        ]);
+        let option = |key: &str, value: &str| (key.to_owned(), value.to_owned());
+        rig.server
+            .engine_options
+            .set(&[option("maxmemory", "100Mb"), option("maxmemory-policy", "volatile-ttl")]);
+        rig.expect(&[
+            ("CONFIG GET maxmemory*", "*4 $9 maxmemory $9 104857600 $16 maxmemory-policy $12 volatile-ttl"),
+            ("CONFIG SET maxmemory 100mb", "+OK"),
+            ("CONFIG SET maxmemory 104857600 maxmemory-policy volatile-ttl", "+OK"),
+            ("CONFIG SET maxmemory 0", &refused("maxmemory")),
+        ]);
     }
 
     #[test]

@@ -6,7 +6,7 @@ pub(super) mod process;
 use std::fmt::{Display, Write};
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::{Error, KeyspaceTask, save};
+use super::{Error, KeyspaceTask, config, save};
 use crate::plugin::Keyspace;
 use crate::protocol::{Request, Value};
 use crate::server::{ClientInfo, Counted, Server};
@@ -176,18 +176,15 @@ fn memory(lines: &mut Lines, source: &Source<'_>) {
     lines.put_bytes("used_memory_peak", resident_peak_bytes);
     lines.put("used_memory_peak_perc", Percent(anonymous_bytes, resident_peak_bytes));
     // What the entries take, where the engine says it.
-    let told = |wanted: &str| {
-        let (_, number) = source.engine.iter().flatten().find(|(name, _)| name == wanted)?;
-        number.parse::<u64>().ok()
-    };
-    if let Some(entries_bytes) = told("memory_bytes") {
+    let told = source.engine.iter().flatten().find(|(name, _)| name == "memory_bytes");
+    if let Some(entries_bytes) = told.and_then(|(_, number)| number.parse::<u64>().ok()) {
         lines.put("used_memory_overhead", anonymous_bytes.saturating_sub(entries_bytes));
         lines.put("used_memory_dataset", entries_bytes);
         lines.put("used_memory_dataset_perc", Percent(entries_bytes, anonymous_bytes));
     }
     lines.put_bytes("total_system_memory", system_bytes);
-    lines.put_bytes("maxmemory", told("memory_limit_bytes").unwrap_or(0));
-    lines.put("maxmemory_policy", source.keyspace.option("maxmemory-policy").unwrap_or("noeviction"));
+    lines.put_bytes("maxmemory", config::memory_limit_bytes(source.server));
+    lines.put("maxmemory_policy", config::memory_policy(source.server));
     let fragmentation = resident_bytes as f64 / anonymous_bytes.max(1) as f64;
     lines.put("mem_fragmentation_ratio", format_args!("{fragmentation:.2}"));
     lines.put("mem_fragmentation_bytes", resident_bytes.saturating_sub(anonymous_bytes));

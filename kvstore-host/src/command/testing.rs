@@ -308,10 +308,6 @@ impl Keyspace for Map {
         self.check().map(|()| self.lock().clear())
     }
 
-    fn option(&self, _: &str) -> Option<&str> {
-        None
-    }
-
     fn stats(&self) -> Result<Vec<(String, String)>, CallError> {
         self.check()?;
         let expiring = self.lock().values().filter(|(_, expiry_ms)| *expiry_ms != 0).count();

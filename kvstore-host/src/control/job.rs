@@ -411,6 +411,7 @@ impl Control {
             live.keep_versions_of(&old);
         }
         self.shared.published.replace(Arc::clone(&live));
+        self.shared.server.engine_options.set(&live.options);
         self.history.published(&live, &old);
         job.old = Some(old);
     }

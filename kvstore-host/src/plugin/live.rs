@@ -326,11 +326,6 @@ impl Keyspace for Live {
         self.symbols.clone()
     }
 
-    fn option(&self, key: &str) -> Option<&str> {
-        let found = self.options.iter().find(|(found, _)| found == key);
-        found.map(|(_, value)| value.as_str())
-    }
-
     fn scan(&self, cursor: &mut Vec<u8>, count: u32, sink: &mut dyn FnMut(&[u8])) -> Result<(), CallError> {
         let instance = self.instance().ok_or_else(|| self.unavailable())?;
         instance.session().scan(0, KV_OP_NO_VALUE, count, cursor, |entry| {

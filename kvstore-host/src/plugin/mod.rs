@@ -66,6 +66,4 @@ pub trait Keyspace {
     /// # Errors
     /// The engine's failure.
     fn stats(&self) -> Result<Vec<(String, String)>, CallError>;
-    /// An option that the live engine was opened with.
-    fn option(&self, key: &str) -> Option<&str>;
 }

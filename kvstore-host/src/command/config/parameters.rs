@@ -18,6 +18,8 @@ pub(super) struct Parameter {
 enum Kind {
     /// Does not change while the server runs.
     Fixed,
+    /// An option of the engine, which gets it when it is opened.
+    Engine,
     /// A number from the first to the second.
     Number(i64, i64, fn(&Server, i64)),
     /// A number of bytes from the first to the second, where units of memory are taken: `1mb`.
@@ -92,8 +94,13 @@ pub(super) static PARAMETERS: &[Parameter] = &[
     setting!("latency-tracking", latency_tracking, Flag),
     fixed("latency-tracking-info-percentiles", |_| "50 99 99.9".to_owned()),
     setting!("maxclients", clients_max, Number(1, u32::MAX as i64)),
-    fixed("maxmemory", |_| "0".to_owned()),
-    fixed("maxmemory-policy", |_| "noeviction".to_owned()),
+    Parameter {
+        name: "maxmemory",
+        file_key: None,
+        get: |server| memory_limit_bytes(server).to_string(),
+        kind: Kind::Engine,
+    },
+    Parameter { name: "maxmemory-policy", file_key: None, get: memory_policy, kind: Kind::Engine },
     Parameter {
         name: "notify-keyspace-events",
         file_key: Some("notify_keyspace_events"),
@@ -130,6 +137,14 @@ impl Parameter {
             // Tools write what is there already; that is no change.
             Kind::Fixed if (self.get)(server).as_bytes().eq_ignore_ascii_case(value) => Ok(Box::new(|_| {})),
             Kind::Fixed => Err(self.refuse("can't set immutable config")),
+            Kind::Engine => {
+                let now = (self.get)(server);
+                let same = match parse_bytes(value) {
+                    Some(bytes) => now == bytes.to_string(),
+                    None => now.as_bytes().eq_ignore_ascii_case(value),
+                };
+                if same { Ok(Box::new(|_| {})) } else { Err(self.refuse_engine_option()) }
+            }
             Kind::Number(min, max, apply) => {
                 let number = crate::protocol::parse_i64(value)
                     .ok_or_else(|| self.refuse("argument couldn't be parsed into an integer"))?;
@@ -173,9 +188,27 @@ impl Parameter {
         ))
     }
 
+    fn refuse_engine_option(&self) -> Error {
+        self.refuse(&format!(
+            "the engine gets it when it is opened: ENGINE RELOAD OPTS {}=..., with all other options, opens it anew and keeps the data",
+            self.name
+        ))
+    }
+
     fn out_of_bounds(&self, min: impl std::fmt::Display, max: impl std::fmt::Display) -> Error {
         self.refuse(&format!("argument must be between {min} and {max} inclusive"))
     }
+}
+
+/// How many bytes the entries may take; 0: as many as there are. An engine refuses options that it does not know, so what it was given holds.
+pub(in crate::command) fn memory_limit_bytes(server: &Server) -> u64 {
+    let option = server.engine_options.get("maxmemory");
+    option.and_then(|text| parse_bytes(text.as_bytes())).unwrap_or(0)
+}
+
+/// Which entries go when they take more.
+pub(in crate::command) fn memory_policy(server: &Server) -> String {
+    server.engine_options.get("maxmemory-policy").unwrap_or_else(|| "noeviction".to_owned())
 }
 
 /// Limits by class: `normal 1gb 0 0 pubsub 32mb 8mb 60`. A class that is not named keeps its limit.

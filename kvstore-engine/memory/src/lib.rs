@@ -309,6 +309,10 @@ impl Engine for Memory {
         self.handoff.give()
     }
 
+    fn is_suspect(&self) -> bool {
+        self.table.is_suspect()
+    }
+
     fn handoff_commit(&self) {
         self.handoff.commit(&self.table, &self.upkeep);
     }

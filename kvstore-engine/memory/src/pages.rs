@@ -18,6 +18,8 @@ use plugin_abi::Status;
 use plugin_abi::sdk::{Error, Region};
 use rustix::mm::{Advice, MapFlags, ProtFlags, madvise, mmap_anonymous, munmap};
 
+use crate::table::half_changed;
+
 /// Bytes of a page.
 pub(crate) const PAGE: usize = 4096;
 /// Regions that a state can have.
@@ -181,7 +183,8 @@ impl Pages {
 
     /// The regions, as they are handed over.
     pub(crate) fn regions(&self) -> Vec<Region> {
-        let regions = self.lock();
+        // Also of a state for which nobody can vouch: whoever takes it checks it.
+        let regions = self.regions.lock().unwrap_or_else(PoisonError::into_inner);
         let region = |(number, kind, len): &(u32, Kind, usize)| {
             let base = self.bases[*number as usize].load(Ordering::Relaxed).cast::<c_void>();
             Region { role: *kind as u32, fd: -1, base, len: *len }
@@ -207,7 +210,12 @@ impl Pages {
     }
 
     fn lock(&self) -> MutexGuard<'_, Vec<(u32, Kind, usize)>> {
-        self.regions.lock().unwrap_or_else(PoisonError::into_inner)
+        self.regions.lock().unwrap_or_else(|_| half_changed())
+    }
+
+    /// Whether somebody has panicked while the regions were locked.
+    pub(crate) fn is_suspect(&self) -> bool {
+        self.regions.is_poisoned()
     }
 
     /// The address of a place. Memory of its region is behind it as long as this lives, and of a huge region until its span is freed.

@@ -2,8 +2,9 @@
 
 use std::hash::{BuildHasher, RandomState};
 use std::ops::{Deref, DerefMut};
+use std::panic::resume_unwind;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use plugin_abi::Status;
 use plugin_abi::sdk::{Entry, Error, Host, Region, VERSION_END};
@@ -106,6 +107,12 @@ fn prefetch(address: *const u8) {
     }
     #[cfg(not(target_arch = "x86_64"))]
     let _ = address;
+}
+
+/// Ends a call that needs what somebody has left half changed. Not a panic of its own, which would hide the text of theirs.
+#[cold]
+pub(crate) fn half_changed() -> ! {
+    resume_unwind(Box::new("another call has panicked under a lock that this one needs"))
 }
 
 fn span_pages(shards: usize) -> usize {
@@ -258,19 +265,25 @@ impl Table {
         Guard { shard, limit }
     }
 
-    /// Locks a shard. A panic under a lock poisons the whole instance at the boundary, so the lock's own mark says nothing new.
+    /// Locks a shard. Where somebody has panicked under its lock, the caller fails as they did: the boundary makes PANIC of it.
     #[inline]
     pub(crate) fn lock(&self, shard: usize) -> Guard<'_> {
-        self.guard(self.shards[shard].0.lock().unwrap_or_else(PoisonError::into_inner))
+        self.guard(self.shards[shard].0.lock().unwrap_or_else(|_| half_changed()))
     }
 
-    /// Locks a shard unless somebody else has.
+    /// Locks a shard; `None`: somebody has panicked under its lock, so it may be half changed.
+    pub(crate) fn lock_whole(&self, shard: usize) -> Option<Guard<'_>> {
+        self.shards[shard].0.lock().ok().map(|shard| self.guard(shard))
+    }
+
+    /// Locks a shard unless somebody else has, or has panicked under its lock.
     fn try_lock(&self, shard: usize) -> Option<Guard<'_>> {
-        match self.shards[shard].0.try_lock() {
-            Ok(shard) => Some(self.guard(shard)),
-            Err(TryLockError::Poisoned(shard)) => Some(self.guard(shard.into_inner())),
-            Err(TryLockError::WouldBlock) => None,
-        }
+        self.shards[shard].0.try_lock().ok().map(|shard| self.guard(shard))
+    }
+
+    /// Whether somebody has panicked under a lock: nobody can vouch for the state.
+    pub(crate) fn is_suspect(&self) -> bool {
+        self.pages.is_suspect() || self.shards.iter().any(|shard| shard.0.is_poisoned())
     }
 
     fn sequence(&self) -> &AtomicU64 {

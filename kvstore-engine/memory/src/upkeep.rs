@@ -1,12 +1,15 @@
 //! Upkeep: the engine's thread, which removes entries that expired and that nobody asks for.
 //!
-//! It sleeps as long as no entry expires. It is never busy for more than a quarter of the time, and holds a shard for a few entries at a time.
+//! It sleeps as long as no entry expires. It is never busy for more than a quarter of the time, and holds a shard for a few entries at a time. It
+//! ends where it meets a shard under whose lock somebody has panicked.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use kvstore_engine_thread::Thread;
+use plugin_abi::raw::KV_LOG_ERROR;
 use plugin_abi::sdk::{Error, Host};
 
 use crate::table::Table;
@@ -45,6 +48,17 @@ pub(crate) struct Upkeep {
     thread: Mutex<Option<Thread>>,
 }
 
+/// What comes after a look at all shards.
+enum Next {
+    /// Another one, so much later.
+    Look(Duration),
+    /// Sleep: no entry expires.
+    Sleep,
+    /// The end.
+    End,
+}
+
+// What these locks guard is whole whoever panics under them: a panic under a shard's lock is noted there.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -62,7 +76,14 @@ impl Upkeep {
             asleep: AtomicBool::new(true),
         });
         let own = Arc::clone(&shared);
-        let thread = Thread::start(move || own.run(&table, &host))?;
+        let thread = Thread::start(move || {
+            // The shard that it had locked stays poisoned, so whoever needs that one fails too.
+            if let Err(panic) = catch_unwind(AssertUnwindSafe(|| own.run(&table, &host))) {
+                let text = panic.downcast_ref::<&str>().copied().map(str::to_owned);
+                let text = text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_default();
+                host.log(KV_LOG_ERROR, &format!("the memory engine's own thread panicked: {text}"));
+            }
+        })?;
         Ok(Self { shared, thread: Mutex::new(Some(thread)) })
     }
 
@@ -109,12 +130,16 @@ impl Shared {
         while self.wait(sleep) {
             // Before the look: whoever stores an entry that expires after it finds it asleep, and wakes it.
             self.asleep.store(true, Ordering::SeqCst);
-            sleep = self.pass(table, host);
-            if sleep.is_some() {
-                // Whoever has woken it meanwhile need not have: it looks again by itself.
-                self.asleep.store(false, Ordering::Relaxed);
-                lock(&self.state).woken = false;
-            }
+            sleep = match self.pass(table, host) {
+                Next::Look(later) => {
+                    // Whoever has woken it meanwhile need not have: it looks again by itself.
+                    self.asleep.store(false, Ordering::Relaxed);
+                    lock(&self.state).woken = false;
+                    Some(later)
+                }
+                Next::Sleep => None,
+                Next::End => return,
+            };
         }
     }
 
@@ -140,23 +165,27 @@ impl Shared {
         }
     }
 
-    /// Looks at all shards; answers when to look again, or `None`: no entry expires.
-    fn pass(&self, table: &Table, host: &Host) -> Option<Duration> {
+    /// Looks at all shards.
+    fn pass(&self, table: &Table, host: &Host) -> Next {
         let (mut next_ms, mut since) = (None, Instant::now());
         for number in 0..table.shards() {
             loop {
                 if since.elapsed() >= WORK {
                     if !self.rest() {
-                        return Some(SLEEP_MAX);
+                        return Next::End;
                     }
                     since = Instant::now();
                 }
                 let working = lock(&self.working);
                 if lock(&self.state).paused > 0 {
-                    return Some(SLEEP_MIN);
+                    return Next::Look(SLEEP_MIN);
                 }
                 let now_ms = host.now_ms();
-                let mut shard = table.lock(number);
+                let Some(mut shard) = table.lock_whole(number) else {
+                    let text = "the memory engine's own thread ends: a call has panicked under a lock";
+                    host.log(KV_LOG_ERROR, text);
+                    return Next::End;
+                };
                 if shard.due(now_ms) {
                     shard.sweep(now_ms, SWEEP, host);
                     shard.shrink_if_sparse();
@@ -169,8 +198,9 @@ impl Shared {
                 }
             }
         }
-        let left_ms = u64::try_from(next_ms?.saturating_sub(host.now_ms())).unwrap_or(0);
-        Some(Duration::from_millis(left_ms).clamp(SLEEP_MIN, SLEEP_MAX))
+        let Some(next_ms) = next_ms else { return Next::Sleep };
+        let left_ms = u64::try_from(next_ms.saturating_sub(host.now_ms())).unwrap_or(0);
+        Next::Look(Duration::from_millis(left_ms).clamp(SLEEP_MIN, SLEEP_MAX))
     }
 
     /// Leaves the processor to others for a while. False: it is to end.

@@ -26,11 +26,17 @@ pub struct TestHost {
     now_ms: AtomicI64,
     started: Instant,
     events: Mutex<Vec<Event>>,
+    log: Mutex<String>,
 }
 
 impl TestHost {
     pub(crate) fn new(now_ms: i64) -> Arc<Self> {
-        Arc::new(Self { now_ms: AtomicI64::new(now_ms), started: Instant::now(), events: Mutex::default() })
+        Arc::new(Self {
+            now_ms: AtomicI64::new(now_ms),
+            started: Instant::now(),
+            events: Mutex::default(),
+            log: Mutex::default(),
+        })
     }
 
     /// The time for expiry, in milliseconds since 1970 UTC.
@@ -52,6 +58,11 @@ impl TestHost {
     pub fn take_events(&self) -> Vec<Event> {
         std::mem::take(&mut self.events.lock().unwrap())
     }
+
+    /// What the engine has written to the log, a line each.
+    pub fn log(&self) -> String {
+        self.log.lock().unwrap().clone()
+    }
 }
 
 /// The services table's side of it.
@@ -60,6 +71,7 @@ pub(crate) struct Services(pub(crate) Arc<TestHost>);
 impl HostServices for Services {
     fn log(&self, level: u32, text: &str) {
         println!("log {level}: {text}");
+        *self.0.log.lock().unwrap() += &format!("{text}\n");
     }
 
     fn now_ms(&self) -> i64 {

@@ -82,9 +82,13 @@ unsafe fn call_also_poisoned<E: Engine>(
 ) -> i32 {
     // SAFETY: open, says the caller; shared references only, from any thread.
     let instance = unsafe { &*engine.cast::<Instance<E>>() };
-    let result = catch_unwind(AssertUnwindSafe(|| run(instance))).unwrap_or_else(|_| {
+    let result = catch_unwind(AssertUnwindSafe(|| run(instance))).unwrap_or_else(|panic| {
         instance.poisoned.store(true, Ordering::Release);
-        let text = take_panic();
+        let mut text = take_panic();
+        if text.is_empty() {
+            // Unwinding that was resumed comes past no hook.
+            text.push_str(panic.downcast_ref::<&str>().unwrap_or(&""));
+        }
         instance.host.log(KV_LOG_ERROR, &format!("{} panicked: {text}", E::NAME));
         Err(Error::new(Status::PANIC, text))
     });
@@ -432,7 +436,8 @@ pub unsafe fn handoff_give<E: Engine>(
         let state = unsafe { &mut *state };
         state.kind = kind;
         state.format_version = E::STATE_VERSION;
-        state.flags = if it.poisoned.load(Ordering::Acquire) { KV_STATE_SUSPECT } else { 0 };
+        let suspect = it.poisoned.load(Ordering::Acquire) || it.engine.is_suspect();
+        state.flags = if suspect { KV_STATE_SUSPECT } else { 0 };
         state.regions = regions.as_ptr();
         state.region_count = regions.len() as u32;
         state.region_stride = size_of::<KvRegion>() as u32;

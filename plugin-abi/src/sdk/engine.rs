@@ -269,6 +269,11 @@ pub trait Engine: Sized + Send + Sync + 'static {
         Err(Status::UNSUPPORTED.into())
     }
 
+    /// Whether the state to give is SUSPECT though no call has panicked: a thread of the engine's own may have.
+    fn is_suspect(&self) -> bool {
+        false
+    }
+
     /// Lets go of the state for good.
     fn handoff_commit(&self) {}
 

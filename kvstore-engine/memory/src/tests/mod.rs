@@ -7,6 +7,7 @@ mod eviction;
 mod expiry;
 mod limits;
 mod model;
+mod panics;
 mod random;
 mod scan;
 
@@ -24,7 +25,11 @@ fn open(options: &[(&str, &str)]) -> Store {
         kv_stats,
         kv_clear,
         kv_sync,
-        kv_sequence
+        kv_sequence,
+        kv_handoff_prepare,
+        kv_handoff_give,
+        kv_handoff_commit,
+        kv_handoff_abort
     );
     Store::open(calls, options).unwrap()
 }

@@ -56,6 +56,15 @@ impl<'a> Locked<'a> {
         Self { shards: numbers.into_iter().map(|shard| (shard, table.lock(shard))).collect() }
     }
 
+    /// Lets each shard tidy up as after so many single writes, now that nobody names cells that are gone.
+    fn tidy(&mut self, writes: usize) {
+        for (_, shard) in &mut self.shards {
+            // Most often there is nothing to do.
+            _ = (0..writes).all(|_| shard.tidy());
+            shard.shrink_if_sparse();
+        }
+    }
+
     fn position(&self, home: Home) -> usize {
         self.shards.partition_point(|(shard, _)| *shard < home.shard)
     }
@@ -78,9 +87,11 @@ pub(crate) fn run(table: &Table, host: &Host, capabilities: u64, mut batch: Batc
     let pending = match apply((table, room), host, &batch, &homes, &mut locked, &mut undo) {
         Ok(pending) => pending,
         Err((index, error)) => {
+            let steps = undo.len();
             while let Some((position, step)) = undo.pop() {
                 step.undo(&mut locked.shards[position].1);
             }
+            locked.tidy(steps);
             drop(locked);
             return refuse(&mut batch, index, &error);
         }
@@ -98,13 +109,11 @@ pub(crate) fn run(table: &Table, host: &Host, capabilities: u64, mut batch: Batc
             }
         }
     }
+    let steps = undo.len();
     for (position, step) in undo {
         step.forget(&mut locked.shards[position].1);
     }
-    for (_, shard) in &mut locked.shards {
-        shard.tidy();
-        shard.shrink_if_sparse();
-    }
+    locked.tidy(steps);
 }
 
 fn check(batch: &Batch, capabilities: u64) -> Result<(), (usize, Error)> {

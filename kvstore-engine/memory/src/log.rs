@@ -136,15 +136,15 @@ impl Shard {
         }
     }
 
-    /// Moves a few cells out of the emptiest chunk, if gaps take too much. Not while places are kept elsewhere than in the index.
-    pub(crate) fn tidy(&mut self) {
+    /// Moves a few cells out of the emptiest chunk, if gaps take too much; false: they do not. Not while places are kept elsewhere than in the index.
+    pub(crate) fn tidy(&mut self) -> bool {
         let state = self.state();
         let gaps = state.written_bytes - state.shared_live_bytes;
         if gaps <= state.shared_live_bytes / 4 + GAPS_KEPT_LEN {
-            return;
+            return false;
         }
         if state.victim.is_none() {
-            let Some(victim) = self.emptiest() else { return };
+            let Some(victim) = self.emptiest() else { return false };
             let state = self.state();
             (state.victim, state.victim_at) = (victim, HEAD_LEN as u32);
         }
@@ -153,13 +153,13 @@ impl Shard {
             let (victim, at) = (state.victim, state.victim_at as usize);
             // It is given back with its last cell.
             if victim.is_none() {
-                return;
+                return true;
             }
             // SAFETY: a chunk of this shard, which is locked.
             if at >= unsafe { (*self.head(victim)).used } as usize {
                 debug_assert!(false, "a chunk of which all cells are dead or moved is given back");
                 self.state().victim = Place::NONE;
-                return;
+                return true;
             }
             let place = victim.plus(at);
             let cell = self.cell(place);
@@ -168,9 +168,10 @@ impl Shard {
             if !cell.is_dead() && self.move_cell(place, cell).is_err() {
                 // No memory: later, from the beginning.
                 self.state().victim = Place::NONE;
-                return;
+                return false;
             }
         }
+        true
     }
 
     fn move_cell(&mut self, from: Place, cell: Cell<'_>) -> Result<(), Error> {

@@ -1,6 +1,6 @@
 //! Atomic batches: all or nothing, at one moment.
 
-use engine_testing::{Change, Reply, TestOp};
+use engine_testing::{Change, Reply, Store, TestOp};
 use plugin_abi::Status;
 
 use super::open;
@@ -103,4 +103,34 @@ fn a_malformed_operation_stops_the_batch_before_it_begins() {
     let replies = store.atomic(vec![TestOp::set("a", "1"), odd]);
     assert_eq!(statuses(&replies), [Status::ABORTED, Status::INVALID]);
     assert_eq!(store.one(TestOp::get("a")).status, Status::NOT_FOUND);
+}
+
+/// Bytes of the system's memory for each byte that entries take.
+fn waste(store: &Store) -> f64 {
+    store.stat("memory_held_bytes") as f64 / store.stat("memory_bytes") as f64
+}
+
+#[test]
+fn what_a_large_batch_replaces_and_removes_leaves_no_more_gaps_than_single_writes_do() {
+    let store = open(&[("shards", "1")]);
+    let set = |n: usize, len| TestOp::set(format!("{n}"), vec![b'v'; len]);
+    store.batch((0..20_000).map(|n| set(n, 100)).collect());
+    store.atomic((0..20_000).step_by(2).map(|n| set(n, 120)).collect());
+    assert!(waste(&store) < 1.4, "{} after entries were replaced", waste(&store));
+    store.atomic((0..20_000).filter(|n| n % 4 != 0).map(|n| TestOp::delete(format!("{n}"))).collect());
+    assert!(waste(&store) < 1.4, "{} after entries were removed", waste(&store));
+    let keys = (0..20_000).step_by(4).map(|n| TestOp::get(format!("{n}"))).collect();
+    assert!(store.batch(keys).iter().all(|reply| reply.value == [b'v'; 120]));
+}
+
+#[test]
+fn a_large_batch_that_fails_leaves_no_more_memory_taken_than_before() {
+    let store = open(&[("shards", "1")]);
+    store.batch((0..1000).map(|n| TestOp::set(format!("{n}"), vec![b'v'; 100])).collect());
+    let (used, held) = (store.stat("memory_bytes"), store.stat("memory_held_bytes"));
+    let mut ops: Vec<TestOp> = (0..20_000).map(|n| TestOp::set(format!("new {n}"), [b'v'; 100])).collect();
+    ops.push(TestOp::update("0", Change::Patch(usize::MAX / 4, vec![1], usize::MAX / 4 + 1)));
+    assert_eq!(store.atomic(ops).pop().unwrap().status, Status::FULL);
+    assert!(store.stat("memory_bytes") <= used, "{} bytes of {used}", store.stat("memory_bytes"));
+    assert!(store.stat("memory_held_bytes") <= held + (64 << 10));
 }

@@ -41,6 +41,8 @@ impl Listener {
     pub fn tcp(address: SocketAddr) -> io::Result<Self> {
         let listener = TcpListener::bind(address)?;
         set_options(&listener)?;
+        // Once more: it listens already, with room for far fewer.
+        rustix::net::listen(&listener, BACKLOG)?;
         let address = listener.local_addr()?;
         Ok(Self::Tcp { listener, address })
     }
@@ -106,8 +108,8 @@ impl Listener {
     }
 }
 
-/// Clients that may wait to be accepted.
-const BACKLOG: i32 = 1024;
+/// Clients that may wait to be accepted: as many as the system has room for (`net.core.somaxconn`). One that finds no room tries again a second later.
+const BACKLOG: i32 = i32::MAX;
 
 /// A socket bound to this path, of which others have no permission.
 fn bind_unix(path: &Path) -> io::Result<OwnedFd> {
@@ -155,5 +157,23 @@ impl Drop for Listener {
         {
             log::warn!("cannot remove the socket {}: {error}", path.display());
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::TcpStream;
+
+    use super::*;
+
+    /// Else a client of a crowd waits for a second, until it tries again.
+    #[test]
+    fn a_crowd_has_room_before_the_first_client_is_accepted() {
+        let listener = Listener::tcp("127.0.0.1:0".parse().unwrap()).unwrap();
+        let Listener::Tcp { address, .. } = &listener else { panic!("it is TCP") };
+        let room: usize = fs::read_to_string("/proc/sys/net/core/somaxconn").unwrap().trim().parse().unwrap();
+        let crowd = (0..room.min(300)).map(|_| TcpStream::connect_timeout(address, Duration::from_secs(60)));
+        let crowd: Vec<TcpStream> = crowd.collect::<Result<_, _>>().unwrap();
+        crowd.iter().for_each(|_| drop(listener.accept().unwrap()));
     }
 }

@@ -412,7 +412,7 @@ fn delete_all(session: &plugin_abi::calls::Session<'_>) -> Result<(), CallError>
             return Ok(());
         }
         for key in &keys {
-            session.delete(&super::work::operation(KV_OP_DELETE, key))?;
+            session.delete(&KvOp::new(KV_OP_DELETE, key))?;
         }
     }
 }

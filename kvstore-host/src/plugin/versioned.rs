@@ -9,7 +9,7 @@ use plugin_abi::raw::*;
 use super::entry::{Change, Owned, apply};
 use super::flight;
 use super::outcome::Outcomes;
-use super::work::{Work, operation};
+use super::work::Work;
 
 /// How often a key may lose the race before its client is asked to try again.
 const ATTEMPTS_MAX: u32 = 10_000;
@@ -133,7 +133,7 @@ impl Emulation {
         self.reading = true;
         self.ops.clear();
         for (index, key) in self.keys.iter().enumerate().filter(|(_, key)| !key.settled) {
-            self.ops.push(KvOp { key: key.bytes, ..operation(KV_OP_GET, &[]) });
+            self.ops.push(KvOp { key: key.bytes, ..KvOp::new(KV_OP_GET, &[]) });
             self.targets.push(index);
         }
     }
@@ -221,7 +221,7 @@ impl Emulation {
         self.ops.clear();
         let atomic = self.work.atomic();
         for (index, key) in self.keys.iter_mut().enumerate().filter(|(_, key)| !key.settled) {
-            let mut op = KvOp { key: key.bytes, ..operation(KV_OP_GET, &[]) };
+            let mut op = KvOp { key: key.bytes, ..KvOp::new(KV_OP_GET, &[]) };
             (op.flags, op.expected_version) = (KV_OP_EXPECT, key.version);
             match &key.current {
                 Some(now) if key.changed => {

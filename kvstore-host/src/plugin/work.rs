@@ -334,28 +334,6 @@ pub(super) unsafe fn tell(op: &KvOp, status: Status, sink: &mut dyn FnMut(Event,
 /// Operations for which there is room from the start, as far as there are so many requests.
 const OPS_ROOM: usize = 64;
 
-/// An operation that nothing is said about.
-const BLANK: KvOp = KvOp {
-    kind: KV_OP_GET,
-    flags: 0,
-    space: 0,
-    type_: 0,
-    entry_flags: 0,
-    reserved: 0,
-    key: KvBytes::EMPTY,
-    value: KvBytes::EMPTY,
-    expiry_ms: 0,
-    expected_version: 0,
-    version: 0,
-    update: None,
-    update_ctx: std::ptr::null_mut(),
-};
-
-/// A plain operation on a key, valid as long as the key's bytes.
-pub(super) fn operation(kind: u32, key: &[u8]) -> KvOp {
-    KvOp { kind, key: KvBytes::new(key), ..BLANK }
-}
-
 /// Takes the operations of commands, whose bytes live as long as the storage: `'a`, which stands for itself only.
 pub struct Plan<'a> {
     ops: Vec<KvOp>,
@@ -375,7 +353,7 @@ pub struct Plan<'a> {
 impl<'a> Plan<'a> {
     fn add(&mut self, kind: u32, key: &'a [u8]) -> &mut KvOp {
         self.longest.0 = self.longest.0.max(key.len());
-        self.ops.push(KvOp { kind, key: KvBytes::new(key), ..BLANK });
+        self.ops.push(KvOp::new(kind, key));
         let last = self.ops.len() - 1;
         &mut self.ops[last]
     }

@@ -1,6 +1,6 @@
 //! Values: constants and conversions of the contract's types for Rust. Not part of the header.
 
-use super::{KV_STATUS_OK, KV_STATUS_UNKNOWN, KvBytes, KvEntry, KvResult};
+use super::{KV_STATUS_OK, KV_STATUS_UNKNOWN, KvBytes, KvEntry, KvOp, KvResult};
 
 impl KvBytes {
     /// No bytes.
@@ -21,6 +21,27 @@ impl KvBytes {
         }
         // SAFETY: the caller's promise, and not NULL.
         unsafe { core::slice::from_raw_parts(self.data, self.len) }
+    }
+}
+
+impl KvOp {
+    /// An operation of this kind on a key, without flags, value, expiry, version or update; valid as long as the key's bytes.
+    pub const fn new(kind: u32, key: &[u8]) -> Self {
+        Self {
+            kind,
+            flags: 0,
+            space: 0,
+            type_: 0,
+            entry_flags: 0,
+            reserved: 0,
+            key: KvBytes::new(key),
+            value: KvBytes::EMPTY,
+            expiry_ms: 0,
+            expected_version: 0,
+            version: 0,
+            update: None,
+            update_ctx: core::ptr::null_mut(),
+        }
     }
 }
 

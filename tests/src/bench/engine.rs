@@ -53,7 +53,7 @@ impl Engine {
     /// # Panics
     /// The engine cannot.
     pub fn set(&self, key: &[u8], value: &[u8]) {
-        let op = KvOp { key: KvBytes::new(key), value: KvBytes::new(value), ..operation(KV_OP_SET) };
+        let op = KvOp { value: KvBytes::new(value), ..KvOp::new(KV_OP_SET, key) };
         self.instance().session().set(&op).expect("kv_set");
     }
 
@@ -132,24 +132,6 @@ fn now_ms() -> i64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as i64)
 }
 
-fn operation(kind: u32) -> KvOp {
-    KvOp {
-        kind,
-        flags: 0,
-        space: 0,
-        type_: 0,
-        entry_flags: 0,
-        reserved: 0,
-        key: KvBytes::EMPTY,
-        value: KvBytes::EMPTY,
-        expiry_ms: 0,
-        expected_version: 0,
-        version: 0,
-        update: None,
-        update_ctx: std::ptr::null_mut(),
-    }
-}
-
 #[derive(Default)]
 struct Replies {
     found: usize,
@@ -175,8 +157,8 @@ impl Batch {
         let keys = vec![[0; KEY_LEN]; count].into_boxed_slice();
         let value = vec![b'v'; value_len].into_boxed_slice();
         let op = |key: &[u8; KEY_LEN]| match kind {
-            Kind::Get => KvOp { key: KvBytes::new(key), ..operation(KV_OP_GET) },
-            Kind::Set => KvOp { key: KvBytes::new(key), value: KvBytes::new(&value), ..operation(KV_OP_SET) },
+            Kind::Get => KvOp::new(KV_OP_GET, key),
+            Kind::Set => KvOp { value: KvBytes::new(&value), ..KvOp::new(KV_OP_SET, key) },
         };
         let ops = keys.iter().map(op).collect();
         Self { kind, keys, value, ops, results: vec![KvResult::EMPTY; count], replies: Box::default() }

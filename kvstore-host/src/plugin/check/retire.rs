@@ -52,21 +52,7 @@ fn open(calls: Calls, identity: &Identity, scratch: &Scratch) -> Option<Instance
 
 /// A little of everything that takes no batch. What comes of it was tested before.
 fn work(session: &Session<'_>) {
-    let op = KvOp {
-        kind: KV_OP_SET,
-        flags: 0,
-        space: 0,
-        type_: 0,
-        entry_flags: 0,
-        reserved: 0,
-        key: KvBytes::new(b"key"),
-        value: KvBytes::new(b"value"),
-        expiry_ms: 0,
-        expected_version: 0,
-        version: 0,
-        update: None,
-        update_ctx: std::ptr::null_mut(),
-    };
+    let op = KvOp { value: KvBytes::new(b"value"), ..KvOp::new(KV_OP_SET, b"key") };
     let _ = session.set(&op);
     let _ = session.get(&op, |_| ());
     let _ = session.scan(0, 0, 10, &mut Vec::new(), |_| ());

@@ -165,6 +165,9 @@ fn apply(
                 Write { table, shard, hash, found, now_ms, room, undo: Some(undo), undo_tag: position };
             write.run(&op).map(Pending::Written)
         } else if let Some(found) = found {
+            if table.limit.looks_at_use() && op.is_use() {
+                table.touch(shard.cell(found.place), now_ms);
+            }
             match last_writes.get(op.key()) {
                 Some(last) if *last > index => {
                     Copied::of(&shard.cell(found.place).entry()).map(Pending::Copied)

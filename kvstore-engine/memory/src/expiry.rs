@@ -98,7 +98,11 @@ impl Shard {
     }
 
     /// Notes that an entry of this hash goes from one expiry to another; 0 is never. There is room for an item.
+    #[inline]
     pub(crate) fn note_expiry(&mut self, hash: u32, from_ms: i64, to_ms: i64) {
+        if from_ms | to_ms == 0 {
+            return;
+        }
         let state = self.state();
         state.expiring = state.expiring + u32::from(to_ms != 0) - u32::from(from_ms != 0);
         // Where it expired earlier before, there is an item that is due early enough.

@@ -81,14 +81,15 @@ impl Memory {
     #[inline]
     fn find(&self, op: &Op<'_>, home: Home, now_ms: i64) -> Result<Option<Held<'_>>, Error> {
         op.check(Self::CAPABILITIES)?;
-        let mut held = self.table.hold(home, op.key(), now_ms, &self.host);
+        let held = self.table.hold(home, op.key(), now_ms, &self.host);
         if op.expected_version().is_some() {
             expect(op, held.as_ref().map_or(0, |held| held.entry().version))?;
         }
-        if let Some(held) = &mut held
+        if self.table.limit.looks_at_use()
             && op.is_use()
+            && let Some(held) = &held
         {
-            self.table.touch(held, now_ms);
+            self.table.touch(held.cell(), now_ms);
         }
         Ok(held)
     }

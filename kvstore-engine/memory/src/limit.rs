@@ -119,13 +119,16 @@ pub(crate) struct Limit {
     /// 0: there is none.
     max_bytes: u64,
     policy: Policy,
+    looks_at_use: bool,
     used_bytes: AtomicI64,
 }
 
 impl Limit {
     /// At most so many bytes; 0: as many as there are.
     pub(crate) fn new(max_bytes: u64, policy: Policy) -> Self {
-        Self { max_bytes, policy, used_bytes: AtomicI64::new(0) }
+        let looks_at_use =
+            max_bytes != 0 && matches!(policy, Policy::Evict { worst: Worst::Lru | Worst::Lfu, .. });
+        Self { max_bytes, policy, looks_at_use, used_bytes: AtomicI64::new(0) }
     }
 
     /// How many bytes; 0: as many as there are.
@@ -160,16 +163,16 @@ impl Limit {
     /// Whether entries note their use.
     #[inline]
     pub(crate) fn looks_at_use(&self) -> bool {
-        self.is_set() && matches!(self.worst(), Some(Worst::Lru | Worst::Lfu))
+        self.looks_at_use
     }
 
     /// What a new entry notes.
     #[inline]
     pub(crate) fn new_entry(&self, now_ms: i64) -> u16 {
         match self.worst() {
-            Some(Worst::Lru) => second(now_ms),
+            _ if !self.looks_at_use => 0,
             Some(Worst::Lfu) => minute(now_ms) << 8 | LFU_START,
-            _ => 0,
+            _ => second(now_ms),
         }
     }
 

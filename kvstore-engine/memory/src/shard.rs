@@ -241,7 +241,8 @@ impl Shard {
         self.index().from(hash).map(|slot| (slot.hash(), self.cell(slot.place())))
     }
 
-    /// Stores an entry, over the one that was found under its key. Answers the old cell where that is kept.
+    /// Stores an entry, over the one that was found under its key, whose use it keeps; `access` is what one notes that is new. Answers the old cell
+    /// where that is kept.
     ///
     /// # Errors
     /// FULL; then nothing has changed.
@@ -261,7 +262,7 @@ impl Shard {
             return Ok((self.insert(hash, shape, entry, access)?, None));
         };
         let cell = self.cell(place);
-        let before_ms = cell.expiry_ms();
+        let (before_ms, access) = (cell.expiry_ms(), cell.access());
         if old == Old::Free && cell.takes(shape) {
             cell.write(cell.keep_size(shape), entry, access);
             self.note_expiry(hash, before_ms, entry.expiry_ms);
@@ -389,14 +390,13 @@ impl Shard {
         let before = self.cell(found.place);
         // The key from outside: the cell may be written over.
         let entry = Entry { key, version, ..before.entry() };
-        let access = before.access();
         let kept = &entry.value[..entry.value.len().min(patch.new_len)];
         let shape = Shape::with_value(&entry, patch.new_len);
         if !shape.is_long() {
             let mut value = kept.to_vec();
             value.resize(patch.new_len, 0);
             value[patch.offset..patch.offset + patch.bytes.len()].copy_from_slice(patch.bytes);
-            return self.store(hash, Some(found), &Entry { value: &value, ..entry }, access, old);
+            return self.store(hash, Some(found), &Entry { value: &value, ..entry }, 0, old);
         }
         if entry.expiry_ms != 0 {
             self.reserve_expiry()?;
@@ -404,7 +404,7 @@ impl Shard {
         // Many small appends copy the value seldom; one that was cut gets no more than it needs.
         let shape = if patch.new_len > entry.value.len() { shape.roomy() } else { shape };
         let new = self.alloc_cell(shape.size)?;
-        self.cell(new).write(shape, &Entry { value: kept, ..entry }, access);
+        self.cell(new).write(shape, &Entry { value: kept, ..entry }, before.access());
         self.patch(Found { place: new, ..found }, patch, version, Old::Keep);
         self.exchange(hash, found.position, found.place, new, old);
         Ok((new, (old == Old::Keep).then_some(found.place)))

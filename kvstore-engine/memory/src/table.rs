@@ -10,6 +10,7 @@ use plugin_abi::Status;
 use plugin_abi::sdk::{Entry, Error, Host, Region, VERSION_END};
 use siphasher::sip::SipHasher13;
 
+use crate::cell::Cell;
 use crate::limit::Limit;
 use crate::pages::{Kind, PAGE, Pages, Place};
 use crate::shard::{Emptied, Found, Live, Peek, Shard, slot_hash};
@@ -93,7 +94,13 @@ impl Held<'_> {
     /// The entry, lent.
     #[inline]
     pub(crate) fn entry(&self) -> Entry<'_> {
-        self.shard.cell(self.place).entry()
+        self.cell().entry()
+    }
+
+    /// Its cell.
+    #[inline]
+    pub(crate) fn cell(&self) -> Cell<'_> {
+        self.shard.cell(self.place)
     }
 }
 
@@ -327,13 +334,10 @@ impl Table {
         }
     }
 
-    /// Notes that a client has used an entry that is held.
-    #[inline]
-    pub(crate) fn touch(&self, held: &mut Held<'_>, now_ms: i64) {
-        if self.limit.looks_at_use() {
-            let cell = held.shard.cell(held.place);
-            cell.set_access(self.limit.used(cell.access(), now_ms, || self.random()));
-        }
+    /// Notes that a client has used the entry of a cell, whose shard is locked, under a policy that looks at use.
+    #[cold]
+    pub(crate) fn touch(&self, cell: Cell<'_>, now_ms: i64) {
+        cell.set_access(self.limit.used(cell.access(), now_ms, || self.random()));
     }
 
     /// Removes some entries that expired, from the shards whose turn it is. Waits for no lock.

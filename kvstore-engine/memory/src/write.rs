@@ -119,6 +119,12 @@ impl Write<'_> {
     /// INVALID, FULL; then nothing has changed.
     #[inline]
     pub(crate) fn run(mut self, op: &Op<'_>) -> Result<Written, Error> {
+        if self.table.limit.looks_at_use()
+            && op.is_use()
+            && let Some(found) = self.found
+        {
+            self.table.touch(self.shard.cell(found.place), self.now_ms);
+        }
         match op.kind() {
             KV_OP_SET => self.store(&op.entry(), op.import_version()),
             KV_OP_DELETE => Ok(if self.remove() { Written::Deleted } else { Written::NotFound }),
@@ -198,8 +204,7 @@ impl Write<'_> {
         let value = before.value.to_vec();
         let entry =
             Entry { key, value: &value, expiry_ms, version, type_: before.type_, flags: before.flags };
-        let access = self.shard.cell(place).access();
-        let (new, old) = self.shard.store(hash, self.found, &entry, access, self.old())?;
+        let (new, old) = self.shard.store(hash, self.found, &entry, 0, self.old())?;
         if let Some(old) = old {
             self.keep(|| Undo::Replace { hash, new, old });
         }

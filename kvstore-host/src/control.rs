@@ -4,6 +4,7 @@
 
 mod accept;
 mod adopter;
+mod dropped;
 mod engine_command;
 mod exclusive;
 mod history;

@@ -178,31 +178,35 @@ fn count(mut client: Client, stop: &AtomicBool) -> i64 {
 
 #[test]
 fn each_step_may_fail_and_clients_do_not_notice() {
-    // Of the live engine, and of the candidate; and what the refusal says.
-    let cases: [(&str, &str, &[&str]); 5] = [
+    // Of the live engine, and of the candidate; what is said of it; and whether the data are copied then.
+    let cases: [(&str, &str, &[&str], bool); 5] = [
         (
             "prepare:error",
             "",
             &["kv_handoff_prepare of engine 'adopts 1.0.0' failed: UNAVAILABLE", "no prepare on a Sat"],
+            true,
         ),
         (
             "give:error",
             "",
             &["kv_handoff_give of engine 'adopts 1.0.0' failed: UNAVAILABLE", "no give on a Saturday"],
+            true,
         ),
         (
             "",
             "open:error",
             &["kv_open of engine 'adopts 2.0.0' failed: UNAVAILABLE", "no open on a Saturday"],
+            true,
         ),
-        ("", "open:panic", &["kv_open of engine 'adopts 2.0.0' failed: PANIC", "no open on a Sunday"]),
+        ("", "open:panic", &["kv_open of engine 'adopts 2.0.0' failed: PANIC", "no open on a Sunday"], false),
         (
             "abort:error",
             "open:error",
             &["kv_open of ", "; and kv_handoff_abort failed: UNAVAILABLE", "no abort"],
+            false,
         ),
     ];
-    for (giver, taker, why) in cases {
+    for (giver, taker, why, copies) in cases {
         let giver_fails = format!("fail={giver}");
         let host = if giver.is_empty() { start(&[]) } else { start(&[&giver_fails]) };
         let mut client = host.client();
@@ -212,13 +216,23 @@ fn each_step_may_fail_and_clients_do_not_notice() {
             let going = Stop(&stop);
             let counting = scope.spawn(|| count(host.client(), &stop));
             let fails = if taker.is_empty() { "OPTS".to_owned() } else { format!("OPTS fail={taker}") };
-            let refusal = reload(&mut client, &other(&host), &fails).unwrap_err();
-            assert!(refusal.starts_with("ERR reload refused: "), "{refusal}");
-            assert!(why.iter().all(|part| refusal.contains(part)), "{refusal}");
-            host.wait_for_log(&["reload refused, generation 1 serves on", why[0]]);
-            host.wait_for_log(&["the library of the candidate is unmapped"]);
+            let reply = reload(&mut client, &other(&host), &fails);
+            if copies {
+                let reply = reply.unwrap();
+                assert!(reply["handoff"].starts_with("copy: "), "{reply:?}");
+                assert!(why.iter().all(|part| reply["handoff"].contains(part)), "{reply:?}");
+                host.wait_for_log(&["reload done: generation 2", "entries copied", "not adopted", why[0]]);
+                assert_eq!(host.engine_info()["last_handoff"], "copy");
+            } else {
+                let refusal = reply.unwrap_err();
+                assert!(refusal.starts_with("ERR reload refused: "), "{refusal}");
+                assert!(why.iter().all(|part| refusal.contains(part)), "{refusal}");
+                host.wait_for_log(&["reload refused, generation 1 serves on", why[0]]);
+                host.wait_for_log(&["the library of the candidate is unmapped"]);
+            }
             let info = host.engine_info();
-            assert_eq!((&*info["generation"], &*info["reload_phase"]), ("1", "idle"));
+            let generation = if copies { "2" } else { "1" };
+            assert_eq!((&*info["generation"], &*info["reload_phase"]), (generation, "idle"));
             is_filled(&mut client);
             // An abort that fails breaks the contract, and what comes after it is up to the engine.
             if !giver.starts_with("abort") {
@@ -230,6 +244,25 @@ fn each_step_may_fail_and_clients_do_not_notice() {
             assert_eq!(client.get(b"count").unwrap(), Some(last.to_string().into_bytes()));
         });
     }
+}
+
+/// An option that the state cannot follow: it takes a copy, as always when the data cannot stay where they lie.
+#[test]
+fn another_number_of_shards_comes_with_a_copy() {
+    let host = Host::start(Engine::Memory);
+    let mut client = host.client();
+    fill(&mut client);
+    let reply = fields(client.call(&["ENGINE", "RELOAD", "OPTS", "shards=8"]).unwrap());
+    let why = "not adopted: kv_open of engine 'memory ";
+    assert!(reply["handoff"].starts_with("copy: ") && reply["handoff"].contains(why), "{reply:?}");
+    assert!(reply["handoff"].contains("option 'shards': the state to adopt has 1024"), "{reply:?}");
+    is_filled(&mut client);
+    assert_eq!(host.engine_info()["options"], "[\"shards=8\"]");
+    // Those of an engine that is refused do not become the last used ones.
+    let refused = client.call(&["ENGINE", "RELOAD", "OPTS", "shards=7"]).unwrap_err().to_string();
+    assert!(refused.contains("shards") && refused.matches("is not a power of two").count() == 2, "{refused}");
+    is_adopted(&fields(client.call(&["ENGINE", "RELOAD"]).unwrap()));
+    is_filled(&mut client);
 }
 
 #[test]
@@ -293,6 +326,7 @@ fn while_a_step_hangs_requests_are_refused_and_nothing_is_lost() {
         wait_until("the end of the handoff", || host.engine_info()["reload_phase"] == "idle");
         let why = if giver.contains("abort") { "no open on a Saturday" } else { "it was called off" };
         host.wait_for_log(&["the handoff that was called off has returned (", why, "serves on"]);
+        host.wait_for_log(&["the library of the candidate is unmapped"]);
         assert_eq!(host.engine_info()["generation"], "1");
         is_filled(&mut client);
         is_adopted(&reload(&mut client, &other(&host), "OPTS").unwrap());

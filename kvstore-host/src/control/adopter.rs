@@ -6,11 +6,11 @@ use std::thread;
 
 use crossbeam::channel::{Sender, bounded};
 
+use super::dropped::unload_candidate;
 use super::job::Done;
 use super::{Control, ControlMessage};
 use crate::plugin::Keyspace;
 use crate::plugin::adopt::{Progress, adopt, can_adopt};
-use crate::plugin::library::Library;
 use crate::plugin::live::{Candidate, Live};
 
 /// How the control thread reaches it. When this is dropped before the word was given, the thread unloads the candidate.
@@ -58,20 +58,12 @@ impl Control {
         let run = move || {
             tell(Done::Ready);
             if wait.recv().is_err() {
-                return unload(candidate.library);
+                return unload_candidate(*candidate);
             }
             let generation = giver.generation + 1;
             let adopted = adopt(&giver, *candidate, generation, &server, &progress);
             drop(giver);
-            let (adopted, library) = match adopted {
-                Ok((live, adopted)) => (Ok((Arc::new(live), adopted)), None),
-                Err(not) => (Err(not.problem), not.library),
-            };
-            // First the word that lets everybody go on, then what takes time.
-            tell(Done::Adopted(adopted));
-            if let Some(library) = library {
-                unload(library);
-            }
+            tell(Done::Adopted(adopted.map(|(live, adopted)| (Arc::new(live), adopted))));
         };
         let told = broken.clone();
         let run = move || {
@@ -84,8 +76,4 @@ impl Control {
             broken(Done::Broken(why));
         }
     }
-}
-
-fn unload(library: Library) {
-    log::info!("the library of the candidate is {}", library.unload());
 }

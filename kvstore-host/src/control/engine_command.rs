@@ -161,10 +161,7 @@ pub(super) fn accepted(job: &Job, live: &Live, old: &Live, old_verdict: &str) ->
             ]
         }
         None => vec![
-            pair(
-                "handoff",
-                Value::text("copy: all entries, with their expiry; writes were held back meanwhile"),
-            ),
+            pair("handoff", Value::text(copied(job.not_adopted.as_deref()))),
             pair("versions", Value::text(versions(job.copied.versions))),
             pair("entries", integer(job.copied.entries)),
             pair("bytes", integer(job.copied.bytes)),
@@ -177,6 +174,11 @@ pub(super) fn accepted(job: &Job, live: &Live, old: &Live, old_verdict: &str) ->
         pair("previous_library", Value::text(old_verdict)),
     ]);
     Value::Map(pairs)
+}
+
+fn copied(not_adopted: Option<&str>) -> String {
+    let why = not_adopted.map_or_else(String::new, |why| format!("; not adopted: {why}"));
+    format!("copy: all entries, with their expiry; writes were held back meanwhile{why}")
 }
 
 /// `[path] [COPY] [OPTS key=value …]`

@@ -7,9 +7,10 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::adopter::Adopter;
+use super::dropped::{drop_candidate, unload_candidate};
 use super::{Asker, Control, ControlMessage, engine_command};
 use crate::plugin::Keyspace;
-use crate::plugin::adopt::Adopted;
+use crate::plugin::adopt::{Adopted, NotAdopted};
 use crate::plugin::copy::{Copied, CopyError, copy};
 use crate::plugin::lifecycle::{Retired, Source, retire};
 use crate::plugin::live::{Candidate, Live};
@@ -37,7 +38,7 @@ pub(super) enum Done {
     Copied(Result<Copied, CopyError>),
     /// It waits for the word to hand the state over.
     Ready,
-    Adopted(Result<(Arc<Live>, Adopted), String>),
+    Adopted(Result<(Arc<Live>, Adopted), Box<NotAdopted>>),
     Retired(Retired),
     /// The thread could not be started, or panicked.
     Broken(String),
@@ -72,6 +73,8 @@ pub(super) struct Job {
     pub(super) copied: Copied,
     /// What was handed over, where it was.
     pub(super) adopted: Option<Adopted>,
+    /// Why it was not, though both engines had said that they can.
+    pub(super) not_adopted: Option<String>,
     /// Why it is refused.
     problem: String,
     /// What became of the old engine.
@@ -91,7 +94,11 @@ impl Job {
                 "{regions} regions of {bytes} bytes adopted, workers stopped for {} us",
                 self.stopped.as_micros()
             ),
-            None => format!("{} entries copied, writes held back for {:?}", self.copied.entries, self.held),
+            None => {
+                let why =
+                    self.not_adopted.iter().map(|why| format!(", not adopted: {why}")).collect::<String>();
+                format!("{} entries copied, writes held back for {:?}{why}", self.copied.entries, self.held)
+            }
         }
     }
 
@@ -148,6 +155,7 @@ impl Control {
                 held: Duration::ZERO,
                 stopped: Duration::ZERO,
                 adopted: None,
+                not_adopted: None,
                 copied: Copied::default(),
                 problem: String::new(),
                 old_verdict: String::new(),
@@ -192,9 +200,17 @@ impl Control {
                 }
                 Event::Succeeded
             }
-            Done::Checked(Err(problem)) | Done::Opened(Err(problem)) | Done::Adopted(Err(problem)) => {
+            Done::Checked(Err(problem)) | Done::Opened(Err(problem)) => {
                 job.problem = problem;
                 Event::Failed
+            }
+            Done::Adopted(Err(not)) => {
+                let NotAdopted { problem, candidate, refused } = *not;
+                job.candidate = candidate.map(Box::new);
+                job.options = job.candidate.as_ref().map(|candidate| candidate.options.clone());
+                job.not_adopted = refused.then(|| problem.clone());
+                job.problem = problem;
+                if refused { Event::Refused } else { Event::Failed }
             }
             Done::Broken(problem) if self.reload.phase() == Phase::Retire => {
                 job.old_verdict = format!("kept: {problem}");
@@ -327,10 +343,10 @@ impl Control {
                 }
             }
             Action::DropCandidate => {
-                // A thread that was to hand over unloads it itself.
-                if let Some(live) = self.job.as_mut().and_then(|job| job.live.take()) {
-                    drop_candidate(live);
-                }
+                // A thread that still waits for the word to hand over unloads it itself.
+                let Some(job) = &mut self.job else { return };
+                job.live.take().into_iter().for_each(drop_candidate);
+                job.candidate.take().into_iter().for_each(|candidate| unload_candidate(*candidate));
             }
             // A thread is stuck in it, and tells `too_late` if it ever returns.
             Action::AbandonCandidate => self.stuck = self.job.as_mut().and_then(|job| job.live.take()),
@@ -458,23 +474,11 @@ impl Control {
     fn refuse(&mut self) {
         let Some(job) = &self.job else { return };
         add(&self.shared.server.stats.reloads_refused, 1);
-        log::error!(
-            "reload refused, generation {} serves on: {}",
-            self.shared.published.generation(),
-            job.problem
-        );
-        self.reply(job.asker, Value::error(format!("ERR reload refused: {}", job.problem)));
-    }
-}
-
-/// Closes and unloads an engine that was never live.
-fn drop_candidate(live: Arc<Live>) {
-    let close = move || {
-        // SAFETY: it was never published, and the copier, which used it, has ended.
-        let retired = unsafe { retire(&live) };
-        log::info!("the candidate {live:?} is closed, its library is {}", retired.verdict);
-    };
-    if let Err(error) = thread::Builder::new().name("drop".to_owned()).spawn(close) {
-        log::error!("cannot start a thread to close the candidate: {error}");
+        let mut problem = job.problem.clone();
+        if let Some(why) = &job.not_adopted {
+            problem += &format!("; the data were to be copied, because {why}");
+        }
+        log::error!("reload refused, generation {} serves on: {problem}", self.shared.published.generation());
+        self.reply(job.asker, Value::error(format!("ERR reload refused: {problem}")));
     }
 }

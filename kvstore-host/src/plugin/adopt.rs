@@ -6,16 +6,17 @@
 //!         v                    v                    v
 //!   works as before       close the taker if it was opened -> kv_handoff_abort: works as before
 //! ```
+//!
+//! Where one of both refuses, the data can still be copied.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use plugin_abi::Identity;
 use plugin_abi::calls::{CallError, Session, State};
 use plugin_abi::raw::*;
+use plugin_abi::{Identity, Status};
 
 use super::Keyspace;
-use super::library::Library;
 use super::live::{Candidate, Live};
 use crate::server::Server;
 
@@ -36,13 +37,27 @@ pub struct Adopted {
 pub struct NotAdopted {
     /// Which step failed, and why.
     pub problem: String,
-    /// The candidate's library, to be unloaded when there is time.
-    pub library: Option<Library>,
+    /// The candidate, which is not open; `None`: its library is lost.
+    pub candidate: Option<Candidate>,
+    /// One of both engines has said that it cannot, and nothing else is wrong: the data may be copied into the candidate.
+    pub refused: bool,
 }
 
-impl NotAdopted {
-    fn new(problem: String, library: Option<Library>) -> Box<Self> {
-        Box::new(Self { problem, library })
+/// Why a step did not succeed.
+enum Failure {
+    /// An engine says that it cannot.
+    Refused(String),
+    /// An engine panicked, or the handoff was called off.
+    Broken(String),
+}
+
+impl Failure {
+    fn with(self, candidate: Option<Candidate>) -> Box<NotAdopted> {
+        let (problem, refused) = match self {
+            Self::Refused(problem) => (problem, candidate.is_some()),
+            Self::Broken(problem) => (problem, false),
+        };
+        Box::new(NotAdopted { problem, candidate, refused })
     }
 }
 
@@ -69,10 +84,10 @@ impl Progress {
     }
 
     /// Goes on to a call, unless the handoff was called off.
-    fn reach(&self, call: usize) -> Result<(), String> {
+    fn reach(&self, call: usize) -> Result<(), Failure> {
         let on = |at| (at != CALLED_OFF).then_some(call);
         let reached = self.0.fetch_update(Ordering::AcqRel, Ordering::Acquire, on);
-        reached.map(|_| ()).map_err(|_| "it was called off".to_owned())
+        reached.map(|_| ()).map_err(|_| Failure::Broken("it was called off".to_owned()))
     }
 }
 
@@ -103,14 +118,14 @@ pub fn adopt(
     progress: &Progress,
 ) -> Result<(Live, Adopted), Box<NotAdopted>> {
     let Some(instance) = giver.instance() else {
-        return Err(NotAdopted::new("the live engine is closed".to_owned(), Some(candidate.library)));
+        return Err(Failure::Broken("the live engine is closed".to_owned()).with(Some(candidate)));
     };
     let session = instance.session();
     let prepared = progress.reach(PREPARE).and_then(|()| {
         session.handoff_prepare(KV_HANDOFF_ADOPT).map_err(|error| failed(PREPARE, giver.identity(), &error))
     });
-    if let Err(problem) = prepared {
-        return Err(NotAdopted::new(problem, Some(candidate.library)));
+    if let Err(failure) = prepared {
+        return Err(failure.with(Some(candidate)));
     }
     let mut prepared = Prepared(Some(&session));
     take(giver, &session, &mut prepared, candidate, generation, server, progress).map_err(|mut not| {
@@ -118,6 +133,7 @@ pub fn adopt(
         let _ = progress.reach(ABORT);
         if let Err(error) = prepared.abort() {
             not.problem += &format!("; and kv_handoff_abort failed: {error}");
+            not.refused = false;
         }
         not
     })
@@ -136,19 +152,27 @@ fn take(
     let identity = candidate.file.identity().clone();
     let given = progress.reach(GIVE).and_then(|()| {
         let state = session.handoff_give().map_err(|error| failed(GIVE, giver.identity(), &error))?;
-        let adopted = look_at(&state, giver.identity(), &identity)?;
+        let adopted = look_at(&state, giver.identity(), &identity).map_err(Failure::Refused)?;
         progress.reach(OPEN)?;
         Ok((state, adopted))
     });
     let (state, adopted) = match given {
         Ok(given) => given,
-        Err(problem) => return Err(NotAdopted::new(problem, Some(candidate.library))),
+        Err(failure) => return Err(failure.with(Some(candidate))),
     };
-    let taker = Live::open(candidate, generation, server, Some(&state)).map_err(|refused| {
-        let (error, library) = *refused;
-        NotAdopted::new(failed(OPEN, &identity, &error), Some(library))
-    })?;
-    let problem = match taker.instance() {
+    let again = {
+        let Candidate { file, check, options, .. } = &candidate;
+        let (file, check, options) = (Arc::clone(file), check.clone(), options.clone());
+        |library| Candidate { library, file, check, options }
+    };
+    let taker = match Live::open(candidate, generation, server, Some(&state)) {
+        Ok(taker) => taker,
+        Err(refused) => {
+            let (error, library) = *refused;
+            return Err(failed(OPEN, &identity, &error).with(Some(again(library))));
+        }
+    };
+    let failure = match taker.instance() {
         Some(instance) => {
             let taking = instance.session();
             match progress.reach(COMMIT) {
@@ -160,17 +184,17 @@ fn take(
                     let versions = giver.keeps_versions() && taker.keeps_versions();
                     return Ok((taker, Adopted { versions, ..adopted }));
                 }
-                Err(problem) => problem,
+                Err(failure) => failure,
             }
         }
-        None => "the new engine is closed".to_owned(),
+        None => Failure::Broken("the new engine is closed".to_owned()),
     };
     // SAFETY: opened above, and nobody else has seen it.
     let (closed, library) = unsafe { taker.retire() };
     if let Err(error) = closed {
         log::error!("kv_close of the engine that was to adopt failed: {error}");
     }
-    Err(NotAdopted::new(problem, library))
+    Err(failure.with(library.map(again)))
 }
 
 /// Checks what the giver says of its state.
@@ -190,9 +214,10 @@ fn look_at(state: &State<'_>, giver: &Identity, taker: &Identity) -> Result<Adop
 }
 
 /// What is wrong, for people.
-fn failed(call: usize, engine: &Identity, error: &CallError) -> String {
+fn failed(call: usize, engine: &Identity, error: &CallError) -> Failure {
     let call = CALLS.get(call).copied().unwrap_or_default();
-    format!("{call} of engine '{} {}' failed: {error}", engine.name, engine.version)
+    let problem = format!("{call} of engine '{} {}' failed: {error}", engine.name, engine.version);
+    if error.status == Status::PANIC { Failure::Broken(problem) } else { Failure::Refused(problem) }
 }
 
 /// A giver that is prepared, until commit or abort. If neither comes, because the host panics, it is aborted.

@@ -60,6 +60,8 @@ pub enum Event {
     CanAdopt,
     /// It has failed. Of a handoff: the state is the old engine's, which works as before.
     Failed,
+    /// The same of a handoff that one of both engines has refused: the data may be copied.
+    Refused,
     /// It takes too long. Of a handoff: it was called off before its commit, and will not commit any more.
     TimedOut,
 }
@@ -150,9 +152,10 @@ impl Reload {
             }
             (Phase::Adopt, Event::Succeeded) => (Phase::Drain, &[Publish, Release]),
             (Phase::Adopt, Event::Failed) => (Phase::Idle, &[Release, DropCandidate, Refuse]),
+            (Phase::Adopt, Event::Refused) => (Phase::Open, &[Release, Open]),
             // The thread may be in either engine, and both look at the state. Whoever asks is told so instead of waiting.
             (Phase::Adopt, Event::TimedOut) => (Phase::Stuck, &[Suspend, Release, Refuse]),
-            (Phase::Stuck, Event::Failed) => (Phase::Idle, &[Resume, DropCandidate]),
+            (Phase::Stuck, Event::Failed | Event::Refused) => (Phase::Idle, &[Resume, DropCandidate]),
             (Phase::Drain, Event::Succeeded) => (Phase::Retire, &[Retire]),
             (Phase::Drain | Phase::Retire, Event::TimedOut) => (Phase::Idle, &[AbandonOld, Accept]),
             (Phase::Retire, Event::Succeeded | Event::Failed) => (Phase::Idle, &[Accept]),
@@ -222,6 +225,11 @@ mod tests {
                 }
                 (Phase::Adopt, Event::Succeeded) => self.owner = Owner::New,
                 (Phase::Adopt | Phase::Stuck, Event::Failed) => self.owner = Owner::Old,
+                (Phase::Adopt | Phase::Stuck, Event::Refused) => {
+                    self.owner = Owner::Old;
+                    // It is opened once more, and is there when that has succeeded.
+                    self.candidate = phase == Phase::Stuck;
+                }
                 (Phase::Retire, Event::Succeeded | Event::Failed) => self.old = false,
                 (Phase::Ready, Event::Failed) => self.candidate = false,
                 _ => {}
@@ -295,7 +303,7 @@ mod tests {
         let (mut seen, mut todo) = (HashSet::new(), vec![World::default()]);
         while let Some(world) = todo.pop() {
             if seen.insert(world) {
-                let events = [Requested, CanAdopt, Succeeded, Failed, TimedOut];
+                let events = [Requested, CanAdopt, Succeeded, Failed, Refused, TimedOut];
                 todo.extend(
                     events.into_iter().filter(|event| world.can(*event)).map(|event| world.apply(event)),
                 );
@@ -305,21 +313,29 @@ mod tests {
         assert_eq!(phases.len(), 11, "a phase that cannot be reached");
     }
 
-    /// The phases of a reload in which this is what comes of the check, and all else succeeds.
-    fn phases(checked: Event) -> Vec<&'static str> {
+    /// The phases of a reload in which this is what comes of the check and of an adopt, and all else succeeds.
+    fn phases(checked: Event, adopted: Event) -> Vec<&'static str> {
         let mut reload = Reload::default();
         let mut phases = Vec::new();
         reload.on(Event::Requested);
         while reload.phase() != Phase::Idle {
             phases.push(reload.phase().name());
-            reload.on(if reload.phase() == Phase::Check { checked } else { Event::Succeeded });
+            reload.on(match reload.phase() {
+                Phase::Check => checked,
+                Phase::Adopt => adopted,
+                _ => Event::Succeeded,
+            });
         }
         phases
     }
 
     #[test]
     fn a_reload_goes_through_its_phases() {
-        assert_eq!(phases(Event::Succeeded), ["check", "open", "hold", "copy", "drain", "retire"]);
-        assert_eq!(phases(Event::CanAdopt), ["check", "ready", "hold", "adopt", "drain", "retire"]);
+        let succeeded = Event::Succeeded;
+        assert_eq!(phases(succeeded, succeeded), ["check", "open", "hold", "copy", "drain", "retire"]);
+        let adopted = phases(Event::CanAdopt, succeeded);
+        assert_eq!(adopted, ["check", "ready", "hold", "adopt", "drain", "retire"]);
+        let refused = phases(Event::CanAdopt, Event::Refused);
+        assert_eq!(refused, ["check", "ready", "hold", "adopt", "open", "hold", "copy", "drain", "retire"]);
     }
 }

@@ -1,0 +1,27 @@
+//! Dropped: candidates that never were live are closed and unloaded on threads made for it, as that may block.
+
+use std::sync::Arc;
+use std::thread;
+
+use crate::plugin::lifecycle::retire;
+use crate::plugin::live::{Candidate, Live};
+
+/// Closes and unloads an engine that was never live.
+pub(super) fn drop_candidate(live: Arc<Live>) {
+    on_thread(move || {
+        // SAFETY: it was never published, and the copier, which used it, has ended.
+        let retired = unsafe { retire(&live) };
+        log::info!("the candidate {live:?} is closed, its library is {}", retired.verdict);
+    });
+}
+
+/// Unloads an engine that is not open.
+pub(super) fn unload_candidate(candidate: Candidate) {
+    on_thread(move || log::info!("the library of the candidate is {}", candidate.library.unload()));
+}
+
+fn on_thread(drop_it: impl FnOnce() + Send + 'static) {
+    if let Err(error) = thread::Builder::new().name("drop".to_owned()).spawn(drop_it) {
+        log::error!("cannot start a thread to close the candidate: {error}");
+    }
+}

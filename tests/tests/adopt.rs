@@ -334,6 +334,65 @@ fn while_a_step_hangs_requests_are_refused_and_nothing_is_lost() {
     }
 }
 
+/// A worker that does not come back from the engine: the others must not wait for it, and nothing is handed over under its feet.
+#[test]
+fn a_worker_that_hangs_in_the_engine_calls_the_adopt_off() {
+    let engine = binaries::example("accepted_adopts");
+    let config = "drain_timeout_ms = 1000\nworkers = 2\n";
+    let host = start_with(&engine, config, &["gate=DIR/gate", "fail=submit:hang"]);
+    // Clients go to the worker that has the fewest, so these are on different ones.
+    let (mut client, mut hangs) = (host.client(), host.connection());
+    fill(&mut client);
+    let mut info = || fields(client.call(&["ENGINE", "INFO"]).unwrap());
+    let batches = info()["batches"].clone();
+    let gate = host.path("gate");
+    std::fs::write(&gate, "").unwrap();
+    hangs.send(b"APPEND key:1 x\r\n").unwrap();
+    wait_until("the batch that hangs", || info()["batches"] != batches);
+    let refusal = reload(&mut client, &other(&host), "OPTS").unwrap_err();
+    assert!(refusal.contains("what was under way did not end in time"), "{refusal}");
+    host.wait_for_log(&["the library of the candidate is unmapped"]);
+    // The other worker serves on, on the old engine.
+    expect(&mut client, &[("GET key:2", "\"22\""), ("SET b 1", "OK"), ("DBSIZE", "503")]);
+    let info = fields(client.call(&["ENGINE", "INFO"]).unwrap());
+    assert_eq!((&*info["generation"], &*info["reload_phase"]), ("1", "idle"));
+
+    std::fs::remove_file(&gate).unwrap();
+    assert_eq!(hangs.receive().unwrap().as_integer(), Some(2));
+    expect(&mut client, &[("GET key:1", "\"1x\""), ("SET key:1 1", "OK")]);
+    is_adopted(&reload(&mut client, &other(&host), "OPTS").unwrap());
+    is_filled(&mut client);
+}
+
+/// From the commit on the state is the new engine's: the handoff is not called off any more, and who asks has to wait.
+#[test]
+fn while_a_commit_hangs_requests_wait_and_nothing_is_lost() {
+    for giver_hangs in [true, false] {
+        let (engine, options) = (binaries::example("accepted_adopts"), ["gate=DIR/gate", "fail=commit:hang"]);
+        let host = start_with(&engine, "drain_timeout_ms = 1000\n", if giver_hangs { &options } else { &[] });
+        let (mut client, mut waits, mut admin) = (host.client(), host.connection(), host.connection());
+        fill(&mut client);
+        let gate = host.path("gate");
+        std::fs::write(&gate, "").unwrap();
+        let options =
+            if giver_hangs { String::new() } else { format!(" fail=commit:hang gate={}", gate.display()) };
+        let request = format!("ENGINE RELOAD {} OPTS{options}\r\n", other(&host).display());
+        admin.send(request.as_bytes()).unwrap();
+        host.wait_for_log(&["kv_handoff_commit does not return; everything is held back until it does"]);
+        waits.send(b"APPEND key:1 x\r\n").unwrap();
+        expect(&mut client, &[("PING", "PONG")]);
+        let busy = reload(&mut client, &other(&host), "OPTS").unwrap_err();
+        assert_eq!(busy, "BUSY a reload is under way (phase: adopt)");
+
+        std::fs::remove_file(&gate).unwrap();
+        is_adopted(&fields(admin.receive().unwrap()));
+        assert_eq!(waits.receive().unwrap().as_integer(), Some(2));
+        expect(&mut client, &[("GET key:1", "\"1x\""), ("SET key:1 1", "OK")]);
+        is_filled(&mut client);
+        assert_eq!(host.engine_info()["generation"], "2");
+    }
+}
+
 #[test]
 fn a_state_that_cannot_be_adopted_is_copied() {
     let host = start(&[]);

@@ -1,7 +1,7 @@
 //! An engine whose state is regions of memory that another build can adopt, and which fails on demand at a step of that.
 //!
 //! `fail=STEP:HOW`: the first `prepare`, `give`, `open` (with a state) or `abort` of an instance ends with an `error`, a `panic`, or does not end
-//! (`hang`) while the file `gate` is there.
+//! (`hang`) while the file `gate` is there; the first `commit`, or `submit` of a batch, that finds it there may only hang.
 
 use std::ops::Bound;
 use std::path::{Path, PathBuf};
@@ -59,19 +59,26 @@ impl Fail {
 
     #[allow(clippy::panic, reason = "that is what it is for")]
     fn at(fail: Option<&Self>, step: &str) -> Result<(), Error> {
-        let Some(it) = fail.filter(|it| it.step == step && !it.failed.swap(true, Ordering::Relaxed)) else {
+        let Some(it) = fail.filter(|it| it.step == step && it.how != "hang") else {
+            Self::hang_at(fail, step);
             return Ok(());
         };
+        if it.failed.swap(true, Ordering::Relaxed) {
+            return Ok(());
+        }
         match it.how.as_str() {
             "error" => Err(Error::new(Status::UNAVAILABLE, format!("no {step} on a Saturday"))),
-            "hang" => {
-                while Path::exists(&it.gate) {
-                    // SAFETY: no preconditions.
-                    unsafe { libc::usleep(1000) };
-                }
-                Ok(())
-            }
             _ => panic!("no {step} on a Sunday"),
+        }
+    }
+
+    fn hang_at(fail: Option<&Self>, step: &str) {
+        let Some(it) = fail.filter(|it| it.step == step && it.how == "hang") else { return };
+        if Path::exists(&it.gate) && !it.failed.swap(true, Ordering::Relaxed) {
+            while Path::exists(&it.gate) {
+                // SAFETY: no preconditions.
+                unsafe { libc::usleep(1000) };
+            }
         }
     }
 }
@@ -160,6 +167,7 @@ impl Engine for Adopts {
     }
 
     fn submit(&self, mut batch: Batch) {
+        Fail::hang_at(self.fail.as_ref(), "submit");
         if !batch.atomic() {
             for index in 0..batch.len() {
                 match self.run(&batch.op(index)) {
@@ -236,6 +244,7 @@ impl Engine for Adopts {
     }
 
     fn handoff_commit(&self) {
+        Fail::hang_at(self.fail.as_ref(), "commit");
         // Who has described its log gives it away; who has not takes it over.
         self.store().log.owned = self.given().take().is_none();
     }

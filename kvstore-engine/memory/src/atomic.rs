@@ -9,7 +9,7 @@ use plugin_abi::sdk::{Batch, Entry, Error, Host, Outcome};
 use crate::limit::Room;
 use crate::shard::Shard;
 use crate::table::{Guard, Home, Table};
-use crate::write::{Undo, Write, Written, expect};
+use crate::write::{Undo, Write, Written, expect, stored_bytes};
 
 /// What is known of an operation before the outcome of the whole is.
 enum Pending {
@@ -81,7 +81,8 @@ pub(crate) fn run(table: &Table, host: &Host, capabilities: u64, mut batch: Batc
     if let Err((index, error)) = check(&batch, capabilities) {
         return refuse(&mut batch, index, &error);
     }
-    let room = table.make_room(batch.now_ms(), host);
+    let stores = || (batch.len(), (0..batch.len()).map(|index| stored_bytes(&batch.op(index))).sum());
+    let room = table.make_room(batch.now_ms(), host, stores);
     let mut locked = Locked::new(table, &homes);
     let mut undo = Vec::new();
     let pending = match apply((table, room), host, &batch, &homes, &mut locked, &mut undo) {

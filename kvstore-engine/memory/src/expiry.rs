@@ -4,9 +4,9 @@
 //! item, 64 bits: | time, in units of 4 ms: 40 | hash: 24 |
 //! ```
 //!
-//! For each entry that expires there is an item with its hash that is due no later than the unit in which the entry expires has passed. That is
+//! For each hash of which entries expire there is an item that is due no later than the unit in which the first of them expires has passed. That is
 //! all: an item does not say which entry it is for, and when an expiry is put off the item stays. When an item is due, all entries of
-//! its hash are looked at; those that expired are removed, and the others get an item of their own. Items that are equal are one.
+//! its hash are looked at; those that expired are removed, and for the others there is an item again.
 
 use plugin_abi::raw::{KV_EVENT_EVICTED, KV_EVENT_EXPIRED};
 use plugin_abi::sdk::{Error, Host};
@@ -57,7 +57,11 @@ impl Shard {
         }
         if len > 2 * state.expiring as usize + STALE_KEPT {
             self.renew_heap();
-            return Ok(());
+            let len = self.look().heap_len as usize;
+            // Where hardly any could be dropped, the next time is not to come soon.
+            if len <= pages * PAGE_ITEMS / 4 * 3 || self.resize_heap(pages + (pages / 2).max(1)).is_ok() {
+                return Ok(());
+            }
         }
         self.resize_heap(pages + (pages / 2).max(1))
     }
@@ -84,16 +88,25 @@ impl Shard {
         Ok(())
     }
 
-    /// Makes the heap of the entries that expire, and drops all other items.
+    /// Keeps the first item of each hash, if there is an entry of it, whether that expires or not: reads slots, and no cell.
     fn renew_heap(&mut self) {
+        let (index, len) = (self.index(), self.look().heap_len as usize);
+        let heap = &mut self.heap()[..len];
+        // By hash, then by time.
+        heap.sort_unstable_by_key(|item| item.rotate_left(u64::BITS - HASH_BITS));
+        let (mut kept, mut last) = (0, None);
+        for at in 0..len {
+            let hash = hash_of(heap[at]);
+            if last != Some(hash) && index.of(hash).next().is_some() {
+                heap[kept] = heap[at];
+                kept += 1;
+            }
+            last = Some(hash);
+        }
         self.state().heap_len = 0;
-        let expiring: Vec<(i64, u32)> = self
-            .entries_from(0)
-            .map(|(hash, cell)| (cell.expiry_ms(), hash))
-            .filter(|(ms, _)| *ms != 0)
-            .collect();
-        for (expiry_ms, hash) in expiring {
-            self.push_item(item(expiry_ms, hash));
+        for at in 0..kept {
+            let item = self.heap()[at];
+            self.push_item(item);
         }
     }
 
@@ -139,12 +152,15 @@ impl Shard {
         if self.state().heap_len == 0 { None } else { self.heap().first().copied() }
     }
 
-    fn pop_item(&mut self) {
+    fn remove_item(&mut self, mut at: usize) {
         self.state().heap_len -= 1;
         let len = self.state().heap_len as usize;
         let heap = self.heap();
         let last = heap[len];
-        let mut at = 0;
+        while at > 0 && heap[(at - 1) / 2] > last {
+            heap[at] = heap[(at - 1) / 2];
+            at = (at - 1) / 2;
+        }
         while 2 * at + 1 < len {
             let left = 2 * at + 1;
             let least = if left + 1 < len && heap[left + 1] < heap[left] { left + 1 } else { left };
@@ -179,40 +195,38 @@ impl Shard {
         for _ in 0..count_max {
             let Some(item) = self.first_item().filter(|item| is_due(*item, now_ms)) else { return };
             while self.first_item() == Some(item) {
-                self.pop_item();
+                self.remove_item(0);
             }
             let hash = hash_of(item);
             while let Some(found) = self.find_in(hash, |cell| cell.expired(now_ms)) {
                 self.expire(hash, found, host);
             }
-            let others: Vec<i64> =
-                self.of_hash(hash).map(|cell| cell.expiry_ms()).filter(|ms| *ms != 0).collect();
-            for expiry_ms in others {
-                // At most as many as items were taken, but for hashes with several entries.
+            let next_ms = self.of_hash(hash).map(|cell| cell.expiry_ms()).filter(|ms| *ms != 0).min();
+            if let Some(next_ms) = next_ms {
                 if self.reserve_expiry().is_err() {
                     return;
                 }
-                self.push_item(self::item(expiry_ms, hash));
+                self.push_item(self::item(next_ms, hash));
             }
         }
     }
 
-    /// A hash of an entry that expires, about the `random`-th; `None`: there is none, or the item is stale.
-    pub(crate) fn some_expiring(&mut self, random: u64) -> Option<u32> {
-        let len = u64::from(self.state().heap_len);
+    /// The hash of an entry that expires: of the first one, but for what was put off, or of about the `random`-th. `None`: there is none, or the item
+    /// was stale, and is dropped.
+    pub(crate) fn expiring_at(&mut self, random: u64) -> Option<u32> {
+        let len = u64::from(self.look().heap_len);
         let at = random.checked_rem(len)? as usize;
-        self.heap().get(at).copied().map(hash_of)
+        let hash = self.heap().get(at).copied().map(hash_of)?;
+        if self.of_hash(hash).any(|cell| cell.expiry_ms() != 0) {
+            return Some(hash);
+        }
+        self.remove_item(at);
+        None
     }
 
-    /// The hash of the entries that expire first, but for what was put off. Items before it for which there is none any more are dropped.
-    pub(crate) fn first_expiring(&mut self) -> Option<u32> {
-        loop {
-            let hash = hash_of(self.first_item()?);
-            if self.of_hash(hash).any(|cell| cell.expiry_ms() != 0) {
-                return Some(hash);
-            }
-            self.pop_item();
-        }
+    /// Whether an entry may be found by [`Shard::expiring_at`].
+    pub(crate) fn may_expire(&self) -> bool {
+        self.look().expiring > 0 && self.look().heap_len > 0
     }
 
     /// Takes note of an entry that was removed because it expired, or to make room.

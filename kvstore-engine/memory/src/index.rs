@@ -10,7 +10,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::pages::{PAGE, Place};
+use super::pages::{PAGE, Place, SHARED_PAGES_MAX};
 
 /// Bits of a hash in a slot.
 pub(crate) const HASH_BITS: u32 = u64::BITS - Place::BITS;
@@ -165,9 +165,10 @@ pub(crate) fn pages_for(entries: usize) -> usize {
     (entries + entries / 4 + SPARE).div_ceil(PAGE_SLOTS)
 }
 
-/// The pages of the next larger array: a quarter more.
+/// The pages of the next larger array: a quarter more, up to the longest span; beyond that, more than can be had.
 pub(crate) fn grown(pages: usize) -> usize {
-    pages + (pages / 4).max(1)
+    let more = pages + (pages / 4).max(1);
+    if pages < SHARED_PAGES_MAX { more.min(SHARED_PAGES_MAX) } else { more }
 }
 
 /// Whether an array of so many pages is far too large for its entries.
@@ -236,6 +237,16 @@ mod tests {
                 words.iter().map(|word| word.load(Ordering::Relaxed) >> 40).collect::<Vec<_>>()
             };
             assert_eq!(hashes(&again), hashes(&words));
+        }
+    }
+
+    #[test]
+    fn an_array_grows_to_the_longest_span_and_no_further() {
+        for start in 1..200 {
+            let sizes: Vec<usize> =
+                std::iter::successors(Some(start), |pages| Some(grown(*pages))).take(60).collect();
+            assert!(sizes.windows(2).all(|two| two[0] < two[1]), "it always grows, or fails to");
+            assert!(sizes.contains(&SHARED_PAGES_MAX), "all that there can be is used");
         }
     }
 

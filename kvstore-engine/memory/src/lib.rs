@@ -13,6 +13,7 @@ mod handoff;
 mod index;
 mod limit;
 mod log;
+mod map;
 mod pages;
 mod random;
 mod scan;
@@ -40,7 +41,7 @@ use limit::{Bytes, Limit, POLICIES, Policy};
 use random::Chooser;
 use table::{Held, Home, SHARDS_MAX, Table};
 use upkeep::Upkeep;
-use write::{Write, Written, expect};
+use write::{Write, Written, expect, stored_bytes};
 
 /// Shards where the option does not say otherwise: with some ten workers two of them seldom meet, and a shard of a store of
 /// ten million entries still grows in well under a millisecond.
@@ -97,7 +98,7 @@ impl Memory {
     #[inline]
     fn write(&self, op: &Op<'_>, home: Home, now_ms: i64) -> Result<Written, Error> {
         op.check(Self::CAPABILITIES)?;
-        let room = self.table.make_room(now_ms, &self.host);
+        let room = self.table.make_room(now_ms, &self.host, || (1, stored_bytes(op)));
         let mut shard = self.table.lock(home.shard);
         if shard.due(now_ms) {
             shard.sweep(now_ms, SWEEP_PER_WRITE, &self.host);

@@ -18,6 +18,10 @@ use crate::table::Table;
 
 /// Entries of a shard that are looked at for one that goes.
 const SAMPLES: usize = 16;
+/// Entries that a write removes at most, unless they take less than it stores,
+const EVICTIONS: usize = 64;
+/// or entries take more than the limit by more than this share of it.
+const EXCESS: i64 = 4;
 /// What the counter of a new entry is, so that it is not the first to go.
 const LFU_START: u16 = 5;
 /// The higher, the more uses it takes to count one.
@@ -149,8 +153,14 @@ impl Limit {
         }
     }
 
-    fn exceeded(&self) -> bool {
-        self.is_set() && self.used_bytes.load(Ordering::Relaxed) > self.max_bytes.cast_signed()
+    /// By how many bytes entries take more, if they do.
+    #[inline]
+    fn excess(&self) -> Option<i64> {
+        if !self.is_set() {
+            return None;
+        }
+        let excess = self.used_bytes.load(Ordering::Relaxed) - self.max_bytes.cast_signed();
+        (excess > 0).then_some(excess)
     }
 
     fn worst(&self) -> Option<Worst> {
@@ -200,7 +210,15 @@ impl Limit {
         }
     }
 
-    /// The entry of a shard that goes, with its hash.
+    /// Whether entries of a shard may go.
+    fn may_take(&self, shard: &Shard) -> bool {
+        match self.policy {
+            Policy::NoEviction => false,
+            Policy::Evict { volatile, .. } => shard.len() > 0 && (!volatile || shard.may_expire()),
+        }
+    }
+
+    /// The entry of a shard that goes, with its hash. `None`: those that were looked at are not of the kind that may go.
     fn choose(
         &self,
         shard: &mut Shard,
@@ -208,12 +226,9 @@ impl Limit {
         mut random: impl FnMut() -> u64,
     ) -> Option<(u32, Found)> {
         let Policy::Evict { volatile, worst } = self.policy else { return None };
-        if shard.len() == 0 || volatile && shard.look().expiring == 0 {
-            return None;
-        }
         let hashes: Vec<u32> = match (volatile, worst) {
-            (true, Worst::Ttl) => shard.first_expiring().into_iter().collect(),
-            (true, _) => (0..SAMPLES).filter_map(|_| shard.some_expiring(random())).collect(),
+            (true, Worst::Ttl) => (0..SAMPLES).find_map(|_| shard.expiring_at(0)).into_iter().collect(),
+            (true, _) => (0..SAMPLES).filter_map(|_| shard.expiring_at(random())).collect(),
             (false, _) => {
                 let count = if worst == Worst::Random { 1 } else { SAMPLES };
                 let start = (random() >> (u64::BITS - HASH_BITS)) as u32;
@@ -236,12 +251,6 @@ impl Limit {
                 }
             }
         }
-        if worst.is_none() {
-            // Nothing but items for entries that do not expire any more: the first one that does, wherever it is.
-            let mut expiring = shard.entries_from(0).filter(|(_, cell)| cell.expiry_ms() != 0);
-            let hash = expiring.next()?.0;
-            return shard.find_in(hash, |cell| cell.expiry_ms() != 0).map(|found| (hash, found));
-        }
         worst.map(|(_, hash, found)| (hash, found))
     }
 }
@@ -262,30 +271,45 @@ fn decayed(access: u16, now_ms: i64) -> u16 {
 }
 
 impl Table {
-    /// Removes entries until the others take no more than the limit, as far as the policy has any that may go. Called with no shard locked. The answer
-    /// holds for the write that asks, whatever others store before it does.
+    /// Removes entries if they take more than the limit, as far as the policy has any that may go, and for a bounded time: where much is to go, later
+    /// writes go on. Called with no shard locked. `stores` says how many writes ask, and how many bytes they store; the answer holds for them,
+    /// whatever others store before they do.
     #[inline]
-    pub(crate) fn make_room(&self, now_ms: i64, host: &Host) -> Room {
-        loop {
-            if !self.limit.exceeded() {
-                return Room::Yes;
-            }
-            if !self.evict_one(now_ms, host) {
-                return Room::No;
-            }
+    pub(crate) fn make_room(&self, now_ms: i64, host: &Host, stores: impl FnOnce() -> (usize, u64)) -> Room {
+        match self.limit.excess() {
+            None => Room::Yes,
+            Some(_) => self.evict(now_ms, host, stores()),
         }
     }
 
     #[cold]
-    fn evict_one(&self, now_ms: i64, host: &Host) -> bool {
+    fn evict(&self, now_ms: i64, host: &Host, (writes, bytes): (usize, u64)) -> Room {
+        let (mut turns, mut freed) = (0, 0);
+        while let Some(excess) = self.limit.excess() {
+            let much = excess > self.limit.max_bytes.cast_signed() / EXCESS;
+            if turns >= writes * EVICTIONS && freed >= bytes && !much {
+                break;
+            }
+            let Some(more) = self.evict_one(now_ms, host) else { return Room::No };
+            (turns, freed) = (turns + 1, freed + more);
+        }
+        Room::Yes
+    }
+
+    /// Removes an entry, and answers its bytes; 0: of those that were looked at none could go. `None`: there is none that may go.
+    fn evict_one(&self, now_ms: i64, host: &Host) -> Option<u64> {
         let first = self.random() as usize;
-        (0..self.shards()).any(|turn| {
+        (0..self.shards()).find_map(|turn| {
             let mut shard = self.lock(first.wrapping_add(turn) & (self.shards() - 1));
-            let chosen = self.limit.choose(&mut shard, now_ms, || self.random());
-            let Some((hash, found)) = chosen else { return false };
-            shard.evict(hash, found, host);
-            shard.shrink_if_sparse();
-            true
+            if !self.limit.may_take(&shard) {
+                return None;
+            }
+            let before = shard.used_bytes();
+            if let Some((hash, found)) = self.limit.choose(&mut shard, now_ms, || self.random()) {
+                shard.evict(hash, found, host);
+                shard.shrink_if_sparse();
+            }
+            Some(before.saturating_sub(shard.used_bytes()))
         })
     }
 }

@@ -1,6 +1,6 @@
 //! Log: where a shard's cells lie: chunks that are written from front to back, and spans of their own for long cells.
 //!
-//! A cell is never moved within its chunk. What is freed leaves a gap; when gaps take more than a fifth, the emptiest chunk is emptied cell by
+//! A cell is never moved within its chunk. What is freed leaves a gap; when gaps take more than a fifth, the emptiest of some chunks is emptied cell by
 //! cell into the newest one and given back. Each write that leaves a gap moves a few cells, so none takes long and the gaps stay bounded.
 
 use plugin_abi::sdk::Error;
@@ -19,6 +19,10 @@ const SHARED_LEN_MAX: usize = CHUNK_LEN / 4;
 const GAPS_KEPT_LEN: u64 = 16 << 10;
 /// Cells that are looked at, to be moved, by one write.
 const MOVES: usize = 16;
+/// Chunks that are looked at for the emptiest one, by one write.
+const LOOKS: usize = 16;
+/// Bytes of cells of a chunk that is not worth it. Where gaps take more than a fifth of all, some chunk has fewer.
+const FULL_LEN: u32 = (CHUNK_LEN / 8 * 7) as u32;
 
 /// The first bytes of a chunk, and of the span of a long cell.
 #[repr(C)]
@@ -107,6 +111,9 @@ impl Shard {
         if state.victim == chunk {
             state.victim = Place::NONE;
         }
+        if self.looked == chunk {
+            self.looked = next;
+        }
         self.pages.free(chunk, pages as usize);
     }
 
@@ -144,7 +151,7 @@ impl Shard {
             return false;
         }
         if state.victim.is_none() {
-            let Some(victim) = self.emptiest() else { return false };
+            let Some(victim) = self.emptiest() else { return true };
             let state = self.state();
             (state.victim, state.victim_at) = (victim, HEAD_LEN as u32);
         }
@@ -189,23 +196,29 @@ impl Shard {
         Ok(())
     }
 
-    /// The chunk with the fewest bytes that are referred to, but for the one that is written to.
+    /// Of the next few chunks the one with the fewest bytes that are referred to, but for the one that is written to. `None`: none is worth it; others
+    /// come next time.
     fn emptiest(&mut self) -> Option<Place> {
-        let (mut chunk, open) = (self.state().chunks, self.state().open);
-        let mut emptiest = None;
-        while !chunk.is_none() {
+        let (first, open) = (self.look().chunks, self.look().open);
+        let (mut emptiest, mut least) = (None, FULL_LEN);
+        for _ in 0..LOOKS {
+            let chunk = if self.looked.is_none() { first } else { self.looked };
+            if chunk.is_none() {
+                break;
+            }
             // SAFETY: a chunk of this shard, which is locked.
             let head = unsafe { &*self.head(chunk) };
-            if head.used > 0 && chunk != open && emptiest.is_none_or(|(live, _)| head.live < live) {
-                emptiest = Some((head.live, chunk));
+            if head.used > 0 && chunk != open && head.live < least {
+                (emptiest, least) = (Some(chunk), head.live);
             }
-            chunk = head.next;
+            self.looked = head.next;
         }
-        emptiest.map(|(_, chunk)| chunk)
+        emptiest
     }
 
     /// Lets go of all chunks at once; they are to be [given back](Chunks::free).
     pub(crate) fn take_chunks(&mut self) -> Chunks {
+        self.looked = Place::NONE;
         let state = self.state();
         (state.live_bytes, state.written_bytes, state.shared_live_bytes) = (0, 0, 0);
         (state.open, state.victim) = (Place::NONE, Place::NONE);

@@ -18,6 +18,7 @@ use plugin_abi::Status;
 use plugin_abi::sdk::{Error, Region};
 use rustix::mm::{Advice, MapFlags, ProtFlags, madvise, mmap_anonymous, munmap};
 
+use crate::map::{END, Map};
 use crate::table::half_changed;
 
 /// Bytes of a page.
@@ -26,13 +27,11 @@ pub(crate) const PAGE: usize = 4096;
 const REGIONS_MAX: usize = 1 << 16;
 /// Bytes of a region for many spans: the first one, and at most.
 const REGION_LEN_MIN: usize = 4 << 20;
-const REGION_LEN_MAX: usize = 64 << 20;
+pub(crate) const REGION_LEN_MAX: usize = 64 << 20;
 /// Pages of the longest span that shares its region with others.
-const SHARED_PAGES_MAX: usize = REGION_LEN_MAX / PAGE / 2;
+pub(crate) const SHARED_PAGES_MAX: usize = REGION_LEN_MAX / PAGE / 2;
 /// Pages of the longest span: more than any machine has.
 const SPAN_PAGES_MAX: usize = 1 << 36;
-/// Words of the map: a bit for each page of the largest region.
-const MAP_WORDS: usize = REGION_LEN_MAX / PAGE / 64;
 /// First bytes of a region.
 const MAGIC: u64 = u64::from_le_bytes(*b"kvregion");
 
@@ -104,17 +103,26 @@ struct RegionHead {
     free: u64,
     /// All pages below this one are in spans.
     first_free: u64,
-    /// A bit for each page that is in a span; not used in a huge region.
-    map: [u64; MAP_WORDS],
+    /// Not used in a huge region.
+    map: Map,
 }
 
 const _: () = assert!(size_of::<RegionHead>() <= PAGE);
 
+/// Which regions there are; whoever has locked it may use their heads.
+#[derive(Debug, Default)]
+struct Regions {
+    /// Number, kind and bytes, in the order in which they were made.
+    all: Vec<(u32, Kind, usize)>,
+    /// By their numbers, what is known not to be in them: runs of so many free pages or more, that begin anywhere and that are aligned. So a search
+    /// passes over full and fragmented regions, and each free pays for one search in vain.
+    none_of: Vec<[usize; 2]>,
+}
+
 /// All regions of a state.
 pub(crate) struct Pages {
     bases: Box<[AtomicPtr<u8>]>,
-    /// Numbers of the regions, in the order in which they were made; whoever locks it may use the regions' heads.
-    regions: Mutex<Vec<(u32, Kind, usize)>>,
+    regions: Mutex<Regions>,
     /// Bytes in spans.
     used: AtomicUsize,
     /// Whether the regions are unmapped at the end: they belong to this build.
@@ -139,7 +147,7 @@ impl Pages {
     fn empty(owned: bool) -> Self {
         // SAFETY: null pointers are all zeros.
         let bases = unsafe { Box::<[AtomicPtr<u8>]>::new_zeroed_slice(REGIONS_MAX).assume_init() };
-        let regions = Mutex::new(Vec::new());
+        let regions = Mutex::new(Regions::default());
         Self { bases, regions, used: AtomicUsize::new(0), owned: AtomicBool::new(owned) }
     }
 
@@ -175,7 +183,7 @@ impl Pages {
                 return Err(corrupt("two regions have one number"));
             }
             pages.used.fetch_add((head.pages - 1 - head.free) as usize * PAGE, Ordering::Relaxed);
-            regions.push((head.number, kind, region.len));
+            regions.add(head.number, kind, region.len);
         }
         drop(regions);
         Ok(pages)
@@ -189,13 +197,13 @@ impl Pages {
             let base = self.bases[*number as usize].load(Ordering::Relaxed).cast::<c_void>();
             Region { role: *kind as u32, fd: -1, base, len: *len }
         };
-        regions.iter().map(region).collect()
+        regions.all.iter().map(region).collect()
     }
 
     /// Whether so many bytes from a place on are in one region.
     pub(crate) fn holds(&self, place: Place, bytes: usize) -> bool {
         let regions = self.lock();
-        let len = regions.iter().find(|it| it.0 as usize == place.region()).map_or(0, |it| it.2);
+        let len = regions.all.iter().find(|it| it.0 as usize == place.region()).map_or(0, |it| it.2);
         place.offset().checked_add(bytes).is_some_and(|end| end <= len)
     }
 
@@ -209,7 +217,7 @@ impl Pages {
         self.used.load(Ordering::Relaxed)
     }
 
-    fn lock(&self) -> MutexGuard<'_, Vec<(u32, Kind, usize)>> {
+    fn lock(&self) -> MutexGuard<'_, Regions> {
         self.regions.lock().unwrap_or_else(|_| half_changed())
     }
 
@@ -252,18 +260,20 @@ impl Pages {
             }
             Place::new(self.map(&mut regions, Kind::Huge, pages + 1)?, PAGE)
         } else {
-            let found = regions.iter().rev().find_map(|(number, found, _)| {
-                (*found == kind).then(|| self.take(*number as usize, pages, align)).flatten()
+            let Regions { all, none_of } = &mut *regions;
+            let found = all.iter().rev().filter(|it| it.1 == kind).find_map(|(number, ..)| {
+                let number = *number as usize;
+                self.take(number, &mut none_of[number], pages, align)
             });
             match found {
                 Some(place) => place,
                 None => {
-                    let mapped: usize = regions.iter().filter(|it| it.1 == kind).map(|it| it.2).sum();
+                    let mapped: usize = regions.all.iter().filter(|it| it.1 == kind).map(|it| it.2).sum();
                     let wanted = mapped.next_power_of_two().clamp(REGION_LEN_MIN, REGION_LEN_MAX);
                     // The map takes a page, and what is aligned cannot lie beside it.
                     let len = wanted.max(((pages + 1).next_power_of_two() + align) * PAGE);
                     let number = self.map(&mut regions, kind, len.min(REGION_LEN_MAX) / PAGE)?;
-                    self.take(number, pages, align).ok_or_else(no_memory)?
+                    self.take(number, &mut regions.none_of[number], pages, align).ok_or_else(no_memory)?
                 }
             }
         };
@@ -272,7 +282,7 @@ impl Pages {
     }
 
     /// Maps another region, and answers its number.
-    fn map(&self, regions: &mut Vec<(u32, Kind, usize)>, kind: Kind, pages: usize) -> Result<usize, Error> {
+    fn map(&self, regions: &mut Regions, kind: Kind, pages: usize) -> Result<usize, Error> {
         let number = (0..REGIONS_MAX).find(|number| self.bases[*number].load(Ordering::Relaxed).is_null());
         let number =
             number.ok_or_else(|| Error::new(Status::FULL, "no number is left for another region"))?;
@@ -287,14 +297,13 @@ impl Pages {
         (head.magic, head.number, head.kind) = (MAGIC, number as u32, kind as u32);
         head.pages = pages as u64;
         if kind != Kind::Huge {
-            (head.free, head.first_free, head.map[0]) = (pages as u64 - 1, 1, 1);
+            (head.free, head.first_free) = (pages as u64 - 1, 1);
+            head.map.mark(0..1, true);
             // What lies behind a region that is smaller than its map is never free.
-            for page in pages..MAP_WORDS * 64 {
-                head.map[page / 64] |= 1 << (page % 64);
-            }
+            head.map.mark(pages..END, true);
         }
         self.bases[number].store(base, Ordering::Release);
-        regions.push((number as u32, kind, len));
+        regions.add(number as u32, kind, len);
         Ok(number)
     }
 
@@ -306,15 +315,18 @@ impl Pages {
     }
 
     /// Takes a span out of a region, the first that fits.
-    fn take(&self, region: usize, pages: usize, align: usize) -> Option<Place> {
-        let head = self.head(region);
-        if (head.free as usize) < pages {
+    fn take(&self, region: usize, none_of: &mut [usize; 2], pages: usize, align: usize) -> Option<Place> {
+        let none_of = &mut none_of[usize::from(align > 1)];
+        if pages >= *none_of {
             return None;
         }
-        let start = find_run(&head.map, head.first_free as usize, pages, align)?;
-        for page in start..start + pages {
-            head.map[page / 64] |= 1 << (page % 64);
-        }
+        let head = self.head(region);
+        let found = head.map.find_run(head.first_free as usize, pages, align);
+        let Some(start) = found else {
+            *none_of = pages;
+            return None;
+        };
+        head.map.mark(start..start + pages, true);
         head.free -= pages as u64;
         if start == head.first_free as usize {
             head.first_free += pages as u64;
@@ -328,7 +340,7 @@ impl Pages {
         if pages > SHARED_PAGES_MAX {
             let mut regions = self.lock();
             let base = self.bases[place.region()].swap(ptr::null_mut(), Ordering::Relaxed);
-            regions.retain(|(number, ..)| *number as usize != place.region());
+            regions.all.retain(|(number, ..)| *number as usize != place.region());
             // Takes a while for a long one.
             drop(regions);
             // SAFETY: a huge region holds this one span, which nobody uses any more.
@@ -342,33 +354,29 @@ impl Pages {
                 unsafe { core::slice::from_raw_parts(self.at(place).cast::<AtomicU64>(), pages * PAGE / 8) };
             words.iter().for_each(|word| word.store(0, Ordering::Relaxed));
         }
-        let _regions = self.lock();
+        let mut regions = self.lock();
         let head = self.head(place.region());
         let start = place.offset() / PAGE;
-        for page in start..start + pages {
-            head.map[page / 64] &= !(1 << (page % 64));
-        }
+        head.map.mark(start..start + pages, false);
         head.free += pages as u64;
         head.first_free = head.first_free.min(start as u64);
+        let run = head.map.run_about(start..start + pages);
+        for none_of in &mut regions.none_of[place.region()] {
+            *none_of = (*none_of).max(run + 1);
+        }
     }
 }
 
-/// The first run of free pages at or behind `from`, at a multiple of `align`.
-fn find_run(map: &[u64; MAP_WORDS], from: usize, pages: usize, align: usize) -> Option<usize> {
-    let end = MAP_WORDS * 64;
-    let mut start = from.next_multiple_of(align);
-    while start + pages <= end {
-        if start.is_multiple_of(64) && map[start / 64] == u64::MAX {
-            start += 64;
-            continue;
+impl Regions {
+    /// Adds a region of which nothing is known.
+    fn add(&mut self, number: u32, kind: Kind, len: usize) {
+        self.all.push((number, kind, len));
+        let number = number as usize;
+        if self.none_of.len() <= number {
+            self.none_of.resize(number + 1, [0; 2]);
         }
-        let taken = (start..start + pages).rev().find(|page| map[page / 64] >> (page % 64) & 1 == 1);
-        match taken {
-            None => return Some(start),
-            Some(page) => start = (page + 1).next_multiple_of(align),
-        }
+        self.none_of[number] = [usize::MAX; 2];
     }
-    None
 }
 
 impl Drop for Pages {
@@ -377,7 +385,7 @@ impl Drop for Pages {
             return;
         }
         let regions = std::mem::take(self.regions.get_mut().unwrap_or_else(PoisonError::into_inner));
-        for (number, _, len) in regions {
+        for (number, _, len) in regions.all {
             let base = self.bases[number as usize].load(Ordering::Relaxed);
             // SAFETY: mapped with this length, and whoever could use it is gone: all of it borrows from this.
             _ = unsafe { munmap(base.cast(), len) };
@@ -421,6 +429,23 @@ mod tests {
             pages.free(place, 8);
         }
         assert_eq!(pages.regions().len(), mapped);
+    }
+
+    #[test]
+    fn what_was_searched_in_vain_is_found_when_it_is_freed() {
+        let pages = Pages::new();
+        let singles: Vec<Place> = (0..3000).map(|_| pages.alloc(Kind::Data, 1, 1).unwrap()).collect();
+        singles.iter().step_by(2).for_each(|place| pages.free(*place, 1));
+        // Between the others there is no room for these.
+        let others: Vec<Place> = (0..2000).map(|_| pages.alloc(Kind::Data, 3, 1).unwrap()).collect();
+        singles.iter().skip(1).step_by(2).for_each(|place| pages.free(*place, 1));
+        let regions = pages.regions();
+        let mapped: usize = regions.iter().map(|region| region.len / PAGE - 1).sum();
+        // All that is free, but for what is left over at the ends.
+        let free = mapped - pages.used_bytes() / PAGE - 2 * regions.len() - 6;
+        let again: Vec<Place> = (0..free / 3).map(|_| pages.alloc(Kind::Data, 3, 1).unwrap()).collect();
+        assert_eq!(pages.regions().len(), regions.len());
+        assert!(again.len() > 1000 && again.iter().all(|place| !others.contains(place)));
     }
 
     #[test]

@@ -11,7 +11,7 @@ use siphasher::sip::SipHasher13;
 use crate::cell::{Cell, Shape};
 use crate::index::{self, HASH_END, Index, Slot};
 use crate::log::Chunks;
-use crate::pages::{Kind, Pages, Place};
+use crate::pages::{Kind, Pages, Place, SHARED_PAGES_MAX};
 use crate::state::ShardState;
 
 /// Where an entry is: good until the shard's next change.
@@ -74,6 +74,8 @@ impl Peek {
     }
 }
 
+const _: () = assert!(SHARED_PAGES_MAX < 1 << Peek::PAGES_BITS);
+
 /// A shard was emptied: what is left to be given back, without its lock.
 #[derive(Debug)]
 pub(crate) struct Emptied {
@@ -102,6 +104,8 @@ pub(crate) struct Shard {
     peek: Arc<[Peek]>,
     number: usize,
     hasher: SipHasher13,
+    /// The chunk that is the next to be looked at for the emptiest one; nowhere: the first.
+    pub(crate) looked: Place,
 }
 
 // SAFETY: the record that it points to is used by whoever has locked the shard, on whatever thread.
@@ -125,7 +129,7 @@ impl Shard {
         number: usize,
         hasher: SipHasher13,
     ) -> Self {
-        let mut shard = Self { state, pages, peek, number, hasher };
+        let mut shard = Self { state, pages, peek, number, hasher, looked: Place::NONE };
         shard.show_index();
         shard
     }

@@ -96,6 +96,11 @@ pub(crate) fn expect(op: &Op<'_>, found: u64) -> Result<(), Error> {
     }
 }
 
+/// The bytes of key and value of a SET; what an update is going to store nobody knows yet.
+pub(crate) fn stored_bytes(op: &Op<'_>) -> u64 {
+    if op.kind() == KV_OP_SET { (op.key().len() + op.entry().value.len()) as u64 } else { 0 }
+}
+
 /// One write on a shard that the caller has locked.
 pub(crate) struct Write<'a> {
     pub(crate) table: &'a Table,

@@ -125,6 +125,61 @@ fn ttl_takes_what_expires_first() {
     assert!(gone.first().unwrap() < first_present);
 }
 
+#[test]
+fn what_a_huge_entry_takes_is_made_room_for_by_many_writes_each_a_little() {
+    let store = open(&[("shards", "2"), ("maxmemory", "2mb"), ("maxmemory-policy", "allkeys-random")]);
+    (0..16_000).for_each(|n| _ = store.one(TestOp::set(key(n), [0; 100])));
+    // The last one may have made room for this.
+    store.one(TestOp::set("huge", vec![0; 300_000]));
+    store.one(TestOp::set("huge too", vec![0; 300_000]));
+    evicted(&store);
+    let mut writes = 0;
+    while store.stat("memory_bytes") > 2 << 20 {
+        store.one(TestOp::set(key(writes), [0; 100]));
+        let gone = store.host.take_events().len();
+        assert!(gone <= 64, "{gone} entries went for one write");
+        writes += 1;
+    }
+    assert!(writes > 10, "{writes} writes");
+}
+
+#[test]
+fn huge_entries_make_room_for_themselves() {
+    for (name, write) in [
+        ("SET", (|n| TestOp::set(n, vec![0; 100_000])) as fn(String) -> TestOp),
+        ("PATCH", |n| TestOp::update(n, Change::Patch(99_999, vec![1], 100_000))),
+    ] {
+        let store = open(&[("shards", "2"), ("maxmemory", "1mb"), ("maxmemory-policy", "allkeys-lru")]);
+        (0..8_000).for_each(|n| _ = store.one(TestOp::set(key(n), [0; 100])));
+        for n in 0..50 {
+            let status =
+                [store.one(write(format!("huge {n}"))), store.atomic(vec![write(format!("{n}"))]).remove(0)]
+                    .map(|reply| reply.status);
+            assert_eq!(status, [Status::OK; 2], "{name}");
+            let used = store.stat("memory_bytes");
+            assert!(used < (5 << 18) + 250_000, "{name} {n}: {used} bytes");
+        }
+    }
+}
+
+#[test]
+fn what_does_not_expire_any_more_hides_nothing_that_does() {
+    for policy in ["volatile-lru", "volatile-random", "volatile-ttl"] {
+        let store = open(&[("shards", "1"), ("maxmemory", "1mb"), ("maxmemory-policy", policy)]);
+        for n in 0..4000 {
+            store.one(TestOp::set(key(n), [0; 100]).expiring(2_000_000));
+            if n % 100 != 0 {
+                store.one(TestOp::update(key(n), Change::SetExpiry(0)));
+            }
+        }
+        let full = (0..10_000)
+            .find(|n| store.one(TestOp::set(format!("more {n}"), [0; 100])).status == Status::FULL);
+        assert!(full.is_some(), "{policy}");
+        assert_eq!((store.stat("keys_with_expiry"), evicted(&store).len()), (0, 40), "{policy}");
+        assert!(store.stat("memory_bytes") < (1 << 20) + 20_000, "{policy}");
+    }
+}
+
 /// What may be done with an entry again and again.
 type Use = fn(&Store, String);
 

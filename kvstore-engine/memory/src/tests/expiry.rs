@@ -96,3 +96,30 @@ fn an_expiry_taken_back_is_none() {
     assert_eq!(store.stat("keys_with_expiry"), 0);
     assert!(store.host.take_events().is_empty());
 }
+
+#[test]
+fn what_is_removed_before_it_expires_leaves_no_heap_behind() {
+    let store = open(&[("shards", "1")]);
+    for n in 0..500 {
+        store.one(TestOp::set(format!("stays {n}"), "v").expiring(1_500_000 + n));
+    }
+    let before = store.stat("memory_bytes");
+    for n in 0..20_000_i64 {
+        store.one(TestOp::set(format!("{n}"), "v").expiring(2_000_000 + n));
+        store.one(TestOp::delete(format!("{n}")));
+        // Put off, and forever: its item stays, and is one for the next expiry, too.
+        let put_off = [0, 1_800_000 + n, 1_700_000][n as usize % 3];
+        store.one(TestOp::update(format!("stays {}", n % 500), Change::SetExpiry(put_off)));
+    }
+    let after = store.stat("memory_bytes");
+    assert!(after <= before + (12 << 10), "{before} bytes became {after}");
+    let mut left = store.stat("keys_with_expiry");
+    for now_ms in [1_750_000, 1_900_000] {
+        store.host.set_now_ms(now_ms);
+        let live = |found: Vec<(Vec<u8>, Vec<u8>)>| found.len() as i64;
+        wait_until(|| store.stat("keys") == live(store.scan(100)));
+        assert!(store.stat("keys_with_expiry") < left);
+        left = store.stat("keys_with_expiry");
+    }
+    assert_eq!(left, 0);
+}

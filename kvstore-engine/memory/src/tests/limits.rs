@@ -88,6 +88,18 @@ fn memory_is_given_back_after_a_mass_deletion() {
 }
 
 #[test]
+fn gaps_are_closed_wherever_they_are() {
+    let store = open(&[("shards", "1")]);
+    (0..20_000).for_each(|n| _ = store.one(TestOp::set(format!("{n}"), [b'v'; 100])));
+    // Only among the oldest ones; the newest chunks stay full.
+    for n in (0..12_000).filter(|n| n % 3 != 0) {
+        store.one(TestOp::delete(format!("{n}")));
+    }
+    let (used, held) = (store.stat("memory_bytes"), store.stat("memory_held_bytes"));
+    assert!(held < used + used / 3 + (64 << 10), "{held} bytes are held for {used}");
+}
+
+#[test]
 fn a_value_cut_short_gives_its_buffer_back() {
     let store = open(&[]);
     store.one(TestOp::set("k", vec![b'v'; 1 << 20]));
@@ -106,6 +118,20 @@ fn versions_go_on_after_delete_clear_and_import() {
     store.one(TestOp::set("imported", "v").importing(1 << 40));
     assert_eq!(store.one(TestOp::get("imported")).version, 1 << 40);
     assert!(store.one(TestOp::set("k", "v")).version > 1 << 40);
+}
+
+#[test]
+fn a_version_that_would_use_the_sequence_up_is_not_imported() {
+    let store = open(&[]);
+    let session = store.instance().session();
+    let last = (1 << 56) - 1;
+    assert_eq!(session.sequence(last).unwrap_err().status, Status::INVALID);
+    assert_eq!(store.one(TestOp::set("k", "v").importing(last)).status, Status::INVALID);
+    assert_eq!(store.one(TestOp::get("k")).status, Status::NOT_FOUND);
+    let highest = last - (1 << 52);
+    assert_eq!(store.one(TestOp::set("k", "v").importing(highest)).version, highest);
+    assert_eq!(store.one(TestOp::set("k", "v")).version, highest + 1);
+    assert_eq!(session.sequence(0).unwrap(), highest + 1);
 }
 
 #[test]

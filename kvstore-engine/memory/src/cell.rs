@@ -123,6 +123,22 @@ impl<'a> Cell<'a> {
         (self.body() + key_len + value_len + 3) & !3
     }
 
+    /// The same of what may be no cell, but is so many bytes of memory; `None`: it is none.
+    pub(crate) fn size_within(self, room: usize) -> Option<usize> {
+        let head_len = |long| if long { 32 } else { 12 };
+        if room < head_len(false)
+            || self.marks() & !(LONG | EXPIRES | TYPED | DEAD) != 0
+            || room < head_len(self.is_long())
+        {
+            return None;
+        }
+        let (key_len, value_len) = self.lens();
+        let end = self.body().checked_add(key_len)?.checked_add(value_len)?;
+        let size = self.size();
+        let marked = !self.is_long() || self.marks() & EXPIRES != 0;
+        (marked && end <= size && size <= room && size.is_multiple_of(4)).then_some(size)
+    }
+
     /// The key.
     #[inline]
     pub(crate) fn key(self) -> &'a [u8] {

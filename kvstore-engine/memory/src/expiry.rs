@@ -18,16 +18,18 @@ use crate::shard::Shard;
 /// Milliseconds of a unit.
 const UNIT_MS: i64 = 4;
 /// Items of a page.
-const PAGE_ITEMS: usize = PAGE / 8;
+pub(crate) const PAGE_ITEMS: usize = PAGE / 8;
 /// Items beyond two for each entry that expires, for which the heap is not made anew.
 const STALE_KEPT: usize = 64;
 
-fn item(expiry_ms: i64, hash: u32) -> u64 {
+/// What notes that an entry of a hash expires.
+pub(crate) fn item(expiry_ms: i64, hash: u32) -> u64 {
     let unit = (expiry_ms.max(0) as u64).div_ceil(UNIT_MS as u64).min((1 << (u64::BITS - HASH_BITS)) - 1);
     unit << HASH_BITS | u64::from(hash)
 }
 
-fn hash_of(item: u64) -> u32 {
+/// The hash of an item.
+pub(crate) fn hash_of(item: u64) -> u32 {
     item as u32 & ((1 << HASH_BITS) - 1)
 }
 

@@ -41,19 +41,13 @@ pub(crate) fn adopt(state: &KvState, shards: Option<usize>, limit: Limit) -> Res
             state::VERSION
         ));
     }
-    if state.flags & KV_STATE_SUSPECT != 0 {
-        // A panic may have left a shard half changed, and a cell says nothing of what it should have been.
-        return Err(Error::new(
-            Status::CORRUPT,
-            "the engine that gives the state has panicked, so the state may be damaged",
-        ));
-    }
     let stride = state.region_stride as usize;
     // SAFETY: an array of so many regions at this stride, lent for the call, by the contract of kv_open.
     let region = |index: u32| unsafe { *state.regions.byte_add(index as usize * stride) };
     let regions: Vec<Region> = (0..state.region_count).map(region).collect();
+    let suspect = state.flags & KV_STATE_SUSPECT != 0;
     // SAFETY: lent for the call, by the contract. The regions stay mapped, and nobody else uses them, until the commit, and are this build's from then on.
-    let table = unsafe { Table::adopt(&regions, state.root.as_slice(), limit)? };
+    let table = unsafe { Table::adopt(&regions, state.root.as_slice(), limit, suspect)? };
     match shards {
         Some(shards) if shards != table.shards() => {
             invalid(format!("option 'shards': the state to adopt has {}, and keeps them", table.shards()))

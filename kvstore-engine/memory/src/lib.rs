@@ -4,10 +4,11 @@
 //! regions of memory that another build can take over as they are (`pages`, `state`). A thread removes what expires and nobody asks for (`upkeep`).
 //!
 //! `unsafe` is in `pages` (mappings), `cell` (how an entry lies in memory), `log` and `expiry` (what a shard has beside its index), `shard` and
-//! `table` (who may use which of them when).
+//! `table` (who may use which of them when), and in `check` and `handoff` (what another build gives).
 
 mod atomic;
 mod cell;
+mod check;
 mod expiry;
 mod handoff;
 mod index;

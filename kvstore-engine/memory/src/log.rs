@@ -11,10 +11,11 @@ use crate::pages::{Kind, PAGE, Place};
 use crate::shard::Shard;
 
 /// Bytes of a chunk, and their alignment.
-const CHUNK_LEN: usize = CHUNK_PAGES * PAGE;
-const CHUNK_PAGES: usize = 8;
+pub(crate) const CHUNK_LEN: usize = CHUNK_PAGES * PAGE;
+/// The same in pages.
+pub(crate) const CHUNK_PAGES: usize = 8;
 /// Bytes of the longest cell that shares its chunk with others.
-const SHARED_LEN_MAX: usize = CHUNK_LEN / 4;
+pub(crate) const SHARED_LEN_MAX: usize = CHUNK_LEN / 4;
 /// Bytes of gaps, beside a share of the cells, that are left as they are.
 const GAPS_KEPT_LEN: u64 = 16 << 10;
 /// Cells that are looked at, to be moved, by one write.
@@ -26,18 +27,25 @@ const FULL_LEN: u32 = (CHUNK_LEN / 8 * 7) as u32;
 
 /// The first bytes of a chunk, and of the span of a long cell.
 #[repr(C)]
-struct ChunkHead {
-    next: Place,
-    prev: Place,
-    pages: u64,
+#[derive(Clone, Copy)]
+pub(crate) struct ChunkHead {
+    pub(crate) next: Place,
+    pub(crate) prev: Place,
+    pub(crate) pages: u64,
     /// Where the next cell goes; 0 in the span of a long cell.
-    used: u32,
+    pub(crate) used: u32,
     /// Bytes of cells that are referred to.
-    live: u32,
+    pub(crate) live: u32,
 }
 
-const HEAD_LEN: usize = size_of::<ChunkHead>();
+/// Its bytes.
+pub(crate) const HEAD_LEN: usize = size_of::<ChunkHead>();
 const _: () = assert!(HEAD_LEN == 32);
+
+/// Pages of the span of a long cell.
+pub(crate) fn span_pages(size: usize) -> usize {
+    size.saturating_add(HEAD_LEN).div_ceil(PAGE)
+}
 
 /// All chunks of a shard that was emptied, to be given back without its lock.
 #[derive(Debug)]
@@ -54,8 +62,7 @@ impl Shard {
     /// FULL.
     pub(crate) fn alloc_cell(&mut self, size: usize) -> Result<Place, Error> {
         if size > SHARED_LEN_MAX {
-            let pages = size.saturating_add(HEAD_LEN).div_ceil(PAGE);
-            let span = self.new_chunk(pages, 1, 0)?;
+            let span = self.new_chunk(span_pages(size), 1, 0)?;
             self.state().live_bytes += size as u64;
             return Ok(span.plus(HEAD_LEN));
         }

@@ -139,7 +139,7 @@ fn no_memory() -> Error {
     Error::new(Status::FULL, "the system has no more memory for the engine")
 }
 
-fn corrupt(what: &str) -> Error {
+pub(crate) fn corrupt(what: &str) -> Error {
     Error::new(Status::CORRUPT, format!("the state to adopt is damaged: {what}"))
 }
 
@@ -175,7 +175,7 @@ impl Pages {
             // SAFETY: mapped and at least a page long, says the caller.
             let head = unsafe { &*base.cast::<RegionHead>() };
             let number = head.number as usize;
-            let whole = head.magic == MAGIC && head.kind == region.role && head.free <= head.pages;
+            let whole = head.magic == MAGIC && head.kind == region.role && head.free < head.pages;
             if !whole || head.pages as usize != region.len / PAGE || number >= REGIONS_MAX {
                 return Err(corrupt("the head of a region is none"));
             }
@@ -205,6 +205,47 @@ impl Pages {
         let regions = self.lock();
         let len = regions.all.iter().find(|it| it.0 as usize == place.region()).map_or(0, |it| it.2);
         place.offset().checked_add(bytes).is_some_and(|end| end <= len)
+    }
+
+    /// Whether a span of data or an index could begin here.
+    pub(crate) fn begins_span(&self, kind: Kind, place: Place) -> bool {
+        let regions = self.lock();
+        let here = |it: &&(u32, Kind, usize)| it.0 as usize == place.region();
+        let fits = |it: &(u32, Kind, usize)| {
+            let kinds = it.1 == kind || kind == Kind::Data && it.1 == Kind::Huge && place.offset() == PAGE;
+            kinds && (PAGE..it.2).contains(&place.offset())
+        };
+        let whole = place.0 >> Place::BITS == 0 && place.offset().is_multiple_of(PAGE);
+        whole && regions.all.iter().find(here).is_some_and(fits)
+    }
+
+    /// Whether a span of so many pages can be here, and is marked as taken.
+    pub(crate) fn holds_span(&self, kind: Kind, place: Place, pages: usize) -> bool {
+        if pages == 0
+            || pages > SPAN_PAGES_MAX
+            || !self.begins_span(kind, place)
+            || !self.holds(place, pages * PAGE)
+        {
+            return false;
+        }
+        let (head, first) = (self.head(place.region()), place.offset() / PAGE);
+        match head.kind == Kind::Huge as u32 {
+            true => head.pages as usize == pages + 1 && pages > SHARED_PAGES_MAX,
+            false => pages <= SHARED_PAGES_MAX && head.map.next(first, false) >= first + pages,
+        }
+    }
+
+    /// Whether what the heads of the regions say of free pages is true.
+    pub(crate) fn are_whole(&self) -> bool {
+        let regions = self.lock();
+        regions.all.iter().filter(|it| it.1 != Kind::Huge).all(|(number, _, len)| {
+            let (head, pages) = (self.head(*number as usize), len / PAGE);
+            let is_free = |page: &usize| head.map.next(*page, false) == *page;
+            pages <= END
+                && (0..pages).filter(is_free).count() as u64 == head.free
+                && head.map.next(0, false) >= head.first_free.max(1) as usize
+                && head.map.next(pages, false) == END
+        })
     }
 
     /// From here on the regions belong to this build, or to another one.

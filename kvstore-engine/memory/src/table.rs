@@ -11,6 +11,7 @@ use plugin_abi::sdk::{Entry, Error, Host, Region, VERSION_END};
 use siphasher::sip::SipHasher13;
 
 use crate::cell::Cell;
+use crate::check;
 use crate::limit::Limit;
 use crate::pages::{Kind, PAGE, Pages, Place};
 use crate::shard::{Emptied, Found, Live, Peek, Shard, slot_hash};
@@ -125,7 +126,13 @@ pub(crate) fn half_changed() -> ! {
     resume_unwind(Box::new("another call has panicked under a lock that this one needs"))
 }
 
-fn span_pages(shards: usize) -> usize {
+/// The shard of a hash, by other bits than those that the slot has.
+#[inline]
+pub(crate) fn home_shard(hash: u64, shards: usize) -> usize {
+    (hash >> 40) as usize & (shards - 1)
+}
+
+fn root_pages(shards: usize) -> usize {
     (size_of::<Root>() + shards * size_of::<ShardState>()).div_ceil(PAGE)
 }
 
@@ -136,7 +143,7 @@ impl Table {
     /// FULL.
     pub(crate) fn new(shards: usize, limit: Limit) -> Result<Self, Error> {
         let pages = Pages::new();
-        let root = pages.alloc(Kind::Data, span_pages(shards), 1)?;
+        let root = pages.alloc(Kind::Data, root_pages(shards), 1)?;
         let random = RandomState::new();
         let mut hash_key = [0; 16];
         hash_key[..8].copy_from_slice(&random.hash_one(0).to_le_bytes());
@@ -154,14 +161,19 @@ impl Table {
         Ok(unsafe { Self::on(pages, root, limit) })
     }
 
-    /// The table of a state that another build made. Reads it and no more, before [`Table::own`].
+    /// The table of a state that another build made, and for which it may not vouch. Reads it and no more, before [`Table::own`].
     ///
     /// # Safety
     /// As for [`Pages::adopt`].
     ///
     /// # Errors
     /// CORRUPT where it is no state of this format.
-    pub(crate) unsafe fn adopt(regions: &[Region], root: &[u8], limit: Limit) -> Result<Self, Error> {
+    pub(crate) unsafe fn adopt(
+        regions: &[Region],
+        root: &[u8],
+        limit: Limit,
+        suspect: bool,
+    ) -> Result<Self, Error> {
         let corrupt = || Error::new(Status::CORRUPT, "the state to adopt is damaged: its root is none");
         // SAFETY: the caller's promise.
         let pages = unsafe { Pages::adopt(regions)? };
@@ -179,6 +191,9 @@ impl Table {
             || !pages.holds(found.shard_states, all_len)
         {
             return Err(corrupt());
+        }
+        if suspect {
+            check::state(&pages, root, root_pages(shards))?;
         }
         // SAFETY: the caller's promise.
         Ok(unsafe { Self::on(pages, root, limit) })
@@ -241,8 +256,7 @@ impl Table {
     #[inline]
     pub(crate) fn home(&self, key: &[u8]) -> Home {
         let hash = self.hasher.hash(key);
-        // Not the bits that the slot has.
-        Home { shard: (hash >> 40) as usize & (self.shards.len() - 1), hash: slot_hash(hash) }
+        Home { shard: home_shard(hash, self.shards.len()), hash: slot_hash(hash) }
     }
 
     /// A number that nobody outside can tell from a random one.

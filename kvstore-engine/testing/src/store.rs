@@ -4,7 +4,7 @@ use core::sync::atomic::{AtomicU64, Ordering};
 use std::sync::Arc;
 
 use plugin_abi::Identity;
-use plugin_abi::calls::{CallError, Calls, Instance, OpenOptions};
+use plugin_abi::calls::{CallError, Calls, Instance, OpenOptions, State};
 use plugin_abi::raw::*;
 
 use crate::host::{Completions, Services};
@@ -38,12 +38,28 @@ impl Store {
     ///
     /// # Errors
     /// What the engine said.
-    pub fn open((calls, identity): (Calls, Identity), options: &[(&str, &str)]) -> Result<Self, CallError> {
+    pub fn open(engine: (Calls, Identity), options: &[(&str, &str)]) -> Result<Self, CallError> {
+        Self::open_with(engine, options, None)
+    }
+
+    /// Opens an engine that takes a state over; the caller commits or aborts.
+    ///
+    /// # Errors
+    /// What the engine said.
+    pub fn adopt(engine: (Calls, Identity), state: &State<'_>) -> Result<Self, CallError> {
+        Self::open_with(engine, &[], Some(state))
+    }
+
+    fn open_with(
+        (calls, identity): (Calls, Identity),
+        options: &[(&str, &str)],
+        state: Option<&State<'_>>,
+    ) -> Result<Self, CallError> {
         let host = TestHost::new(1_000_000);
         let options = options.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned()));
         let options = OpenOptions { options: options.collect(), ..OpenOptions::default() };
         let instance =
-            Instance::open(calls, identity, Box::new(Services(Arc::clone(&host))), &options, None)?;
+            Instance::open(calls, identity, Box::new(Services(Arc::clone(&host))), &options, state)?;
         Ok(Self { instance: Some(instance), host })
     }
 

@@ -10,12 +10,15 @@ mod model;
 mod panics;
 mod random;
 mod scan;
+mod suspect;
 
 use engine_testing::Store;
+use plugin_abi::Identity;
+use plugin_abi::calls::Calls;
 
-/// An open engine.
-fn open(options: &[(&str, &str)]) -> Store {
-    let calls = engine_testing::calls!(
+/// The engine's functions.
+fn engine() -> (Calls, Identity) {
+    engine_testing::calls!(
         kv_update,
         kv_submit,
         kv_cancel,
@@ -30,8 +33,12 @@ fn open(options: &[(&str, &str)]) -> Store {
         kv_handoff_give,
         kv_handoff_commit,
         kv_handoff_abort
-    );
-    Store::open(calls, options).unwrap()
+    )
+}
+
+/// An open engine.
+fn open(options: &[(&str, &str)]) -> Store {
+    Store::open(engine(), options).unwrap()
 }
 
 /// Waits for what the engine's own thread does.

@@ -17,7 +17,7 @@ use tests::bench::{plot, report};
 enum Args {
     /// The host, redis-server, memcached and what else is named, side by side.
     Peers(Peers),
-    /// Memory, threads, workers, growth, idle and open connections.
+    /// Memory, threads, workers, growth, idle and open connections, fairness.
     Figures(Figures),
     /// Instructions per GET and SET, against what was last accepted.
     Instructions(Accept),
@@ -63,7 +63,7 @@ struct Peers {
 
 #[derive(Debug, clap::Args)]
 struct Figures {
-    /// Which: memory, threads, workers, growth, idle, open; without any, all.
+    /// Which: memory, threads, workers, growth, idle, open, fair; without any, all.
     names: Vec<String>,
     /// Rounds of those that are measured in rounds.
     #[arg(long, default_value_t = 5)]

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use tests::bench::figures::{Effort, by_name};
 use tests::bench::load::{Connections, Plan, Until};
 use tests::bench::peers::{CASES, Settings, measure};
 use tests::bench::server::Server;
@@ -32,6 +33,20 @@ fn a_host_is_measured_in_each_case() {
     let table = report::markdown(&settings, &groups);
     assert_eq!(table.matches("| kvstore |").count(), CASES.len(), "{table}");
     assert!(plot::svg(&groups).ends_with("</svg>\n"));
+}
+
+/// Clients are spread evenly, also when all that leave had the same worker.
+#[test]
+fn small_clients_are_timed_and_workers_stay_even() {
+    let settings =
+        Settings { keys: 2_000, rounds: 2, round_time: Duration::from_millis(10), ..Settings::default() };
+    let figures = by_name("fair", &settings, &Effort::default()).unwrap();
+    let [alone, beside, redis_alone, redis_beside, even] = &figures[..] else { panic!("{figures:?}") };
+    for timed in [alone, beside, redis_alone, redis_beside] {
+        let least = timed.measured.split(['(', '.']).nth(1).and_then(|number| number.parse::<f64>().ok());
+        assert!(least.is_some_and(|least| least > 0.0), "{timed:?}");
+    }
+    assert_eq!(even.measured, "[50, 50]; [50, 0]; [50, 50]");
 }
 
 #[test]

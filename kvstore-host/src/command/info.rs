@@ -18,12 +18,13 @@ pub(super) const REDIS_VERSION: &str = "7.0.15";
 /// A section: its name, whether it is told without being asked for, and what it says.
 type Section = (&'static str, bool, fn(&mut Lines, &Source<'_>));
 
-const SECTIONS: [Section; 13] = [
+const SECTIONS: [Section; 14] = [
     ("Server", true, server),
     ("Clients", true, clients),
     ("Memory", true, memory),
     ("Persistence", true, persistence),
     ("Stats", true, stats),
+    ("Threads", true, threads),
     ("Replication", true, replication),
     ("CPU", true, cpu),
     ("Modules", true, |_, _| {}),
@@ -252,6 +253,14 @@ fn cpu(lines: &mut Lines, source: &Source<'_>) {
     lines.put("used_cpu_user", seconds(source.usage.user_us));
 }
 
+/// In the words of Redis 8: its I/O threads are what the workers are here.
+fn threads(lines: &mut Lines, source: &Source<'_>) {
+    let server = source.server;
+    for (index, clients) in server.clients.by_worker(server.facts.workers).iter().enumerate() {
+        lines.put(&format!("io_thread_{index}"), format_args!("clients={clients}"));
+    }
+}
+
 fn cluster(lines: &mut Lines, _: &Source<'_>) {
     lines.put("cluster_enabled", 0);
 }
@@ -329,6 +338,7 @@ mod tests {
             "Memory",
             "Persistence",
             "Stats",
+            "Threads",
             "Replication",
             "CPU",
             "Modules",
@@ -356,6 +366,7 @@ mod tests {
     fn figures_are_the_real_ones() {
         let mut rig = Rig::new();
         rig.server.facts.tcp_port = 8080;
+        rig.server.facts.workers = 2;
         rig.session.tally.open().hits = 7;
         rig.server.stats.batches.store(3, Ordering::Relaxed);
         rig.server.metrics.note("map", "syncs", true, 2);
@@ -368,6 +379,7 @@ mod tests {
             "tcp_port:8080",
             "connected_clients:1",
             "maxclients:10000",
+            "# Threads io_thread_0:clients=1 io_thread_1:clients=0 ",
             "maxmemory:0",
             "loading:0",
             "aof_enabled:0",

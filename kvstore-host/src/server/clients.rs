@@ -162,6 +162,17 @@ impl Clients {
         lock(&self.all).values().map(|entry| lock(entry).clone()).collect()
     }
 
+    /// How many each of so many workers has.
+    pub fn by_worker(&self, workers: usize) -> Vec<usize> {
+        let mut counts = vec![0; workers];
+        for entry in lock(&self.all).values() {
+            if let Some(count) = counts.get_mut(lock(entry).at.0) {
+                *count += 1;
+            }
+        }
+        counts
+    }
+
     /// One of them.
     pub fn get(&self, id: u64) -> Option<ClientInfo> {
         self.entry(id).map(|entry| lock(&entry).clone())

@@ -4,14 +4,14 @@ use std::fmt;
 use std::time::{Duration, Instant};
 
 use super::engine::Engine;
-use super::growth;
 use super::load::{Connections, Plan, Until};
 use super::peers::{Group, Settings, measure};
 use super::pipeline;
 use super::process::{cpu_ns, resident_bytes};
 use super::protocol::{Kind, Protocol};
 use super::server::{LOAD_PROCESSOR, SERVER_PROCESSOR, Server};
-use super::spread::Spread;
+use super::spread::{Spread, Times};
+use super::{fair, growth};
 use crate::binaries;
 
 /// One row of the table.
@@ -25,7 +25,7 @@ pub struct Figure {
     pub reach: &'static str,
 }
 
-fn figure(what: impl Into<String>, measured: impl Into<String>, reach: &'static str) -> Figure {
+pub(super) fn figure(what: impl Into<String>, measured: impl Into<String>, reach: &'static str) -> Figure {
     Figure { what: what.into(), measured: measured.into(), reach }
 }
 
@@ -69,7 +69,7 @@ impl Default for Effort {
     }
 }
 
-/// A figure by its name: `memory`, `threads`, `workers`, `growth`, `idle` or `open`.
+/// A figure by its name: `memory`, `threads`, `workers`, `growth`, `idle`, `open` or `fair`.
 ///
 /// # Errors
 /// There is no such figure, or a server fails.
@@ -81,12 +81,13 @@ pub fn by_name(name: &str, settings: &Settings, effort: &Effort) -> Result<Vec<F
         "growth" => Ok(growth_steps(effort)),
         "idle" => idle(effort),
         "open" => open(settings, effort.open_connections),
+        "fair" => fair::figures(settings),
         other => Err(format!("there is no figure {other}: {}", NAMES.join(", "))),
     }
 }
 
 /// The names of all figures.
-pub const NAMES: [&str; 6] = ["memory", "threads", "workers", "growth", "idle", "open"];
+pub const NAMES: [&str; 7] = ["memory", "threads", "workers", "growth", "idle", "open", "fair"];
 
 fn plan(protocol: Protocol, kind: Kind, keys: u64) -> Plan {
     Plan { protocol, kind, pipeline: 64, value_len: 32, keys, seed: 1 }
@@ -154,7 +155,7 @@ fn growth_steps(effort: &Effort) -> Vec<Figure> {
     let rounds: Vec<_> =
         (0..effort.growth_rounds).map(|_| growth::grow(&Engine::open(&library), keys)).collect();
     let floor = growth::floor(keys);
-    let spread = |part: fn(&growth::Steps) -> u32| {
+    let spread = |part: fn(&Times) -> u32| {
         let spread = Spread::of(rounds.iter().map(|steps| f64::from(part(steps)) / 1e3));
         spread.map_or_else(String::new, |spread| format!("{spread:.1}"))
     };

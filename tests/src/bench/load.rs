@@ -104,6 +104,15 @@ impl Connections {
     /// # Errors
     /// The server closed a connection, is silent for a minute, or answered something else.
     pub fn run(&self, plan: &Plan, until: Until) -> io::Result<Done> {
+        self.run_timed(plan, until, 0).map(|(done, _)| done)
+    }
+
+    /// The same, but the first so many connections send one request at a time, whatever the plan says of pipelines; answers
+    /// also how long each of these took, in nanoseconds.
+    ///
+    /// # Errors
+    /// As [`run`](Self::run).
+    pub fn run_timed(&self, plan: &Plan, until: Until, timed: usize) -> io::Result<(Done, Vec<u32>)> {
         let (begun, cpu_begun_ns) = (Instant::now(), thread_cpu_ns());
         let mut run = Run {
             shape: plan.protocol.shape(plan.kind, plan.value_len),
@@ -118,9 +127,11 @@ impl Connections {
             issued: 0,
             under_way: 0,
             buffer: vec![0; READ_LEN],
+            times_ns: Vec::new(),
         };
-        let mut lanes: Vec<Lane> =
-            self.sockets.iter().map(|_| Lane::new(&run.shape, plan.pipeline)).collect();
+        let lane =
+            |number| Lane::new(&run.shape, if number < timed { 1 } else { plan.pipeline }, number < timed);
+        let mut lanes: Vec<Lane> = (0..self.sockets.len()).map(lane).collect();
         for (lane, socket) in lanes.iter_mut().zip(&self.sockets) {
             run.refill(lane, begun);
             lane.write(socket)?;
@@ -136,6 +147,10 @@ impl Connections {
                 return Err(io::Error::new(io::ErrorKind::TimedOut, "the server has lost a request"));
             }
             let now = Instant::now();
+            if timed > 0 {
+                // What is timed must not wait for what others of this very load have to do.
+                events.sort_unstable_by_key(|event| event.data.u64());
+            }
             for event in events.drain(..) {
                 let at = event.data.u64() as usize;
                 let (lane, socket) = (&mut lanes[at], &self.sockets[at]);
@@ -145,16 +160,20 @@ impl Connections {
                 lane.write(socket)?;
             }
         }
-        Ok(Done {
+        let done = Done {
             operations: run.operations,
             elapsed: begun.elapsed(),
             cpu_ns: thread_cpu_ns() - cpu_begun_ns,
-        })
+        };
+        Ok((done, run.times_ns))
     }
 }
 
 /// One connection's pipeline.
 struct Lane {
+    /// Whether its turns are timed, and when the last one began.
+    timed: bool,
+    begun: Instant,
     requests: Vec<u8>,
     /// Of `requests`, what is to be sent in this turn, and what was.
     len: usize,
@@ -164,8 +183,9 @@ struct Lane {
 }
 
 impl Lane {
-    fn new(shape: &Shape, pipeline: usize) -> Self {
-        Self { requests: shape.request.repeat(pipeline), len: 0, sent: 0, awaited: 0 }
+    fn new(shape: &Shape, pipeline: usize, timed: bool) -> Self {
+        let (requests, begun) = (shape.request.repeat(pipeline), Instant::now());
+        Self { timed, begun, requests, len: 0, sent: 0, awaited: 0 }
     }
 
     fn write(&mut self, socket: &OwnedFd) -> io::Result<()> {
@@ -191,12 +211,13 @@ struct Run {
     issued: u64,
     under_way: usize,
     buffer: Vec<u8>,
+    times_ns: Vec<u32>,
 }
 
 impl Run {
     /// Lays out the next turn of a lane, if there is one.
     fn refill(&mut self, lane: &mut Lane, now: Instant) {
-        let pipeline = self.plan.pipeline;
+        let pipeline = lane.requests.len() / self.shape.request.len();
         let count = match self.until {
             Until::Elapsed(_) if self.end.is_some_and(|end| now >= end) => 0,
             Until::Elapsed(_) => pipeline,
@@ -215,6 +236,9 @@ impl Run {
             self.issued += 1;
         }
         self.under_way += usize::from(count > 0);
+        if lane.timed {
+            lane.begun = Instant::now();
+        }
     }
 
     /// Reads what is there; whether it ends the lane's turn.
@@ -236,6 +260,9 @@ impl Run {
             }
         }
         let ended = lane.awaited == 0 && before > 0;
+        if ended && lane.timed {
+            self.times_ns.push(u32::try_from(lane.begun.elapsed().as_nanos()).unwrap_or(u32::MAX));
+        }
         if ended {
             self.operations += (lane.len / self.shape.request.len()) as u64;
             self.under_way -= 1;

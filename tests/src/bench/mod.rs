@@ -3,6 +3,7 @@
 #![allow(clippy::expect_used, clippy::panic, reason = "a measurement stops at the first surprise")]
 
 pub mod engine;
+pub mod fair;
 pub mod figures;
 pub mod growth;
 pub mod instructions;

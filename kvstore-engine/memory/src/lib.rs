@@ -10,6 +10,9 @@ mod atomic;
 mod cell;
 mod check;
 mod expiry;
+#[cfg(test)]
+#[cfg(feature = "explore")]
+mod explore;
 mod handoff;
 mod index;
 mod limit;
@@ -20,8 +23,10 @@ mod random;
 mod scan;
 mod shard;
 mod state;
+mod sync;
 mod table;
 #[cfg(test)]
+#[cfg(not(feature = "explore"))]
 mod tests;
 mod upkeep;
 mod write;

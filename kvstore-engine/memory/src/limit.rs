@@ -6,7 +6,7 @@
 //! used, in seconds; for LFU, a logarithmic counter in 8 bits, which loses one for each minute without use, and the minute.
 
 use std::str::FromStr;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::Ordering;
 
 use plugin_abi::Status;
 use plugin_abi::sdk::{Error, Host};
@@ -14,6 +14,7 @@ use plugin_abi::sdk::{Error, Host};
 use crate::cell::Cell;
 use crate::index::HASH_BITS;
 use crate::shard::{Found, Shard};
+use crate::sync::AtomicI64;
 use crate::table::Table;
 
 /// Entries of a shard that are looked at for one that goes.
@@ -155,7 +156,7 @@ impl Limit {
 
     /// By how many bytes entries take more, if they do.
     #[inline]
-    fn excess(&self) -> Option<i64> {
+    pub(crate) fn excess(&self) -> Option<i64> {
         if !self.is_set() {
             return None;
         }

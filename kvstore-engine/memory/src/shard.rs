@@ -13,6 +13,7 @@ use crate::index::{self, HASH_END, Index, Slot};
 use crate::log::Chunks;
 use crate::pages::{Kind, Pages, Place, SHARED_PAGES_MAX};
 use crate::state::ShardState;
+use crate::sync;
 
 /// Where an entry is: good until the shard's next change.
 #[derive(Clone, Copy, Debug)]
@@ -52,7 +53,7 @@ pub(crate) enum Old {
 
 /// Where the words of a shard's index are, for those who look without the lock; 0: there are none.
 #[derive(Debug, Default)]
-pub(crate) struct Peek(AtomicU64);
+pub(crate) struct Peek(sync::AtomicU64);
 
 impl Peek {
     /// Bits for the number of pages; the page's number in the state is in the others.

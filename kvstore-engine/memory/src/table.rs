@@ -4,7 +4,7 @@ use std::hash::{BuildHasher, RandomState};
 use std::ops::{Deref, DerefMut};
 use std::panic::resume_unwind;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, PoisonError, TryLockError};
 
 use plugin_abi::Status;
 use plugin_abi::sdk::{Entry, Error, Host, Region, VERSION_END};
@@ -16,6 +16,7 @@ use crate::limit::Limit;
 use crate::pages::{Kind, PAGE, Pages, Place};
 use crate::shard::{Emptied, Found, Live, Peek, Shard, slot_hash};
 use crate::state::{self, Root, ShardState};
+use crate::sync::{Mutex, MutexGuard};
 
 /// Most shards that a table can have: a cursor has two bytes for the shard.
 pub(crate) const SHARDS_MAX: usize = 4096;
@@ -307,7 +308,8 @@ impl Table {
 
     /// Whether somebody has panicked under a lock: nobody can vouch for the state.
     pub(crate) fn is_suspect(&self) -> bool {
-        self.pages.is_suspect() || self.shards.iter().any(|shard| shard.0.is_poisoned())
+        self.pages.is_suspect()
+            || self.shards.iter().any(|shard| matches!(shard.0.try_lock(), Err(TryLockError::Poisoned(_))))
     }
 
     fn sequence(&self) -> &AtomicU64 {

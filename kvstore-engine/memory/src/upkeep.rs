@@ -4,14 +4,14 @@
 //! ends where it meets a shard under whose lock somebody has panicked.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, PoisonError};
+use std::time::Duration;
 
-use kvstore_engine_thread::Thread;
 use plugin_abi::raw::KV_LOG_ERROR;
 use plugin_abi::sdk::{Error, Host};
 
+use crate::sync::{AtomicBool, Condvar, Mutex, MutexGuard, Thread, now, wait_timeout};
 use crate::table::Table;
 
 /// Hashes that are looked at with a shard locked.
@@ -145,36 +145,34 @@ impl Shared {
 
     /// Waits for so long, or until it is woken; and while it is paused. False: it is to end.
     fn wait(&self, sleep: Option<Duration>) -> bool {
-        let end = sleep.map(|sleep| Instant::now() + sleep);
+        let end = sleep.map(|sleep| now() + sleep);
         let mut state = lock(&self.state);
         loop {
             if state.closing {
                 return false;
             }
-            let left = end.map(|end| end.saturating_duration_since(Instant::now()));
+            let left = end.map(|end| end.saturating_duration_since(now()));
             if state.paused == 0 && (state.woken || left.is_some_and(|left| left.is_zero())) {
                 state.woken = false;
                 return true;
             }
             state = match left.filter(|left| !left.is_zero()) {
                 None => self.changed.wait(state).unwrap_or_else(PoisonError::into_inner),
-                Some(left) => {
-                    self.changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0
-                }
+                Some(left) => wait_timeout(&self.changed, &self.state, state, left),
             };
         }
     }
 
     /// Looks at all shards.
     fn pass(&self, table: &Table, host: &Host) -> Next {
-        let (mut next_ms, mut since) = (None, Instant::now());
+        let (mut next_ms, mut since) = (None, now());
         for number in 0..table.shards() {
             loop {
-                if since.elapsed() >= WORK {
+                if now() >= since + WORK {
                     if !self.rest() {
                         return Next::End;
                     }
-                    since = Instant::now();
+                    since = now();
                 }
                 let working = lock(&self.working);
                 if lock(&self.state).paused > 0 {
@@ -205,14 +203,14 @@ impl Shared {
 
     /// Leaves the processor to others for a while. False: it is to end.
     fn rest(&self) -> bool {
-        let end = Instant::now() + REST;
+        let end = now() + REST;
         let mut state = lock(&self.state);
         while !state.closing {
-            let left = end.saturating_duration_since(Instant::now());
+            let left = end.saturating_duration_since(now());
             if left.is_zero() {
                 return true;
             }
-            state = self.changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
+            state = wait_timeout(&self.changed, &self.state, state, left);
         }
         false
     }

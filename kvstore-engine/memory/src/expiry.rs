@@ -59,13 +59,14 @@ impl Shard {
         }
         if len > 2 * state.expiring as usize + STALE_KEPT {
             self.renew_heap();
-            let len = self.look().heap_len as usize;
-            // Where hardly any could be dropped, the next time is not to come soon.
-            if len <= pages * PAGE_ITEMS / 4 * 3 || self.resize_heap(pages + (pages / 2).max(1)).is_ok() {
-                return Ok(());
-            }
         }
-        self.resize_heap(pages + (pages / 2).max(1))
+        let left = self.look().heap_len as usize;
+        if left <= pages * PAGE_ITEMS / 4 * 3 && pages > 0 {
+            return Ok(());
+        }
+        // Where hardly any could be dropped, too, so that the next time does not come soon.
+        let grown = self.resize_heap(pages + (pages / 2).max(1));
+        if left < len { Ok(()) } else { grown }
     }
 
     fn resize_heap(&mut self, pages: usize) -> Result<(), Error> {

@@ -6,9 +6,8 @@ use std::time::Duration;
 
 use clap::Parser;
 use tests::bench::figures::{Effort, HEAD, NAMES, by_name};
-use tests::bench::instructions::{Instructions, accepted_file, serve_counted};
+use tests::bench::instructions::{COUNTED, Counted, Instructions, accepted_file, serve_counted};
 use tests::bench::peers::{CASES, Settings, measure};
-use tests::bench::protocol::Kind;
 use tests::bench::server::{SERVER_PROCESSOR, Server};
 use tests::bench::{plot, report};
 
@@ -24,8 +23,8 @@ enum Args {
     /// What is counted by that.
     #[command(hide = true)]
     ServeCounted {
-        /// `get` or `set`.
-        kind: String,
+        /// What is counted: `get-64`.
+        name: String,
         /// The engine's library.
         engine: PathBuf,
     },
@@ -88,9 +87,11 @@ fn main() -> ExitCode {
         Args::Peers(args) => peers(args),
         Args::Figures(args) => figures(args),
         Args::Instructions(args) => instructions(&args),
-        Args::ServeCounted { kind, engine } => {
-            let kind = if kind == "get" { Kind::Get } else { Kind::Set };
-            serve_counted(kind, &engine).map(|()| ExitCode::SUCCESS)
+        Args::ServeCounted { name, engine } => {
+            let counted = COUNTED.into_iter().find(|counted| counted.name() == name);
+            let counted =
+                counted.ok_or_else(|| format!("there is nothing to be counted of this name: {name}"));
+            counted.and_then(|counted| serve_counted(counted, &engine)).map(|()| ExitCode::SUCCESS)
         }
     };
     match done {
@@ -158,17 +159,14 @@ fn figures(args: Figures) -> Result<ExitCode, String> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn child_args(kind: Kind, engine: &Path) -> Vec<String> {
-    vec!["serve-counted".to_owned(), kind.name().to_lowercase(), engine.display().to_string()]
+fn child_args(counted: Counted, engine: &Path) -> Vec<String> {
+    vec!["serve-counted".to_owned(), counted.name(), engine.display().to_string()]
 }
 
 fn instructions(args: &Accept) -> Result<ExitCode, String> {
     let (counted, path) = (Instructions::count(child_args)?, accepted_file());
     let accepted = Instructions::read(&path);
-    match &accepted {
-        Ok(accepted) => print!("{}", counted.compared_to(*accepted)),
-        Err(_) => println!("{:.1} instructions per GET, {:.1} per SET", counted.get, counted.set),
-    }
+    print!("{}", counted.compared_to(accepted.as_ref().ok().copied()));
     if args.accept {
         counted.write(&path).map_err(|error| format!("{}: {error}", path.display()))?;
         return Ok(ExitCode::SUCCESS);

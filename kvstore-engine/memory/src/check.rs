@@ -3,8 +3,8 @@
 //! What a value should have been nobody can know; but each entry is one that was stored under its key. A span that nobody refers to any
 //! more is no damage.
 
+use crate::hash::Hasher;
 use plugin_abi::sdk::{Error, VERSION_END};
-use siphasher::sip::SipHasher13;
 
 use crate::cell::Cell;
 use crate::expiry::{PAGE_ITEMS, hash_of, item};
@@ -24,7 +24,7 @@ fn ensure(holds: bool, what: &str) -> Check {
 struct Checker<'a> {
     pages: &'a Pages,
     root: &'a Root,
-    hasher: SipHasher13,
+    hasher: Hasher,
     last_version: u64,
     /// All spans so far: where they begin, and how many pages they have.
     spans: Vec<(Place, usize)>,
@@ -49,7 +49,7 @@ pub(crate) fn state(pages: &Pages, root: Place, root_pages: usize) -> Check {
     let found = unsafe { &*pages.at(root).cast::<Root>() };
     let last_version = found.last_version.0.load(core::sync::atomic::Ordering::Relaxed);
     ensure(last_version < VERSION_END, "the sequence of versions is at its end")?;
-    let hasher = SipHasher13::new_with_key(&found.hash_key);
+    let hasher = Hasher::new(&found.hash_key);
     let mut checker = Checker { pages, root: found, hasher, last_version, spans: Vec::new() };
     checker.span(Kind::Data, root, root_pages)?;
     for number in 0..found.shards as usize {

@@ -20,6 +20,11 @@ pub(crate) const HASH_END: u32 = 1 << HASH_BITS;
 const PAGE_SLOTS: usize = PAGE / 8;
 /// Slots behind the last home, for those that are pushed on.
 const SPARE: usize = 64;
+/// Slots that are looked at ahead of a search.
+pub(crate) const NEAR: usize = 8;
+
+/// Slots of which there are none.
+pub(crate) static NOWHERE: [AtomicU64; NEAR] = [const { AtomicU64::new(0) }; NEAR];
 
 /// One slot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -84,10 +89,21 @@ impl<'a> Index<'a> {
         (word != 0).then_some(Slot(word))
     }
 
-    /// The address of a hash's home, to be prefetched.
+    /// The first words at a hash's home, where all of a hash mostly are.
     #[inline]
-    pub(crate) fn home_address(self, hash: u32) -> *const u8 {
-        self.0.as_ptr().wrapping_add(self.home(hash)).cast()
+    pub(crate) fn near(self, hash: u32) -> &'a [AtomicU64; NEAR] {
+        // Behind every home there are spare slots.
+        self.0.get(self.home(hash)..).and_then(<[AtomicU64]>::first_chunk).unwrap_or(&NOWHERE)
+    }
+
+    /// The cell of a hash, if it is near its home.
+    #[inline]
+    pub(crate) fn nearest(near: &[AtomicU64; NEAR], hash: u32) -> Option<Place> {
+        let slots = near.iter().map(|word| Slot(word.load(Ordering::Relaxed)));
+        slots
+            .take_while(|slot| slot.0 != 0 && slot.hash() <= hash)
+            .find(|slot| slot.hash() == hash)
+            .map(Slot::place)
     }
 
     /// The slots of a hash, with their positions.

@@ -14,6 +14,7 @@ mod expiry;
 #[cfg(feature = "explore")]
 mod explore;
 mod handoff;
+mod hash;
 mod index;
 mod limit;
 mod log;
@@ -43,6 +44,7 @@ use plugin_abi::sdk::{
 };
 
 use handoff::Handoff;
+use index::NOWHERE;
 use limit::{Bytes, Limit, POLICIES, Policy};
 use random::Chooser;
 use table::{Held, Home, SHARDS_MAX, Table};
@@ -85,7 +87,7 @@ plugin_abi::export_engine!(Memory {
 });
 
 impl Memory {
-    #[inline]
+    #[inline(always)]
     fn find(&self, op: &Op<'_>, home: Home, now_ms: i64) -> Result<Option<Held<'_>>, Error> {
         op.check(Self::CAPABILITIES)?;
         let held = self.table.hold(home, op.key(), now_ms, &self.host);
@@ -132,25 +134,34 @@ impl Memory {
     }
 
     fn run(&self, batch: &mut Batch, now_ms: i64) {
-        let mut homes = [Home::default(); GROUP];
+        if batch.len() == 1 {
+            return self.run_alone(batch, now_ms);
+        }
+        let mut homes = [(Home::default(), &NOWHERE); GROUP];
         let mut first = 0;
         while first < batch.len() {
             let count = GROUP.min(batch.len() - first);
-            for (index, home) in (first..).zip(&mut homes[..count]) {
+            let homes = &mut homes[..count];
+            for (index, (home, near)) in (first..).zip(&mut *homes) {
                 *home = self.table.home(batch.op(index).key());
-                self.table.prefetch_slots(*home);
+                *near = self.table.prefetch_slots(*home);
             }
-            if count > 1 {
-                homes[..count].iter().for_each(|home| self.table.prefetch_entry(*home));
-            }
-            for (index, home) in (first..).zip(&homes[..count]) {
+            homes.iter().for_each(|(home, near)| self.table.prefetch_entry(*home, near));
+            for (index, (home, _)) in (first..).zip(homes) {
                 self.run_one(batch, index, *home, now_ms);
             }
             first += count;
         }
     }
 
-    #[inline]
+    /// Of one, the search itself comes as soon as what could be brought into the cache.
+    #[inline(never)]
+    fn run_alone(&self, batch: &mut Batch, now_ms: i64) {
+        let home = self.table.home(batch.op(0).key());
+        self.run_one(batch, 0, home, now_ms);
+    }
+
+    #[inline(always)]
     fn run_one(&self, batch: &mut Batch, index: usize, home: Home, now_ms: i64) {
         let op = batch.op(index);
         if op.kind() == KV_OP_GET {
@@ -240,7 +251,6 @@ impl Engine for Memory {
         } else {
             self.run(&mut batch, now_ms);
         }
-        self.table.sweep_some(now_ms, &self.host);
     }
 
     /// Every batch is completed when `submit` returns, so there is never one to give up.

@@ -121,7 +121,7 @@ struct Regions {
 
 /// All regions of a state.
 pub(crate) struct Pages {
-    bases: Box<[AtomicPtr<u8>]>,
+    bases: Box<[AtomicPtr<u8>; REGIONS_MAX]>,
     regions: Mutex<Regions>,
     /// Bytes in spans.
     used: AtomicUsize,
@@ -146,7 +146,7 @@ pub(crate) fn corrupt(what: &str) -> Error {
 impl Pages {
     fn empty(owned: bool) -> Self {
         // SAFETY: null pointers are all zeros.
-        let bases = unsafe { Box::<[AtomicPtr<u8>]>::new_zeroed_slice(REGIONS_MAX).assume_init() };
+        let bases = unsafe { Box::<[AtomicPtr<u8>; REGIONS_MAX]>::new_zeroed().assume_init() };
         let regions = Mutex::new(Regions::default());
         Self { bases, regions, used: AtomicUsize::new(0), owned: AtomicBool::new(owned) }
     }

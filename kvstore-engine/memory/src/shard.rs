@@ -6,12 +6,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use plugin_abi::Status;
 use plugin_abi::raw::{KV_EVENT_EVICTED, KV_EVENT_EXPIRED};
 use plugin_abi::sdk::{Entry, Error, Host};
-use siphasher::sip::SipHasher13;
 
 use crate::cell::{Cell, Shape};
+use crate::hash::Hasher;
 use crate::index::{self, HASH_END, Index, Slot};
 use crate::log::Chunks;
-use crate::pages::{Kind, Pages, Place, SHARED_PAGES_MAX};
+use crate::pages::{Kind, PAGE, Pages, Place, SHARED_PAGES_MAX};
 use crate::state::ShardState;
 use crate::sync;
 
@@ -56,22 +56,26 @@ pub(crate) enum Old {
 pub(crate) struct Peek(sync::AtomicU64);
 
 impl Peek {
-    /// Bits for the number of pages; the page's number in the state is in the others.
+    /// Bits for the number of pages; the address of the first one, a multiple of [`PAGE`], is in the others.
     const PAGES_BITS: u32 = 16;
 
-    fn set(&self, index: Place, pages: usize) {
-        self.0.store(index.0 >> 10 << Self::PAGES_BITS | pages as u64, Ordering::Release);
+    fn set(&self, words: *const AtomicU64, pages: usize) {
+        let address = words.expose_provenance() as u64 / PAGE as u64;
+        self.0.store(address << Self::PAGES_BITS | pages as u64, Ordering::Release);
     }
 
     /// The index as it is, or as it was.
     #[inline]
-    pub(crate) fn index<'a>(&self, pages: &'a Pages) -> Option<Index<'a>> {
+    pub(crate) fn index<'a>(&self, _: &'a Pages) -> Index<'a> {
         let word = self.0.load(Ordering::Acquire);
-        let index = Place(word >> Self::PAGES_BITS << 10);
-        if word == 0 {
-            return None;
+        let pages = word as usize & ((1 << Self::PAGES_BITS) - 1);
+        if pages == 0 {
+            return Index::new(&[]);
         }
-        pages.words(index, index::words((word & ((1 << Self::PAGES_BITS) - 1)) as usize)).map(Index::new)
+        let words = core::ptr::with_exposed_provenance((word >> Self::PAGES_BITS) as usize * PAGE);
+        // SAFETY: a span of an index region, which is as long as it was when the word was set, stays mapped as long as the pages, and is atomic in
+        // all of its uses.
+        Index::new(unsafe { core::slice::from_raw_parts(words, index::words(pages)) })
     }
 }
 
@@ -101,10 +105,12 @@ impl Emptied {
 #[derive(Debug)]
 pub(crate) struct Shard {
     state: *mut ShardState,
+    // Where the slots are, and how many: what the record says, as an address.
+    words: (*const AtomicU64, usize),
     pub(crate) pages: Arc<Pages>,
     peek: Arc<[Peek]>,
     number: usize,
-    hasher: SipHasher13,
+    hasher: Hasher,
     /// The chunk that is the next to be looked at for the emptiest one; nowhere: the first.
     pub(crate) looked: Place,
 }
@@ -128,9 +134,10 @@ impl Shard {
         pages: Arc<Pages>,
         peek: Arc<[Peek]>,
         number: usize,
-        hasher: SipHasher13,
+        hasher: Hasher,
     ) -> Self {
-        let mut shard = Self { state, pages, peek, number, hasher, looked: Place::NONE };
+        let words = (core::ptr::null(), 0);
+        let mut shard = Self { state, words, pages, peek, number, hasher, looked: Place::NONE };
         shard.show_index();
         shard
     }
@@ -151,18 +158,20 @@ impl Shard {
 
     fn show_index(&mut self) {
         let (index, pages) = (self.look().index, self.look().index_pages as usize);
-        self.peek[self.number].set(index, pages);
+        let words = if pages == 0 { core::ptr::null() } else { self.pages.at(index).cast_const().cast() };
+        self.words = (words, index::words(pages));
+        self.peek[self.number].set(words, pages);
     }
 
     /// The slots. Good until the shard grows or shrinks.
     #[inline]
     pub(crate) fn index<'a>(&self) -> Index<'a> {
-        let (index, len) = (self.look().index, index::words(self.look().index_pages as usize));
-        if len == 0 {
+        let (words, len) = self.words;
+        if words.is_null() {
             return Index::new(&[]);
         }
         // SAFETY: words are atomic and stay mapped as long as the pages, which the shard keeps, and whoever uses an index of a shard keeps that.
-        Index::new(unsafe { core::slice::from_raw_parts(self.pages.at(index).cast::<AtomicU64>(), len) })
+        Index::new(unsafe { core::slice::from_raw_parts(words, len) })
     }
 
     /// The cell at a place, which the index or an undo has. Good until it is changed or freed.
@@ -192,9 +201,6 @@ impl Shard {
     /// The first entry of a hash for which this holds.
     #[inline]
     pub(crate) fn find_in(&self, hash: u32, holds: impl Fn(Cell<'_>) -> bool) -> Option<Found> {
-        if self.look().len == 0 {
-            return None;
-        }
         let mut slots = self.index().of(hash);
         let (position, slot) = slots.find(|(_, slot)| holds(self.cell(slot.place())))?;
         Some(Found { position, place: slot.place() })
@@ -237,8 +243,7 @@ impl Shard {
 
     /// All cells of a hash.
     pub(crate) fn of_hash(&self, hash: u32) -> impl Iterator<Item = Cell<'_>> {
-        let slots = (self.look().len > 0).then(|| self.index().of(hash));
-        slots.into_iter().flatten().map(|(_, slot)| self.cell(slot.place()))
+        self.index().of(hash).map(|(_, slot)| self.cell(slot.place()))
     }
 
     /// All cells from a hash on, in the order of their hashes.

@@ -3,15 +3,16 @@
 use std::hash::{BuildHasher, RandomState};
 use std::ops::{Deref, DerefMut};
 use std::panic::resume_unwind;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, TryLockError};
 
 use plugin_abi::Status;
 use plugin_abi::sdk::{Entry, Error, Host, Region, VERSION_END};
-use siphasher::sip::SipHasher13;
 
 use crate::cell::Cell;
 use crate::check;
+use crate::hash::Hasher;
+use crate::index::{Index, NEAR};
 use crate::limit::Limit;
 use crate::pages::{Kind, PAGE, Pages, Place};
 use crate::shard::{Emptied, Found, Live, Peek, Shard, slot_hash};
@@ -20,11 +21,6 @@ use crate::sync::{Mutex, MutexGuard};
 
 /// Most shards that a table can have: a cursor has two bytes for the shard.
 pub(crate) const SHARDS_MAX: usize = 4096;
-
-/// After each batch this many shards are looked at for expired entries, in turn,
-const SWEEP_SHARDS: usize = 2;
-/// and at most this many entries are removed from each of them.
-const SWEEP_ENTRIES: usize = 16;
 
 /// Versions that an imported one leaves at least: enough for ten million writes a second in 14 years.
 const VERSIONS_LEFT: u64 = 1 << 52;
@@ -42,8 +38,7 @@ pub(crate) struct Table {
     shards: Box<[Locked]>,
     peek: Arc<[Peek]>,
     // SipHash with a key drawn for this store: nobody outside can choose keys that collide.
-    hasher: SipHasher13,
-    sweep_next: AtomicUsize,
+    hasher: Hasher,
     drawn: AtomicU64,
     pub(crate) limit: Limit,
 }
@@ -55,6 +50,9 @@ pub(crate) struct Home {
     /// The bits of the key's hash that are in its slot.
     pub(crate) hash: u32,
 }
+
+/// Where the slots of a key begin, looked at without the lock.
+pub(crate) type Near<'a> = &'a [AtomicU64; NEAR];
 
 /// A shard, locked. What changes of its memory meanwhile is counted for the limit in the end.
 #[derive(Debug)]
@@ -91,7 +89,7 @@ impl Drop for Guard<'_> {
 /// An entry and the lock under which it stays what it is.
 #[derive(Debug)]
 pub(crate) struct Held<'a> {
-    shard: Guard<'a>,
+    shard: MutexGuard<'a, Shard>,
     place: Place,
 }
 
@@ -206,7 +204,7 @@ impl Table {
         let pages = Arc::new(pages);
         // SAFETY: in the pages, says the caller.
         let found = unsafe { &*pages.at(root).cast::<Root>() };
-        let hasher = SipHasher13::new_with_key(&found.hash_key);
+        let hasher = Hasher::new(&found.hash_key);
         let peek: Arc<[Peek]> = (0..found.shards).map(|_| Peek::default()).collect();
         let shard = |number: usize| {
             let state = found.shard_states.plus(number * size_of::<ShardState>());
@@ -221,16 +219,7 @@ impl Table {
             let lock = |shard: &Locked| shard.0.lock().unwrap_or_else(PoisonError::into_inner).used_bytes();
             shards.iter().for_each(|shard| limit.count(0, lock(shard)));
         }
-        Self {
-            pages,
-            root,
-            shards,
-            peek,
-            hasher,
-            sweep_next: AtomicUsize::new(0),
-            drawn: AtomicU64::new(0),
-            limit,
-        }
+        Self { pages, root, shards, peek, hasher, drawn: AtomicU64::new(0), limit }
     }
 
     /// From here on the state belongs to this build, or to another one: it is given back at the end, or not touched any more.
@@ -265,21 +254,20 @@ impl Table {
         self.hasher.hash(&self.drawn.fetch_add(1, Ordering::Relaxed).to_le_bytes())
     }
 
-    /// Has the slots of a key brought into the cache.
+    /// Has the slots of a key brought into the cache, and answers where they are.
     #[inline]
-    pub(crate) fn prefetch_slots(&self, home: Home) {
-        if let Some(index) = self.peek[home.shard].index(&self.pages) {
-            prefetch(index.home_address(home.hash));
-        }
+    pub(crate) fn prefetch_slots(&self, home: Home) -> Near<'_> {
+        let near = self.peek[home.shard].index(&self.pages).near(home.hash);
+        prefetch(near.as_ptr().cast());
+        near
     }
 
     /// Has the entry of a key brought into the cache, after its slots. A look without the lock: what it finds may be out of date, which costs no more
     /// than a prefetch for nothing.
     #[inline]
-    pub(crate) fn prefetch_entry(&self, home: Home) {
-        let Some(index) = self.peek[home.shard].index(&self.pages) else { return };
-        if let Some((_, slot)) = index.of(home.hash).next() {
-            let address = self.pages.at(slot.place());
+    pub(crate) fn prefetch_entry(&self, home: Home, near: Near<'_>) {
+        if let Some(place) = Index::nearest(near, home.hash) {
+            let address = self.pages.at(place);
             prefetch(address);
             prefetch(address.wrapping_add(64));
         }
@@ -299,11 +287,6 @@ impl Table {
     /// Locks a shard; `None`: somebody has panicked under its lock, so it may be half changed.
     pub(crate) fn lock_whole(&self, shard: usize) -> Option<Guard<'_>> {
         self.shards[shard].0.lock().ok().map(|shard| self.guard(shard))
-    }
-
-    /// Locks a shard unless somebody else has, or has panicked under its lock.
-    fn try_lock(&self, shard: usize) -> Option<Guard<'_>> {
-        self.shards[shard].0.try_lock().ok().map(|shard| self.guard(shard))
     }
 
     /// Whether somebody has panicked under a lock: nobody can vouch for the state.
@@ -342,12 +325,12 @@ impl Table {
     /// The entry of a key, with its shard locked. One that expired is removed.
     #[inline]
     pub(crate) fn hold(&self, home: Home, key: &[u8], now_ms: i64, host: &Host) -> Option<Held<'_>> {
-        let mut shard = self.lock(home.shard);
+        let shard = self.shards[home.shard].0.lock().unwrap_or_else(|_| half_changed());
         match shard.find_live(home.hash, key, now_ms) {
             Live::At(Found { place, .. }) => Some(Held { shard, place }),
             Live::No => None,
             Live::Expired(found) => {
-                shard.expire(home.hash, found, host);
+                self.guard(shard).expire(home.hash, found, host);
                 None
             }
         }
@@ -357,19 +340,6 @@ impl Table {
     #[cold]
     pub(crate) fn touch(&self, cell: Cell<'_>, now_ms: i64) {
         cell.set_access(self.limit.used(cell.access(), now_ms, || self.random()));
-    }
-
-    /// Removes some entries that expired, from the shards whose turn it is. Waits for no lock.
-    pub(crate) fn sweep_some(&self, now_ms: i64, host: &Host) {
-        let first = self.sweep_next.fetch_add(SWEEP_SHARDS, Ordering::Relaxed);
-        for turn in first..first + SWEEP_SHARDS {
-            if let Some(mut shard) = self.try_lock(turn & (self.shards.len() - 1))
-                && shard.due(now_ms)
-            {
-                shard.sweep(now_ms, SWEEP_ENTRIES, host);
-                shard.shrink_if_sparse();
-            }
-        }
     }
 
     /// Removes everything, at one moment for everybody else.

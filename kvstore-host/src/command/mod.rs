@@ -232,6 +232,15 @@ impl ReplyFn {
         Self::Other(Box::new(write))
     }
 
+    /// Whether what it writes depends on the operations alone, and in the same way as that of another one.
+    #[inline]
+    pub fn is_the_same(&self, other: &Self) -> bool {
+        matches!(
+            (self, other),
+            (Self::Value, Self::Value) | (Self::Ok, Self::Ok) | (Self::Updated, Self::Updated)
+        )
+    }
+
     /// Writes the reply. No operation has failed.
     pub fn write(&self, answers: Answers<'_>, reply: &mut dyn Reply) {
         match self {

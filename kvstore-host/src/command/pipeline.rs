@@ -4,6 +4,7 @@
 
 mod account;
 mod exclusive;
+mod quick;
 mod reply;
 mod take;
 mod transaction;
@@ -16,8 +17,9 @@ use crate::protocol::{Encoder, Reply, Value};
 use crate::server::Server;
 use exclusive::Part;
 pub use exclusive::{Exclusive, Transacted};
+use quick::Quick;
 pub use reply::Pending;
-use reply::{Planned, Replies, Then};
+use reply::{Planned, Replies, Then, keep_first, requests_of};
 #[cfg(test)]
 pub(super) use take::plan_checked;
 use take::{Alone, Taken, take};
@@ -25,8 +27,8 @@ use take::{Alone, Taken, take};
 /// Operations that go to the engine in one call at most.
 const OPS_MAX: usize = 1024;
 
-/// Requests for which there is room from the start, as far as there are so many.
-const PLANNED_ROOM: usize = 64;
+/// Kinds of requests, one after the other, for which memory is kept.
+const PLANNED_KEPT_MAX: usize = 1024;
 
 /// What is to be done next for a client.
 pub enum Step {
@@ -51,11 +53,21 @@ pub enum Step {
     Paused,
 }
 
+/// Memory that pipelines use in turns.
+#[derive(Default)]
+pub struct Spare {
+    /// For requests.
+    pub storage: Storage,
+    planned: Vec<Planned>,
+}
+
 /// The requests of a client that are still to be carried out.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub struct Pipeline {
     input: Storage,
     next: usize,
+    /// Empty: memory for what is planned next.
+    planned: Vec<Planned>,
     /// When the batch began that is under way, on the server's clock.
     began_ns: u64,
     /// The request that runs by itself.
@@ -81,6 +93,19 @@ impl Pipeline {
         (self.input, self.next) = (input, 0);
     }
 
+    /// Borrows memory, while it has no requests.
+    pub fn borrow(&mut self, spare: &mut Spare) {
+        debug_assert!(self.is_empty());
+        self.input = std::mem::take(&mut spare.storage);
+        self.planned = std::mem::take(&mut spare.planned);
+    }
+
+    /// Gives it back, while it has no requests.
+    pub fn give_back(&mut self, spare: &mut Spare) {
+        spare.storage = self.reclaim();
+        spare.planned = std::mem::take(&mut self.planned);
+    }
+
     /// Writes the replies of work that is done, and takes the work's memory back.
     pub fn finish(
         &mut self,
@@ -91,16 +116,24 @@ impl Pipeline {
         server: &Server,
         out: &mut Vec<u8>,
     ) {
-        let Pending { planned, then, mut replies } = pending;
+        let Pending { mut planned, then, mut replies } = pending;
         match then {
             Then::Reply => {
                 replies.write_rest(&planned, &work, outcomes, session, server, out);
-                let first = self.next - planned.len();
+                let first = self.next - requests_of(&planned);
                 // What is deferred, and all behind it, is carried out again.
                 self.next = first + replies.count;
                 self.input = work.into_storage();
-                let planned = planned.get(..replies.count).unwrap_or_default();
-                account::note(self.time_ns(server), planned, &replies, (&self.input, first), session, server);
+                keep_first(&mut planned, replies.count);
+                account::note(
+                    self.time_ns(server),
+                    &planned,
+                    &replies,
+                    (&self.input, first),
+                    session,
+                    server,
+                );
+                self.keep(planned);
             }
             Then::Watch { keys, generation } => {
                 let value = transaction::watched(keys, generation, outcomes, session);
@@ -111,7 +144,7 @@ impl Pipeline {
                     return self.finish_alone(&value, session, server, out);
                 }
                 let start = out.len();
-                Encoder::new(out, session.protocol).array(planned.len());
+                Encoder::new(out, session.protocol).array(requests_of(&planned));
                 let replies = Replies::of_all(&planned, &work, outcomes, session, server, out);
                 let storage = work.into_storage();
                 account::note(self.time_ns(server), &planned, &replies, (&storage, 0), session, server);
@@ -133,10 +166,11 @@ impl Pipeline {
             Transacted::Failed(text) => self.finish_alone(&Value::error(text), session, server, out),
             Transacted::Done(parts) => {
                 let start = out.len();
-                Encoder::new(out, session.protocol).array(parts.iter().map(|part| part.planned.len()).sum());
+                Encoder::new(out, session.protocol)
+                    .array(parts.iter().map(|part| requests_of(&part.planned)).sum());
                 for Part { planned, work, outcomes, time_ns } in parts {
                     let replies = Replies::of_all(&planned, &work, &outcomes, session, server, out);
-                    account::note(time_ns, &planned, &replies, (work.storage(), 0), session, server);
+                    account::note(time_ns, &planned, &replies, (work.source(), 0), session, server);
                 }
                 self.end_alone(start, session, server, out);
             }
@@ -161,6 +195,13 @@ impl Pipeline {
         if muted {
             out.truncate(start);
         }
+    }
+
+    /// Keeps the memory of what is answered.
+    fn keep(&mut self, mut planned: Vec<Planned>) {
+        planned.clear();
+        planned.shrink_to(PLANNED_KEPT_MAX);
+        self.planned = planned;
     }
 
     /// How long the batch has taken that is under way, in nanoseconds.
@@ -196,14 +237,22 @@ impl Pipeline {
         let first = self.next;
         let mut taken = first;
         let ops_max = OPS_MAX.min(usize::try_from(live.identity().batch_len_max).unwrap_or(usize::MAX));
-        let input = std::mem::take(&mut self.input);
+        let (input, spare) = (std::mem::take(&mut self.input), std::mem::take(&mut self.planned));
         let (work, (planned, stop)) = Work::plan(input, |plan, storage| {
             plan.tell_new(server.pubsub.classes.tells_new());
-            let mut planned = Vec::with_capacity((storage.requests.len() - taken).min(PLANNED_ROOM));
+            plan.at(context.now_ms);
+            let mut planned = spare;
             let mut stop = Stop::End;
+            let mut quick = Quick::of(session, server, hold);
             while let Some(request) = storage.requests.get(taken, &storage.buffer) {
                 if session.closing || plan.len() >= ops_max {
                     break;
+                }
+                if let Some(quick) = &mut quick
+                    && quick.take(plan, request, session, &context, &mut planned)
+                {
+                    taken += 1;
+                    continue;
                 }
                 let protocol = session.protocol;
                 let replies = session.replies;
@@ -230,11 +279,12 @@ impl Pipeline {
                 };
                 // What a command changes of the protocol holds for its own reply already (HELLO).
                 let protocol = Some(if last { protocol } else { session.protocol });
-                planned.push(Planned { spec, answer, protocol, muted: session.replies.end() });
+                planned.push(Planned { spec, answer, protocol, muted: session.replies.end(), count: 1 });
                 taken += 1;
                 if last {
                     break;
                 }
+                quick = Quick::of(session, server, hold);
             }
             (planned, stop)
         });
@@ -248,6 +298,7 @@ impl Pipeline {
         if !planned.is_empty() {
             account::note(self.time_ns(server), &planned, &replies, (&self.input, first), session, server);
         }
+        self.keep(planned);
         match stop {
             Stop::End => Step::Idle,
             Stop::Held => Step::Held,

@@ -42,6 +42,11 @@ pub enum Replies {
 }
 
 impl Replies {
+    /// Whether none is left out, neither now nor next.
+    pub(super) fn are_all_sent(self) -> bool {
+        self == Self::On
+    }
+
     /// A request begins.
     pub(super) fn begin(&mut self) {
         if *self == Self::SkipNext {

@@ -150,7 +150,7 @@ pub(super) const fn is_write(flag: &str) -> bool {
 
 /// A number that no two names of the same length have, up to eight letters and whatever their case.
 #[inline]
-const fn word(name: &[u8]) -> u64 {
+pub const fn word(name: &[u8]) -> u64 {
     let word = match *name {
         [] => 0,
         [a] => a as u64,
@@ -198,15 +198,17 @@ pub fn find(name: &[u8]) -> Option<&'static Spec> {
     loop {
         let (known, spec) = PLACES.get(place)?;
         let spec = (*spec)?;
-        let is_long = name.len() > 8;
-        if *known == word
-            && spec.name.len() == name.len()
-            && (!is_long || spec.name.as_bytes().eq_ignore_ascii_case(name))
-        {
+        if *known == word && has_name(spec, name) {
             return Some(spec);
         }
         place = (place + 1) % PLACES.len();
     }
+}
+
+/// Whether this is the command's name, if its [word](word()) is that of the name.
+#[inline]
+pub fn has_name(spec: &Spec, name: &[u8]) -> bool {
+    spec.name.len() == name.len() && (name.len() <= 8 || spec.name.as_bytes().eq_ignore_ascii_case(name))
 }
 
 /// The command of that name; a subcommand's is behind its command's and a bar.

@@ -11,7 +11,7 @@ use plugin_abi::{Identity, Status};
 
 use super::pipeline::plan_checked;
 use super::{Context, Error, Handler, Session, table};
-use crate::plugin::{Keyspace, Outcomes, Storage, Work};
+use crate::plugin::{Keyspace, Outcomes, Source, Storage, Work};
 use crate::protocol::{Encoder, Limits, Parsed, Parser, Protocol, Requests};
 use crate::pubsub::{Classes, Kind, Mailbox, Subscriber};
 use crate::server::{ClientInfo, Server};
@@ -75,10 +75,10 @@ impl Rig {
 
     /// The reply to one inline request, line ends as spaces.
     pub(super) fn run(&mut self, line: &str) -> String {
-        let mut storage = Storage { buffer: format!("{line}\r\n").into_bytes(), requests: Requests::new() };
-        let parsed = Parser::new().parse(&storage.buffer, 0, &Limits::default(), &mut storage.requests);
+        let mut source = Source { buffer: format!("{line}\r\n").into_bytes(), requests: Requests::new() };
+        let parsed = Parser::new().parse(&source.buffer, 0, &Limits::default(), &mut source.requests);
         assert!(matches!(parsed, Ok(Parsed::Request { .. })), "{line:?}: {parsed:?}");
-        self.reply(storage)
+        self.reply(source.into())
     }
 
     /// The same for arguments of any bytes.

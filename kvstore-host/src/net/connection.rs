@@ -5,9 +5,9 @@ use std::time::Instant;
 
 use super::socket::Socket;
 use crate::command::Session;
-use crate::command::pipeline::{Pending, Pipeline};
-use crate::plugin::Storage;
-use crate::protocol::{Encoder, Limits, Parsed, Parser, ProtocolError, Reply, Requests};
+use crate::command::pipeline::{self, Pending, Pipeline};
+use crate::plugin::Source;
+use crate::protocol::{Encoder, Limits, Parsed, Parser, ProtocolError, Reply};
 use crate::pubsub::{OutputLimits, Overdue};
 use crate::server::{ClientEntry, ClientMemory, lock};
 
@@ -28,7 +28,7 @@ const INPUT_ROOM: usize = 16 << 10;
 #[derive(Default)]
 pub(super) struct Spare {
     input: Vec<u8>,
-    requests: Requests,
+    pipeline: pipeline::Spare,
     output: Vec<u8>,
 }
 
@@ -123,8 +123,7 @@ impl Connection {
             self.output = std::mem::take(&mut spare.output);
         }
         if self.pipeline.is_empty() && matches!(self.waiting, Waiting::No) {
-            let requests = std::mem::take(&mut spare.requests);
-            self.pipeline.give(Storage { buffer: Vec::new(), requests });
+            self.pipeline.borrow(&mut spare.pipeline);
         }
         // A large piece of a request stays where it is.
         if self.input.len() < INPUT_ROOM {
@@ -139,9 +138,10 @@ impl Connection {
             spare.output = std::mem::take(&mut self.output);
         }
         if self.pipeline.is_empty() && matches!(self.waiting, Waiting::No) {
-            let Storage { buffer, mut requests } = self.pipeline.reclaim();
+            self.pipeline.give_back(&mut spare.pipeline);
+            let Source { buffer, requests } = &mut *spare.pipeline.storage;
             requests.clear();
-            (spare.input, spare.requests) = (recycled(buffer), requests);
+            spare.input = recycled(std::mem::take(buffer));
         }
         if self.input.len() < INPUT_ROOM && self.input.capacity() >= INPUT_ROOM {
             let piece = self.input.as_slice().into();
@@ -190,14 +190,15 @@ impl Connection {
 
     /// Finds the next requests in what was read. False: there is no complete one.
     pub(super) fn parse(&mut self, limits: &Limits) -> bool {
-        if self.session.closing {
+        if self.session.closing || !self.unparsed {
             return false;
         }
-        let Storage { buffer: spare, mut requests } = self.pipeline.reclaim();
+        let mut storage = self.pipeline.reclaim();
+        let Source { buffer, requests } = &mut *storage;
         requests.clear();
         let mut start = 0;
         while requests.len() < REQUESTS_MAX && start < self.input.len() {
-            match self.parser.parse(&self.input, start, limits, &mut requests) {
+            match self.parser.parse(&self.input, start, limits, requests) {
                 Ok(Parsed::Request { consumed } | Parsed::Empty { consumed }) => start += consumed,
                 Ok(Parsed::Incomplete { .. }) => break,
                 Err(error) => {
@@ -207,18 +208,14 @@ impl Connection {
                 }
             }
         }
-        let mut rest = recycled(spare);
+        let mut rest = recycled(std::mem::take(buffer));
         if start < self.input.len() && !matches!(self.ended, Some(End::Protocol(_))) {
             rest.extend_from_slice(self.input.get(start..).unwrap_or_default());
         }
         self.unparsed = requests.len() == REQUESTS_MAX && start < self.input.len();
         let found = !requests.is_empty();
-        if found || start > 0 {
-            let buffer = std::mem::replace(&mut self.input, rest);
-            self.pipeline.give(Storage { buffer, requests });
-        } else {
-            self.pipeline.give(Storage { buffer: rest, requests });
-        }
+        *buffer = if found || start > 0 { std::mem::replace(&mut self.input, rest) } else { rest };
+        self.pipeline.give(storage);
         found
     }
 

@@ -58,6 +58,8 @@ pub struct Worker {
     /// Batches under way: generation, how many, how many of them write.
     pub(crate) under_way: Vec<(u64, usize, usize)>,
     spare: Spare,
+    /// Bytes read and written in this turn.
+    moved: (u64, u64),
     stopping: Option<Instant>,
     /// When it last looked for clients that are late.
     late_checked: Instant,
@@ -110,6 +112,7 @@ impl Seed {
             stalled: 0,
             under_way: Vec::new(),
             spare: Spare::default(),
+            moved: (0, 0),
             stopping: None,
             late_checked: Instant::now(),
             now: Instant::now(),
@@ -148,8 +151,10 @@ impl Worker {
             }
             return true;
         }
-        (self.now, self.now_ms) = (Instant::now(), self.shared.server.clock.now_ms());
-        self.look();
+        // Counted once in a turn: all workers have the count in common.
+        let shared = &Arc::clone(&self.shared);
+        (self.now, self.now_ms) = (Instant::now(), shared.server.clock.now_ms());
+        self.look(shared);
         let mut busy = !events.is_empty() || !self.again.is_empty();
         for event in &*events {
             if event.token() == WAKER {
@@ -162,13 +167,13 @@ impl Worker {
                 connection.readable = true;
                 connection.half_closed |= event.is_read_closed();
             }
-            self.drive(place);
+            self.drive(place, shared);
         }
         for place in std::mem::take(&mut self.again) {
             if let Some(connection) = self.connections.get_mut(place) {
                 connection.again = false;
             }
-            self.drive(place);
+            self.drive(place, shared);
         }
         while let Ok(message) = self.messages.try_recv() {
             busy = true;
@@ -177,10 +182,13 @@ impl Worker {
         for id in self.handle.take_mail() {
             busy = true;
             if self.connection(id).is_some() {
-                self.drive(id.place);
+                self.drive(id.place, shared);
             }
         }
-        self.look();
+        self.look(shared);
+        let (read, written) = std::mem::take(&mut self.moved);
+        add(&shared.server.stats.input_bytes, read);
+        add(&shared.server.stats.output_bytes, written);
         self.close_late_ones();
         busy
     }
@@ -199,8 +207,7 @@ impl Worker {
     }
 
     /// The point between two batches: notes which engine and which hold this worker has seen.
-    fn look(&mut self) {
-        let shared = Arc::clone(&self.shared);
+    fn look(&mut self, shared: &Arc<Shared>) {
         let published = &shared.published;
         let Some(marks) = published.marks(self.index) else { return };
         let (generation, hold) = (published.generation(), published.hold());
@@ -230,7 +237,7 @@ impl Worker {
         for id in freed {
             let freed = self.connection(id).map(|connection| connection.waiting = Waiting::No);
             if freed.is_some() {
-                self.drive(id.place);
+                self.drive(id.place, shared);
             }
         }
     }
@@ -263,8 +270,7 @@ impl Worker {
     }
 
     /// Serves one connection as far as it goes: reads, carries out, writes.
-    fn drive(&mut self, place: usize) {
-        let shared = Arc::clone(&self.shared);
+    fn drive(&mut self, place: usize, shared: &Arc<Shared>) {
         let Some(mut connection) = self.connections.take(place) else { return };
         self.stalled -= usize::from(connection.stalled.is_some());
         let mut read = 0;
@@ -273,7 +279,7 @@ impl Worker {
             connection.take_mail();
             if connection.wants_input() && self.stopping.is_none() && read == 0 {
                 read = connection.read();
-                add(&shared.server.stats.input_bytes, read as u64);
+                self.moved.0 += read as u64;
                 if read > 0 {
                     connection.active = self.now;
                 }
@@ -285,14 +291,14 @@ impl Worker {
                 connection.tell_protocol_error();
                 break;
             }
-            self.step(&mut connection, place, &shared);
+            self.step(&mut connection, place, shared);
             if connection.session.closing {
                 break;
             }
         }
         let written = connection.write(self.now);
         connection.limit_output(&shared.server.settings.output_limits, self.now);
-        add(&shared.server.stats.output_bytes, written as u64);
+        self.moved.1 += written as u64;
         connection.give_back(&mut self.spare);
         if read > 0 || written > 0 {
             connection.note((read > 0).then_some(self.now_ms));

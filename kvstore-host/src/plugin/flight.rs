@@ -11,7 +11,7 @@ use plugin_abi::raw::*;
 
 use super::outcome::{Lent, Outcomes};
 use super::versioned::Emulation;
-use super::work::Work;
+use super::work::{OPS_KEPT_MAX, Work};
 
 /// What a flight carries: the owner of its operations and of all that they point to.
 pub(super) enum Cargo {
@@ -31,6 +31,11 @@ impl Cargo {
             Self::Direct(work) => Outcomes::of_work(work),
             Self::Emulated(emulation) => Outcomes::unknown(emulation.ops().len()),
         }
+    }
+
+    /// The time at which it was planned, if that was just now.
+    pub(super) fn now_ms(&self) -> Option<i64> {
+        if let Self::Direct(work) = self { work.now_ms() } else { None }
     }
 
     fn ops(&self) -> &[KvOp] {
@@ -83,7 +88,7 @@ pub trait Taker {
 pub(super) struct Flight {
     batch: UnsafeCell<KvBatch>,
     // The engine writes to these through the batch's pointer.
-    _results: Box<[UnsafeCell<KvResult>]>,
+    results: Vec<UnsafeCell<KvResult>>,
     progress: Mutex<Progress>,
     home: Arc<dyn Home>,
     ticket: u64,
@@ -96,6 +101,7 @@ unsafe impl Send for Flight {}
 unsafe impl Sync for Flight {}
 
 /// What is noted of operations, but of those that a [`Taker`] takes.
+#[derive(Default)]
 struct Progress {
     cargo: Option<Cargo>,
     outcomes: Outcomes,
@@ -126,8 +132,22 @@ thread_local! {
     static HANDING: Cell<*mut Handing<'static>> = const { Cell::new(std::ptr::null_mut()) };
 }
 
-/// Number of the newest batch: none comes twice.
-static LAST_ID: AtomicU64 = AtomicU64::new(0);
+/// Numbers of batches that a thread takes at a time.
+const IDS: u64 = 1 << 16;
+
+/// A number for a batch: none comes twice. Threads have something in common for it once in a while only.
+fn new_id() -> u64 {
+    static TAKEN: AtomicU64 = AtomicU64::new(1);
+    thread_local! {
+        static NEXT: Cell<u64> = const { Cell::new(0) };
+    }
+    let next = match NEXT.get() {
+        next if next.is_multiple_of(IDS) => TAKEN.fetch_add(1, Ordering::Relaxed) * IDS,
+        next => next,
+    };
+    NEXT.set(next + 1);
+    next
+}
 
 /// Submits; answers the landed flight if the engine completed all of it at once. What it completes in order before it returns goes to `taker`, if there is
 /// one; the outcomes of the landed flight are of the rest.
@@ -152,36 +172,7 @@ fn fly(
     taker: Option<&mut dyn Taker>,
     submit: impl FnOnce(*mut KvBatch) -> Result<(), CallError>,
 ) -> Option<Landed> {
-    let count = cargo.ops().len();
-    let results: Box<[UnsafeCell<KvResult>]> = (0..count).map(|_| UnsafeCell::new(KvResult::EMPTY)).collect();
-    let batch = KvBatch {
-        struct_size: size_of::<KvBatch>() as u32,
-        flags: if atomic { KV_BATCH_ATOMIC } else { 0 },
-        ops: cargo.ops().as_ptr(),
-        results: results.as_ptr().cast_mut().cast(),
-        count: count as u32,
-        op_stride: size_of::<KvOp>() as u32,
-        result_stride: size_of::<KvResult>() as u32,
-        reserved: 0,
-        id: LAST_ID.fetch_add(1, Ordering::Relaxed) + 1,
-        now_ms,
-        deadline_ns: 0,
-        engine_data: [0; 2],
-        host_data: std::ptr::null_mut(),
-    };
-    let progress = Progress {
-        outcomes: Outcomes::default(),
-        cargo: Some(cargo),
-        completed: Vec::new(),
-        taken: 0,
-        left: count,
-        pinned: false,
-        away: false,
-    };
-    let progress = Mutex::new(progress);
-    let home = Arc::clone(home);
-    let flight =
-        Arc::new(Flight { batch: UnsafeCell::new(batch), _results: results, progress, home, ticket });
+    let flight = Flight::prepare(cargo, atomic, now_ms, home, ticket);
     let raw = flight.batch.get();
     // The engine's own count of the flight, taken back when the last operation is completed or the batch is refused.
     let engines = Arc::into_raw(Arc::clone(&flight));
@@ -193,7 +184,7 @@ fn fly(
     let (submitted, taken, pinned) = match taker {
         None => (hand_over(), 0, false),
         Some(taker) => {
-            let count = count as u32;
+            let count = flight.results.len() as u32;
             Handing { batch: raw, taker, count, taken: 0, pinned: false, taking: false }.run(hand_over)
         }
     };
@@ -207,10 +198,13 @@ fn fly(
     if progress.left > 0 {
         return None;
     }
-    let landed = progress.land(&flight);
+    let mut landed = progress.land(&flight);
     drop(progress);
     // SAFETY: all is completed or refused, so nobody else takes this count back.
     drop(unsafe { Arc::from_raw(engines) });
+    if let Some(Landed { cargo: Cargo::Direct(work), .. }) = &mut landed {
+        work.keep_flight(flight);
+    }
     landed
 }
 
@@ -298,6 +292,43 @@ fn note(batch: *mut KvBatch, first: u32, count: u32) {
 }
 
 impl Flight {
+    /// A flight to be submitted, in the memory of an earlier one where the cargo has one that nobody uses any more.
+    fn prepare(mut cargo: Cargo, atomic: bool, now_ms: i64, home: &Arc<dyn Home>, ticket: u64) -> Arc<Self> {
+        let kept = if let Cargo::Direct(work) = &mut cargo { work.take_flight() } else { None };
+        let mut flight = kept.filter(|flight| Arc::ptr_eq(&flight.home, home)).unwrap_or_else(|| {
+            Arc::new(Self {
+                batch: UnsafeCell::new(KvBatch::EMPTY),
+                results: Vec::new(),
+                progress: Mutex::default(),
+                home: Arc::clone(home),
+                ticket,
+            })
+        });
+        if Arc::get_mut(&mut flight).is_none() {
+            // Its results are pinned still.
+            return Self::prepare(cargo, atomic, now_ms, home, ticket);
+        }
+        if let Some(Self { batch, results, progress, ticket: own_ticket, .. }) = Arc::get_mut(&mut flight) {
+            let count = cargo.ops().len();
+            results.clear();
+            results.shrink_to(OPS_KEPT_MAX);
+            results.resize_with(count, || UnsafeCell::new(KvResult::EMPTY));
+            *batch.get_mut() = KvBatch {
+                flags: if atomic { KV_BATCH_ATOMIC } else { 0 },
+                ops: cargo.ops().as_ptr(),
+                results: results.as_ptr().cast_mut().cast(),
+                count: count as u32,
+                id: new_id(),
+                now_ms,
+                ..KvBatch::EMPTY
+            };
+            *own_ticket = ticket;
+            let progress = progress.get_mut().unwrap_or_else(PoisonError::into_inner);
+            *progress = Progress { cargo: Some(cargo), left: count, ..Progress::default() };
+        }
+        flight
+    }
+
     fn lock(&self) -> MutexGuard<'_, Progress> {
         self.progress.lock().unwrap_or_else(PoisonError::into_inner)
     }

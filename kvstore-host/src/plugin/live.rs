@@ -31,10 +31,6 @@ enum Driver {
 }
 
 /// What came of handing work over.
-#[expect(
-    clippy::large_enum_variant,
-    reason = "made once per batch and taken apart at once: a box would only cost time"
-)]
 pub enum Execution {
     /// It is done.
     Done(Work, Outcomes),
@@ -274,7 +270,7 @@ impl Live {
     ) -> Execution {
         loop {
             self.count_calls(1, cargo.len());
-            let now_ms = self.server.clock.now_ms();
+            let now_ms = cargo.now_ms().unwrap_or_else(|| self.server.clock.now_ms());
             let landed = flight::submit(&instance.session(), cargo, atomic, now_ms, home, taker.take());
             match landed.map(|landed| Self::advance(instance, landed)) {
                 None => return Execution::Later,

@@ -22,7 +22,7 @@ mod work;
 pub(crate) use entry::Owned;
 pub use flight::{Home, Landed, Taker};
 pub use outcome::{Answers, Fit, LEFT_OUT, Lent, Outcome, Outcomes, Room};
-pub use work::{Plan, Storage, Update, Work};
+pub use work::{Plan, Source, Storage, Update, Work};
 
 use plugin_abi::Identity;
 use plugin_abi::calls::CallError;

@@ -95,6 +95,7 @@ impl<'a> Lent<'a> {
     }
 
     /// Whether there is room for its value beside `len` bytes of others.
+    #[inline]
     pub fn fit(self, room: Room, len: usize) -> Fit {
         room.fit(self.op, len, self.value().unwrap_or_default().len())
     }
@@ -165,6 +166,7 @@ impl Room {
     }
 
     /// Whether there is room for what operation `op` has read, beside `len` bytes of others.
+    #[inline]
     fn fit(self, op: usize, len: usize, value_len: usize) -> Fit {
         let all_len = len.saturating_add(value_len);
         if op >= self.deferrable_from && value_len > 0 && all_len > VALUES_LEN_MAX {

@@ -93,7 +93,7 @@ impl Emulation {
     }
 
     /// Ends early: what is not settled has an unknown outcome.
-    pub(super) fn abandon(mut self: Box<Self>) -> (Work, Outcomes) {
+    pub(super) fn abandon(mut self) -> (Work, Outcomes) {
         self.fail_unsettled(Status::UNKNOWN, "the engine is gone");
         self.finish()
     }

@@ -1,8 +1,9 @@
 //! Work: the engine operations of a pipeline, together with the bytes that they point into.
 
 use std::ffi::c_void;
+use std::fmt;
 use std::marker::PhantomData;
-use std::ops::Range;
+use std::ops::{Deref, DerefMut, Range};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -11,6 +12,7 @@ use plugin_abi::raw::*;
 use plugin_abi::sdk::{Decision, Entry};
 
 use super::Outcomes;
+use super::flight::Flight;
 use super::outcome::{LEFT_OUT, LEFT_OUT_FROM, Room};
 use crate::protocol::{Requests, Value};
 use crate::pubsub::Event;
@@ -183,106 +185,171 @@ unsafe extern "C" fn decide(ctx: *mut c_void, current: *const KvEntry, decision:
 
 /// What a work's operations point into. Neither part changes while there are operations.
 #[derive(Debug, Default)]
-pub struct Storage {
+pub struct Source {
     /// Bytes as they were read from the connection.
     pub buffer: Vec<u8>,
     /// The requests found in them.
     pub requests: Requests,
 }
 
-/// Operations to be carried out, owning everything that they point to.
-pub struct Work {
-    // The operations and updates point into the storage, so they stand before it and are dropped first.
+impl Source {
+    const EMPTY: Self = Self { buffer: Vec::new(), requests: Requests::new() };
+}
+
+/// A source, and memory that is used again for the work that is made of it. The default has neither.
+#[derive(Default)]
+pub struct Storage(Option<Box<Parts>>);
+
+// SAFETY: it has no operations.
+unsafe impl Send for Storage {}
+
+impl From<Source> for Storage {
+    fn from(source: Source) -> Self {
+        Self(Some(Box::new(Parts { source, ..Parts::default() })))
+    }
+}
+
+impl Deref for Storage {
+    type Target = Source;
+
+    fn deref(&self) -> &Source {
+        static NONE: Source = Source::EMPTY;
+        self.0.as_ref().map_or(&NONE, |parts| &parts.source)
+    }
+}
+
+impl DerefMut for Storage {
+    fn deref_mut(&mut self) -> &mut Source {
+        &mut self.0.get_or_insert_default().source
+    }
+}
+
+impl fmt::Debug for Storage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        (**self).fmt(f)
+    }
+}
+
+#[derive(Default)]
+struct Parts {
+    // The operations and updates point into the source, so they stand before it and are dropped first.
     ops: Vec<KvOp>,
     updates: Vec<(usize, Box<UpdateSlot>)>,
     atomic: bool,
     writes: bool,
     first_request: usize,
-    storage: Storage,
+    now_ms: Option<i64>,
+    source: Source,
+    flight: Option<Arc<Flight>>,
 }
+
+/// Operations to be carried out, owning everything that they point to. It is passed on often, so it is one word.
+pub struct Work(Box<Parts>);
 
 // SAFETY: the pointers in the operations lead into the work's own heap memory, which moves along with it unchanged.
 unsafe impl Send for Work {}
 
 impl Work {
     /// Makes work of operations that `plan` adds; the requests in `storage` are what it has to read. The plan's result is handed through.
-    pub fn plan<T>(
-        storage: Storage,
-        plan: impl for<'a> FnOnce(&mut Plan<'a>, &'a Storage) -> T,
-    ) -> (Self, T) {
+    pub fn plan<T>(storage: Storage, plan: impl for<'a> FnOnce(&mut Plan<'a>, &'a Source) -> T) -> (Self, T) {
+        let mut parts = storage.0.unwrap_or_default();
         let mut building = Plan {
-            ops: Vec::with_capacity(storage.requests.len().min(OPS_ROOM)),
-            updates: Vec::new(),
+            ops: std::mem::take(&mut parts.ops),
+            updates: std::mem::take(&mut parts.updates),
             atomic: false,
             writes: false,
             first_request: 0,
+            now_ms: None,
             longest: (0, 0),
             tell_new: false,
             room: None,
             _storage: PhantomData,
         };
-        let planned = plan(&mut building, &storage);
-        let Plan { ops, updates, atomic, writes, first_request, .. } = building;
-        (Self { ops, updates, atomic, writes, first_request, storage }, planned)
+        building.ops.reserve(parts.source.requests.len().min(OPS_ROOM));
+        let planned = plan(&mut building, &parts.source);
+        let Plan { ops, updates, atomic, writes, first_request, now_ms, .. } = building;
+        (parts.ops, parts.updates, parts.now_ms) = (ops, updates, now_ms);
+        (parts.atomic, parts.writes, parts.first_request) = (atomic, writes, first_request);
+        (Self(parts), planned)
     }
 
     /// The operations, in order.
     pub fn ops(&self) -> &[KvOp] {
-        &self.ops
+        &self.0.ops
     }
 
     /// Whether all take effect or none.
     pub fn atomic(&self) -> bool {
-        self.atomic
+        self.0.atomic
+    }
+
+    /// The time at which it was planned, if that was told; in milliseconds since 1970 UTC.
+    pub(super) fn now_ms(&self) -> Option<i64> {
+        self.0.now_ms
     }
 
     /// Whether any operation can change an entry.
     pub fn writes(&self) -> bool {
-        self.writes
+        self.0.writes
     }
 
     /// How much there is room for of the values that it reads.
     pub fn room(&self) -> Room {
-        Room::deferrable_from(if self.atomic || self.first_request == 0 {
+        Room::deferrable_from(if self.0.atomic || self.0.first_request == 0 {
             usize::MAX
         } else {
-            self.first_request
+            self.0.first_request
         })
     }
 
     /// Whether there is an update among the operations.
     pub fn has_updates(&self) -> bool {
-        !self.updates.is_empty()
+        !self.0.updates.is_empty()
     }
 
     /// The update of an operation, if it is one.
     pub(super) fn update(&mut self, op: usize) -> Option<&mut UpdateSlot> {
-        let found = self.updates.binary_search_by_key(&op, |(index, _)| *index).ok()?;
-        self.updates.get_mut(found).map(|(_, slot)| slot.as_mut())
+        let found = self.0.updates.binary_search_by_key(&op, |(index, _)| *index).ok()?;
+        self.0.updates.get_mut(found).map(|(_, slot)| slot.as_mut())
     }
 
     /// The replies that the updates decided on last, by operation. Called once, when the work is done.
     pub(crate) fn take_replies(&mut self) -> impl Iterator<Item = (usize, Value)> + '_ {
-        self.updates.iter_mut().map(|(op, slot)| (*op, std::mem::replace(&mut slot.reply, Value::Null)))
+        self.0.updates.iter_mut().map(|(op, slot)| (*op, std::mem::replace(&mut slot.reply, Value::Null)))
     }
 
     /// Tells what came of some operations, in their order, as keyspace notifications have it.
     pub fn tell(&self, ops: Range<usize>, outcomes: &Outcomes, sink: &mut dyn FnMut(Event, &[u8])) {
         let all = outcomes.part(ops.start, ops.end).all();
-        for (op, outcome) in self.ops.iter().skip(ops.start).zip(all) {
+        for (op, outcome) in self.0.ops.iter().skip(ops.start).zip(all) {
             // SAFETY: an operation of this work, which is done.
             unsafe { tell(op, outcome.status, sink) }
         }
     }
 
-    /// The requests and their bytes, for the replies that quote them, and for their memory.
-    pub fn storage(&self) -> &Storage {
-        &self.storage
+    /// The requests and their bytes, for the replies that quote them.
+    pub fn source(&self) -> &Source {
+        &self.0.source
     }
 
     /// Ends the work and gives its storage back.
     pub fn into_storage(self) -> Storage {
-        self.storage
+        let mut parts = self.0;
+        parts.updates.clear();
+        parts.updates.shrink_to(OPS_ROOM);
+        parts.ops.clear();
+        parts.ops.shrink_to(OPS_KEPT_MAX);
+        Storage(Some(parts))
+    }
+
+    /// The memory of an earlier flight, if it has one.
+    pub(super) fn take_flight(&mut self) -> Option<Arc<Flight>> {
+        self.0.flight.take()
+    }
+
+    /// Keeps the memory of its flight for the next one.
+    pub(super) fn keep_flight(&mut self, flight: Arc<Flight>) {
+        self.0.flight = Some(flight);
     }
 }
 
@@ -333,6 +400,8 @@ pub(super) unsafe fn tell(op: &KvOp, status: Status, sink: &mut dyn FnMut(Event,
 
 /// Operations for which there is room from the start, as far as there are so many requests.
 const OPS_ROOM: usize = 64;
+/// Operations for which memory is kept for the next work.
+pub(super) const OPS_KEPT_MAX: usize = 1024;
 
 /// Takes the operations of commands, whose bytes live as long as the storage: `'a`, which stands for itself only.
 pub struct Plan<'a> {
@@ -341,6 +410,7 @@ pub struct Plan<'a> {
     atomic: bool,
     writes: bool,
     first_request: usize,
+    now_ms: Option<i64>,
     // Bytes of the longest key and the longest value of the request that is planned.
     longest: (usize, usize),
     tell_new: bool,
@@ -427,6 +497,11 @@ impl<'a> Plan<'a> {
     /// Has it noticed whether a key is new when it is written, which costs a look at what was there.
     pub fn tell_new(&mut self, tell_new: bool) {
         self.tell_new = tell_new;
+    }
+
+    /// It is this time now, in milliseconds since 1970 UTC: what is carried out at once is carried out at the time at which it was planned.
+    pub fn at(&mut self, now_ms: i64) {
+        self.now_ms = Some(now_ms);
     }
 
     /// Makes all operations of this work take effect together or not at all.

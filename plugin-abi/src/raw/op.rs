@@ -191,6 +191,23 @@ pub struct KvBatch {
 }
 
 impl KvBatch {
+    /// Without operations.
+    pub const EMPTY: Self = Self {
+        struct_size: size_of::<Self>() as u32,
+        flags: 0,
+        ops: core::ptr::null(),
+        results: core::ptr::null_mut(),
+        count: 0,
+        op_stride: size_of::<KvOp>() as u32,
+        result_stride: size_of::<KvResult>() as u32,
+        reserved: 0,
+        id: 0,
+        now_ms: 0,
+        deadline_ns: 0,
+        engine_data: [0; 2],
+        host_data: core::ptr::null_mut(),
+    };
+
     /// The `index`-th operation.
     ///
     /// # Safety

@@ -1,5 +1,7 @@
 //! Batch: the operations of one `kv_submit`, each completed exactly once whatever the engine does.
 
+use core::ops::Range;
+
 use super::{Entry, Error, Host, Op};
 use crate::Status;
 use crate::raw::*;
@@ -37,9 +39,10 @@ pub struct Batch {
     host: Host,
     count: u32,
     left: u32,
-    // One bit for each completed operation; longer batches use the vector.
-    done: u64,
-    done_more: Vec<u64>,
+    // All operations before this one are completed.
+    done_below: u32,
+    // One bit for each operation that was completed since one was out of order.
+    done: Vec<u64>,
 }
 
 // SAFETY: the batch is the engine's alone until it is completed, on whichever thread.
@@ -53,8 +56,7 @@ impl Batch {
     pub(super) unsafe fn new(raw: *mut KvBatch, host: Host) -> Self {
         // SAFETY: valid, says the caller.
         let (count, id) = unsafe { ((*raw).count, BatchId((*raw).id)) };
-        let more = if count > 64 { vec![0; (count as usize - 1) / 64] } else { Vec::new() };
-        Self { raw, id, host, count, left: count, done: 0, done_more: more }
+        Self { raw, id, host, count, left: count, done_below: 0, done: Vec::new() }
     }
 
     #[inline]
@@ -113,8 +115,25 @@ impl Batch {
 
     #[inline]
     fn is_done(&self, index: usize) -> bool {
-        let word = if index < 64 { self.done } else { self.done_more[index / 64 - 1] };
-        word >> (index % 64) & 1 == 1
+        index < self.done_below as usize
+            || self.done.get(index / 64).is_some_and(|word| word >> (index % 64) & 1 == 1)
+    }
+
+    /// Marks operations as completed.
+    #[inline]
+    fn mark(&mut self, ops: Range<usize>) {
+        self.left -= ops.len() as u32;
+        if ops.start == self.done_below as usize && self.done.is_empty() {
+            self.done_below = ops.end as u32;
+        } else {
+            self.mark_out_of_order(ops);
+        }
+    }
+
+    #[cold]
+    fn mark_out_of_order(&mut self, ops: Range<usize>) {
+        self.done.resize(self.len().div_ceil(64), 0);
+        ops.for_each(|index| self.done[index / 64] |= 1 << (index % 64));
     }
 
     /// Completes the `index`-th operation. What the outcome lends is read before this returns.
@@ -123,7 +142,28 @@ impl Batch {
     /// Beyond the end, or when it is completed already.
     #[inline]
     pub fn complete(&mut self, index: usize, outcome: Outcome<'_>) {
-        self.complete_range(index, core::slice::from_ref(&outcome));
+        self.fill(index, outcome);
+        self.end(index..index + 1);
+    }
+
+    /// Fills in a result.
+    #[inline]
+    fn fill(&mut self, index: usize, outcome: Outcome<'_>) {
+        assert!(
+            index < self.len() && !self.is_done(index),
+            "operation {index} is completed twice or is none"
+        );
+        // SAFETY: in bounds, and this operation is not completed, so its result is the engine's to write.
+        let result = unsafe { &mut *self.raw().result(index as u32) };
+        fill(result, outcome);
+    }
+
+    /// Gives operations back whose results are filled in.
+    #[inline]
+    fn end(&mut self, ops: Range<usize>) {
+        self.mark(ops.clone());
+        // SAFETY: just filled in, and marked so that none is completed again.
+        unsafe { self.host.complete(self.raw, ops.start as u32, ops.len() as u32) }
     }
 
     /// Completes the operations from `first` on, one for each outcome, in one call to the host. What the outcomes lend is
@@ -137,21 +177,9 @@ impl Batch {
             return;
         }
         for (index, outcome) in (first..).zip(outcomes) {
-            assert!(
-                index < self.len() && !self.is_done(index),
-                "operation {index} is completed twice or is none"
-            );
-            // SAFETY: in bounds, and this operation is not completed, so its result is the engine's to write.
-            let result = unsafe { &mut *self.raw().result(index as u32) };
-            fill(result, *outcome);
+            self.fill(index, *outcome);
         }
-        for index in first..first + outcomes.len() {
-            let word = if index < 64 { &mut self.done } else { &mut self.done_more[index / 64 - 1] };
-            *word |= 1 << (index % 64);
-        }
-        self.left -= outcomes.len() as u32;
-        // SAFETY: just filled in, and marked so that none is completed again.
-        unsafe { self.host.complete(self.raw, first as u32, outcomes.len() as u32) }
+        self.end(first..first + outcomes.len());
     }
 
     /// Completes all that is left with one error.
@@ -161,6 +189,9 @@ impl Batch {
 
     fn fail_rest(&mut self, error: &Error) {
         for index in 0..self.len() {
+            if self.left == 0 {
+                return;
+            }
             if !self.is_done(index) {
                 self.complete(index, Outcome::Failed(error));
             }

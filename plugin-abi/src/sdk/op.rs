@@ -105,7 +105,14 @@ impl<'a> Op<'a> {
     #[inline]
     pub fn check(&self, capabilities: u64) -> Result<(), Error> {
         let refuse = |status, text: &'static str| Err(Error::new(status, text));
-        let KvOp { kind, flags, space, .. } = *self.0;
+        let KvOp { kind, flags, space, expiry_ms, .. } = *self.0;
+        // Nothing of what most operations are has to be looked at.
+        if flags | space == 0
+            && (kind == KV_OP_GET
+                || kind == KV_OP_SET && expiry_ms == 0 && self.0.type_ | self.0.entry_flags == 0)
+        {
+            return Ok(());
+        }
         if !(KV_OP_GET..=KV_OP_UPDATE).contains(&kind) {
             return refuse(Status::INVALID, "unknown kind of operation");
         }

@@ -17,22 +17,42 @@ use super::protocol::{KEY_LEN, Kind, Protocol, Shape, write_key};
 use crate::binaries;
 
 const CONNECTIONS: usize = 50;
-const PIPELINE: usize = 64;
 const VALUE_LEN: usize = 32;
 const KEYS: u64 = 64_000;
+/// Keys that each connection writes at once before anything is counted.
+const FILL: usize = 64;
 /// Turns that are counted; in each, every connection sends a whole pipeline.
 const TURNS: usize = 20;
 /// Turns before, for what is done only once.
 const TURNS_BEFORE: usize = 3;
 
-/// Instructions in user mode per operation.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Instructions {
-    /// Per GET of 32 bytes.
-    pub get: f64,
-    /// Per SET of 32 bytes.
-    pub set: f64,
+/// What is counted: operations of one kind, so many in a pipeline.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Counted {
+    /// GET or SET of 32 bytes.
+    pub kind: Kind,
+    /// Requests that a client sends at once.
+    pub pipeline: usize,
 }
+
+/// All that is counted.
+pub const COUNTED: [Counted; 4] = [
+    Counted { kind: Kind::Get, pipeline: 64 },
+    Counted { kind: Kind::Set, pipeline: 64 },
+    Counted { kind: Kind::Get, pipeline: 1 },
+    Counted { kind: Kind::Set, pipeline: 1 },
+];
+
+impl Counted {
+    /// Its name: `get-64`.
+    pub fn name(self) -> String {
+        format!("{}-{}", self.kind.name().to_lowercase(), self.pipeline)
+    }
+}
+
+/// Instructions in user mode per operation, in the order of [`COUNTED`].
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Instructions([f64; COUNTED.len()]);
 
 /// Where what was last accepted is kept.
 pub fn accepted_file() -> PathBuf {
@@ -44,13 +64,14 @@ impl Instructions {
     ///
     /// # Errors
     /// valgrind is missing, or what it runs fails.
-    pub fn count(args: impl Fn(Kind, &Path) -> Vec<String>) -> Result<Self, String> {
+    pub fn count(args: impl Fn(Counted, &Path) -> Vec<String>) -> Result<Self, String> {
         let engine = binaries::memory_engine();
-        let per_operation = |kind| {
-            let total = callgrind(&args(kind, &engine))?;
-            Ok::<_, String>(total as f64 / (TURNS * CONNECTIONS * PIPELINE) as f64)
-        };
-        Ok(Self { get: per_operation(Kind::Get)?, set: per_operation(Kind::Set)? })
+        let mut all = [0.0; COUNTED.len()];
+        for (counted, number) in COUNTED.into_iter().zip(&mut all) {
+            let total = callgrind(&args(counted, &engine))?;
+            *number = total as f64 / (TURNS * CONNECTIONS * counted.pipeline) as f64;
+        }
+        Ok(Self(all))
     }
 
     /// Reads what was last accepted.
@@ -59,12 +80,14 @@ impl Instructions {
     /// There is no such file, or something is missing in it.
     pub fn read(path: &Path) -> Result<Self, String> {
         let text = std::fs::read_to_string(path).map_err(|error| format!("{}: {error}", path.display()))?;
-        let number = |name: &str| {
-            let line = text.lines().find_map(|line| line.strip_prefix(name));
-            let number = line.and_then(|number| number.trim().parse().ok());
-            number.ok_or_else(|| format!("{}: there is no number of {name}", path.display()))
-        };
-        Ok(Self { get: number("GET ")?, set: number("SET ")? })
+        let mut all = [0.0; COUNTED.len()];
+        for (counted, number) in COUNTED.into_iter().zip(&mut all) {
+            let name = counted.name();
+            let line = text.lines().find_map(|line| line.strip_prefix(&name)?.strip_prefix(' '));
+            let found = line.and_then(|number| number.trim().parse().ok());
+            *number = found.ok_or_else(|| format!("{}: there is no number of {name}", path.display()))?;
+        }
+        Ok(Self(all))
     }
 
     /// Writes them as accepted.
@@ -72,28 +95,28 @@ impl Instructions {
     /// # Errors
     /// The file cannot be written.
     pub fn write(&self, path: &Path) -> std::io::Result<()> {
-        let text = format!(
-            "# User instructions per operation, pipeline {PIPELINE}, 32 B values, one worker: `scripts/bench-instructions --accept` writes this.\n\
-             GET {:.0}\nSET {:.0}\n",
-            self.get, self.set
-        );
+        let head = "# User instructions per operation, by kind and pipeline, 32 B values, one worker: `scripts/bench-instructions --accept` writes this.\n";
+        let lines = COUNTED
+            .into_iter()
+            .zip(self.0)
+            .map(|(counted, number)| format!("{} {number:.0}\n", counted.name()));
         std::fs::create_dir_all(path.parent().unwrap_or(path))?;
-        std::fs::write(path, text)
+        std::fs::write(path, std::iter::once(head.to_owned()).chain(lines).collect::<String>())
     }
 
-    /// A table of what is and what was.
-    pub fn compared_to(&self, accepted: Self) -> String {
-        let row = |name, is: f64, was: f64| format!("| {name} | {was:.0} | {is:.0} | {:.3} |\n", is / was);
-        format!(
-            "| instructions per | was | is | ratio |\n|---|---|---|---|\n{}{}",
-            row("GET", self.get, accepted.get),
-            row("SET", self.set, accepted.set)
-        )
+    /// A table of what is and what was accepted, if anything was.
+    pub fn compared_to(&self, accepted: Option<Self>) -> String {
+        let was = accepted.map_or([f64::NAN; COUNTED.len()], |accepted| accepted.0);
+        let rows = COUNTED.into_iter().zip(self.0).zip(was).map(|((counted, is), was)| {
+            format!("| {} | {was:.0} | {is:.0} | {:.3} |\n", counted.name(), is / was)
+        });
+        let head = "| user instructions per operation | was | is | ratio |\n|---|---|---|---|\n";
+        std::iter::once(head.to_owned()).chain(rows).collect()
     }
 
-    /// The larger of the two ratios to what was accepted.
+    /// The largest ratio to what was accepted.
     pub fn worst_ratio(&self, accepted: Self) -> f64 {
-        (self.get / accepted.get).max(self.set / accepted.set)
+        self.0.into_iter().zip(accepted.0).map(|(is, was)| is / was).fold(0.0, f64::max)
     }
 }
 
@@ -122,7 +145,7 @@ fn callgrind(args: &[String]) -> Result<u64, String> {
 ///
 /// # Errors
 /// The engine does not load, or a reply is not what it has to be.
-pub fn serve_counted(kind: Kind, engine: &Path) -> Result<(), String> {
+pub fn serve_counted(Counted { kind, pipeline }: Counted, engine: &Path) -> Result<(), String> {
     // SAFETY: an engine of this workspace.
     let engine = unsafe { load(engine) }?;
     let mut host = Embedded::start(engine, Server::default())?;
@@ -135,15 +158,15 @@ pub fn serve_counted(kind: Kind, engine: &Path) -> Result<(), String> {
     let mut numbers = SmallRng::seed_from_u64(1);
     let shape = |kind| Protocol::Resp.shape(kind, VALUE_LEN);
     let each_key = (0..KEYS).collect::<Vec<_>>();
-    for numbers in each_key.chunks(CONNECTIONS * PIPELINE) {
+    for numbers in each_key.chunks(CONNECTIONS * FILL) {
         let mut numbers = numbers.iter().copied();
-        turn(&mut host, &mut clients, &shape(Kind::Set), || numbers.next().unwrap_or(0), Embedded::settle)
-            .map_err(failed)?;
+        let next = || numbers.next().unwrap_or(0);
+        turn(&mut host, &mut clients, &shape(Kind::Set), FILL, next, Embedded::settle).map_err(failed)?;
     }
     for number in 0..TURNS_BEFORE + TURNS {
         let serve = if number < TURNS_BEFORE { Embedded::settle } else { counted_turn };
         let draw = || numbers.random_range(0..KEYS);
-        turn(&mut host, &mut clients, &shape(kind), draw, serve).map_err(failed)?;
+        turn(&mut host, &mut clients, &shape(kind), pipeline, draw, serve).map_err(failed)?;
     }
     host.stop().map(|_| ())
 }
@@ -152,6 +175,8 @@ pub fn serve_counted(kind: Kind, engine: &Path) -> Result<(), String> {
 #[inline(never)]
 fn counted_turn(host: &mut Embedded) {
     host.settle();
+    // Something behind the call, so that it stays one within this function.
+    std::hint::black_box(host);
 }
 
 /// Each client sends a pipeline, the host serves, and each client takes its replies.
@@ -159,10 +184,11 @@ fn turn(
     host: &mut Embedded,
     clients: &mut [UnixStream],
     shape: &Shape,
+    pipeline: usize,
     mut number: impl FnMut() -> u64,
     serve: fn(&mut Embedded),
 ) -> std::io::Result<()> {
-    let mut requests = shape.request.repeat(PIPELINE);
+    let mut requests = shape.request.repeat(pipeline);
     for client in clients.iter_mut() {
         for request in requests.chunks_exact_mut(shape.request.len()) {
             write_key(number(), &mut request[shape.key_at..][..KEY_LEN]);
@@ -170,7 +196,7 @@ fn turn(
         client.write_all(&requests)?;
     }
     serve(host);
-    let mut replies = vec![0; shape.reply_len * PIPELINE];
+    let mut replies = vec![0; shape.reply_len * pipeline];
     for client in clients {
         client.read_exact(&mut replies)?;
         if !replies.chunks_exact(shape.reply_len).all(|reply| reply.starts_with(&shape.reply_head)) {
@@ -189,10 +215,10 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("new/instructions.txt");
         assert!(Instructions::read(&path).is_err());
-        let accepted = Instructions { get: 1000.0, set: 2000.0 };
+        let accepted = Instructions([1000.0, 2000.0, 3000.0, 4000.0]);
         accepted.write(&path).unwrap();
         assert_eq!(Instructions::read(&path), Ok(accepted));
-        let worse = Instructions { get: 1100.0, set: 1000.0 };
+        let worse = Instructions([1000.0, 1000.0, 3300.0, 4000.0]);
         assert!((worse.worst_ratio(accepted) - 1.1).abs() < 1e-9);
     }
 }

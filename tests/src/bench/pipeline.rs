@@ -10,7 +10,7 @@ use kvstore_host::command::pipeline::{Pipeline, Step};
 use kvstore_host::embedded::load;
 use kvstore_host::plugin::live::{Execution, Live};
 use kvstore_host::plugin::published::Hold;
-use kvstore_host::plugin::{Home, Landed, Storage, Taker};
+use kvstore_host::plugin::{Home, Landed, Source, Storage, Taker};
 use kvstore_host::protocol::{Limits, Parsed, Parser, Requests};
 use kvstore_host::server::Server;
 use rand::rngs::SmallRng;
@@ -139,7 +139,7 @@ fn requests(kind: Kind, count: usize, mut number: impl FnMut() -> u64) -> Storag
             other => panic!("{other:?} is no request"),
         }
     }
-    Storage { buffer, requests }
+    Source { buffer, requests }.into()
 }
 
 /// Operations per second of so many threads, each with a client of its own, kept busy for this time.

@@ -4,10 +4,10 @@
 
 use std::sync::atomic::Ordering;
 
-use super::reply::{Answer, Planned, Replies};
+use super::reply::{Answer, Planned, Replies, requests_of};
 use crate::command::monitor::{Audience, without_secrets};
 use crate::command::{Session, Spec};
-use crate::plugin::Storage;
+use crate::plugin::Source;
 use crate::protocol::Request;
 use crate::server::{Server, SlowRequest, add};
 
@@ -16,17 +16,18 @@ const ARGS_MAX: usize = 32;
 /// Bytes of an argument that the slowlog keeps, as in Redis.
 const ARG_LEN_MAX: usize = 128;
 
-/// Notes requests that were carried out together in `time_ns` and answered; `requests` are the storage that they lie in, the first at place `first`.
+/// Notes requests that were carried out together in `time_ns` and answered; `requests` are the source that they lie in, the first at place `first`.
 pub(super) fn note(
     time_ns: u64,
     planned: &[Planned],
     replies: &Replies,
-    (requests, first): (&Storage, usize),
+    (requests, first): (&Source, usize),
     session: &Session,
     server: &Server,
 ) {
     let track = server.settings.latency_tracking.load(Ordering::Relaxed);
-    let called = planned.iter().filter(|one| one.called().is_some()).count() as u64;
+    let called: usize = planned.iter().filter(|one| one.called().is_some()).map(|one| one.count).sum();
+    let called = called as u64;
     if let Some(share_ns) = time_ns.checked_div(called) {
         // What does not divide evenly goes to the first ones.
         let mut rest_ns = time_ns % called;
@@ -37,7 +38,7 @@ pub(super) fn note(
         };
         for run in planned.chunk_by(same) {
             let Some(spec) = run.first().and_then(Planned::called) else { continue };
-            let calls = run.len() as u64;
+            let calls = requests_of(run) as u64;
             let run_ns = share_ns * calls + std::mem::take(&mut rest_ns);
             tally.add_calls(spec.number.get(), calls, run_ns, track);
         }
@@ -46,12 +47,14 @@ pub(super) fn note(
     }
     if let Some(audience) = Audience::of(session, server) {
         let requests = (first..).map_while(|place| requests.requests.get(place, &requests.buffer));
-        for (one, request) in planned.iter().zip(requests) {
+        let each = planned.iter().flat_map(|one| std::iter::repeat_n(one, one.count));
+        for (one, request) in each.zip(requests) {
             one.called().into_iter().for_each(|spec| audience.show(spec, request));
         }
     }
     if is_slow(time_ns, server) {
-        let place = planned.iter().position(|one| one.called().is_some()).unwrap_or(0);
+        let place =
+            planned.iter().take_while(|one| one.called().is_none()).map(|one| one.count).sum::<usize>();
         let request = requests.requests.get(first + place, &requests.buffer);
         let fast = planned.iter().all(|one| one.spec.is_none_or(|spec| spec.flags.contains(&"fast")));
         note_slow(time_ns, request, called.saturating_sub(1), fast, session, server);

@@ -7,7 +7,7 @@ use super::transaction::child;
 use crate::command::{Context, Handler, Watched, table};
 use crate::plugin::copy::execute_and_wait;
 use crate::plugin::live::Live;
-use crate::plugin::{Keyspace, Outcomes, Storage, Work};
+use crate::plugin::{Keyspace, Outcomes, Source, Storage, Work};
 use crate::protocol::{Requests, Value};
 use crate::server::Server;
 
@@ -58,7 +58,7 @@ impl Exclusive {
             let began_ns = server.clock.monotonic_ns();
             let value = parse(request).map_or_else(Value::from, |task| task.run(live, server));
             let answer = Answer::Ready(value);
-            let planned = vec![Planned { spec: Some(spec), answer, protocol: None, muted: false }];
+            let planned = vec![Planned { spec: Some(spec), answer, protocol: None, muted: false, count: 1 }];
             let mut storage = Storage::default();
             storage.requests.push(request.iter());
             let time_ns = server.clock.monotonic_ns().saturating_sub(began_ns);
@@ -95,7 +95,7 @@ fn atomically(requests: Requests, live: &Live, server: &Server) -> Option<Part> 
     }
     let began_ns = server.clock.monotonic_ns();
     let context = Context::new(server, live.identity());
-    let (work, planned) = Work::plan(Storage { buffer: Vec::new(), requests }, |plan, storage| {
+    let (work, planned) = Work::plan(Source { buffer: Vec::new(), requests }.into(), |plan, storage| {
         plan.set_atomic();
         plan.tell_new(server.pubsub.classes.tells_new());
         let requests = storage.requests.iter(&[]);

@@ -32,7 +32,7 @@ impl Pending {
     }
 }
 
-/// One request, understood.
+/// One request, understood; or several in a row of one command, each of one operation, which are answered in one way.
 pub(super) struct Planned {
     pub(super) spec: Option<&'static Spec>,
     pub(super) answer: Answer,
@@ -40,6 +40,23 @@ pub(super) struct Planned {
     pub(super) protocol: Option<Protocol>,
     /// The client does not want the reply.
     pub(super) muted: bool,
+    /// How many requests.
+    pub(super) count: usize,
+}
+
+/// How many requests these are.
+pub(super) fn requests_of(planned: &[Planned]) -> usize {
+    planned.iter().map(|planned| planned.count).sum()
+}
+
+/// Forgets all but the first `count` requests.
+pub(super) fn keep_first(planned: &mut Vec<Planned>, count: usize) {
+    let mut left = count;
+    planned.retain_mut(|one| {
+        one.count = one.count.min(left);
+        left -= one.count;
+        one.count > 0
+    });
 }
 
 pub(super) enum Answer {
@@ -71,6 +88,8 @@ pub(super) enum Then {
 pub(super) struct Replies {
     /// How many of the requests are answered.
     pub(super) count: usize,
+    /// Where the next one is planned, and how many of those that are planned there are answered.
+    next: (usize, usize),
     /// Reads among them that found an entry.
     pub(super) hits: u64,
     /// Those that found none.
@@ -104,8 +123,8 @@ impl Replies {
         server: &Server,
         out: &mut Vec<u8>,
     ) {
-        while let Some(one) = planned.get(self.count) {
-            let ops = one.ops();
+        while let Some(one) = planned.get(self.next.0) {
+            let ops = one.ops(self.next.1);
             let answers = outcomes.part(ops.start, ops.end);
             if !ops.is_empty() && (self.deferred || answers.deferred()) {
                 break;
@@ -117,9 +136,20 @@ impl Replies {
         }
     }
 
-    /// The next one is written, and says what was read.
-    fn count_read(&mut self, hit: bool) {
+    /// The next one is written.
+    #[inline]
+    fn step(&mut self, one: &Planned) {
         self.count += 1;
+        self.next.1 += 1;
+        if self.next.1 == one.count {
+            self.next = (self.next.0 + 1, 0);
+        }
+    }
+
+    /// The next one is written, and says what was read.
+    #[inline]
+    fn step_read(&mut self, one: &Planned, hit: bool) {
+        self.step(one);
         self.hits += u64::from(hit);
         self.misses += u64::from(!hit);
     }
@@ -133,7 +163,7 @@ impl Replies {
         server: &Server,
         out: &mut Vec<u8>,
     ) {
-        self.count += 1;
+        self.step(one);
         let start = out.len();
         one.reply(answers, session, server, out);
         if let (Answer::Ops(..), Some(spec)) = (&one.answer, one.spec)
@@ -180,7 +210,7 @@ impl Taker for Replier<'_> {
         }
         let (one, reply) = loop {
             // Those before it ask for nothing of the engine.
-            match planned.get(replies.count) {
+            match planned.get(replies.next.0) {
                 Some(one) => match &one.answer {
                     Answer::Ops(ops, reply) if !ops.is_empty() => break (one, reply),
                     _ => replies.write(one, Answers::default(), session, server, out),
@@ -188,44 +218,72 @@ impl Taker for Replier<'_> {
                 None => return,
             }
         };
-        let fit = lent.fit(*room, out.len() - *start);
+        let (status, value) = (lent.status(), lent.value());
+        let fit = value.map_or(Fit::Fits, |_| lent.fit(*room, out.len() - *start));
         if fit == Fit::Deferred {
             replies.deferred = true;
             return;
         }
-        let status = lent.status();
         if server.pubsub.classes.any() && fit == Fit::Fits && matches!(status, Status::OK | Status::NOT_FOUND)
         {
             lent.tell(&mut |event, key| server.pubsub.tell(event, key));
         }
         // What most commands answer needs no more than this.
         let mut encoder = Encoder::new(out, one.protocol.unwrap_or(session.protocol));
-        match (reply, status, lent.value()) {
+        match (reply, status, value) {
             _ if one.muted || fit != Fit::Fits => {}
             (ReplyFn::Value, Status::OK, Some(value)) => {
                 encoder.bulk(value);
-                return replies.count_read(true);
+                return replies.step_read(one, true);
             }
             (ReplyFn::Value, Status::NOT_FOUND, _) => {
                 encoder.null();
-                return replies.count_read(false);
+                return replies.step_read(one, false);
             }
             (ReplyFn::Ok, Status::OK, _) => {
                 encoder.ok();
-                replies.count += 1;
-                return;
+                return replies.step(one);
             }
             _ => {}
         }
         let outcome = lent.outcome(fit);
-        replies.write(one, Answers::of_one(&outcome, lent.value()), session, server, out);
+        replies.write(one, Answers::of_one(&outcome, value), session, server, out);
     }
 }
 
 impl Planned {
-    /// Its operations.
-    fn ops(&self) -> Range<usize> {
-        if let Answer::Ops(ops, _) = &self.answer { ops.clone() } else { 0..0 }
+    /// The operations of its `index`-th request.
+    fn ops(&self, index: usize) -> Range<usize> {
+        match &self.answer {
+            Answer::Ops(ops, _) if self.count == 1 => ops.clone(),
+            Answer::Ops(ops, _) => ops.start + index..ops.start + index + 1,
+            _ => 0..0,
+        }
+    }
+
+    /// Takes in another request of one operation, the one behind its own, if that is answered in the same way.
+    #[inline]
+    pub(super) fn joined_by(
+        &mut self,
+        spec: &'static Spec,
+        op: usize,
+        reply: &ReplyFn,
+        protocol: Protocol,
+    ) -> bool {
+        match &mut self.answer {
+            Answer::Ops(ops, own)
+                if own.is_the_same(reply)
+                    && (ops.end, ops.len()) == (op, self.count)
+                    && self.spec.is_some_and(|own| std::ptr::eq(own, spec))
+                    && self.protocol == Some(protocol)
+                    && !self.muted =>
+            {
+                ops.end += 1;
+                self.count += 1;
+                true
+            }
+            _ => false,
+        }
     }
 
     fn reply(&self, answers: Answers<'_>, session: &mut Session, server: &Server, out: &mut Vec<u8>) {

@@ -166,17 +166,28 @@ pub(in crate::command) fn plan_checked<'a>(
     context: &Context<'_>,
 ) -> Result<(Range<usize>, ReplyFn), Error> {
     let start = plan.len();
-    plan.begin_request();
-    let planned = planner(plan, request, context);
-    let (key_len, value_len) = plan.longest();
-    let fits = key_len <= context.key_len_max && value_len <= context.value_len_max;
-    match planned {
-        Ok(reply) if fits => Ok((start..plan.len(), reply)),
+    match plan_within(plan, request, planner, context) {
+        Ok(Some(reply)) => Ok((start..plan.len(), reply)),
         planned => {
             plan.truncate(start);
             Err(planned.err().unwrap_or_else(|| too_long(plan, context)))
         }
     }
+}
+
+/// Plans a request. None, and it is planned: one of its operations is beyond a limit.
+#[inline]
+pub(super) fn plan_within<'a>(
+    plan: &mut Plan<'a>,
+    request: Request<'a>,
+    planner: PlanFn,
+    context: &Context<'_>,
+) -> Result<Option<ReplyFn>, Error> {
+    plan.begin_request();
+    let reply = planner(plan, request, context)?;
+    let (key_len, value_len) = plan.longest();
+    let fits = key_len <= context.key_len_max && value_len <= context.value_len_max;
+    Ok(fits.then_some(reply))
 }
 
 #[cold]

@@ -5,7 +5,7 @@ use super::take::plan_checked;
 use super::{Exclusive, Step};
 use crate::command::{Context, Error, Handler, Session, Spec, Transaction, Watched, table};
 use crate::plugin::live::Live;
-use crate::plugin::{Keyspace, Outcomes, Plan, Storage, Work};
+use crate::plugin::{Keyspace, Outcomes, Plan, Source, Storage, Work};
 use crate::protocol::{Request, Requests, Value};
 use crate::server::Server;
 
@@ -103,7 +103,7 @@ pub(super) fn exec(
     if queue.iter(&[]).any(alone) {
         return Ok(Step::Exclusive(Exclusive { queue, watched }));
     }
-    let mut storage = Storage { buffer: Vec::new(), requests: queue };
+    let mut storage = Storage::from(Source { buffer: Vec::new(), requests: queue });
     let commands = storage.requests.len();
     storage.requests.push(watched.keys().map(Vec::as_slice));
     let (work, planned) = Work::plan(storage, |plan, storage| {
@@ -135,7 +135,7 @@ pub(super) fn child<'a>(plan: &mut Plan<'a>, request: Request<'a>, context: &Con
         // UNWATCH: the watches are gone with EXEC anyway.
         _ => Answer::Ready(Value::Ok),
     };
-    Some(Planned { spec: Some(spec), answer, protocol: None, muted: false })
+    Some(Planned { spec: Some(spec), answer, protocol: None, muted: false, count: 1 })
 }
 
 fn copied(request: Request<'_>) -> Box<Requests> {

@@ -33,10 +33,10 @@ impl Worker {
             Message::Order { to, order: Order::Kill } => {
                 if let Some(connection) = self.connection(to) {
                     connection.kill();
-                    self.drive(to.place);
+                    self.drive(to.place, &Arc::clone(&self.shared));
                 }
             }
-            Message::Look => self.look(),
+            Message::Look => self.look(&Arc::clone(&self.shared)),
             Message::Stop => self.stop(),
         }
     }
@@ -53,7 +53,7 @@ impl Worker {
         connection.active = Instant::now();
         let Connection { pipeline, session, output, .. } = connection;
         finish(pipeline, session, &shared.server, output);
-        self.drive(to.place);
+        self.drive(to.place, &Arc::clone(&self.shared));
     }
 
     fn connect(&mut self, mut socket: Socket) {
@@ -85,7 +85,7 @@ impl Worker {
         let (subscriber, tally) = (Subscriber::new(mailbox), Arc::clone(&self.tally));
         let session = Session { id, local, subscriber, tally, ..Session::default() };
         self.connections.insert(Box::new(Connection::new(socket, session, entry, self.now)));
-        self.drive(place);
+        self.drive(place, &Arc::clone(&self.shared));
     }
 
     fn landed(&mut self, place: usize, landed: Landed) {
@@ -134,26 +134,26 @@ impl Worker {
             }
         }
         self.end(generation, writes);
-        self.drive(place);
+        self.drive(place, &Arc::clone(&self.shared));
     }
 
     /// Takes what clients have sent so far, and nothing more.
     fn stop(&mut self) {
         // What was received is answered.
         self.shared.server.pause.end();
-        self.look();
+        self.look(&Arc::clone(&self.shared));
         for place in self.connections.taken() {
             if let Some(connection) = self.connections.get_mut(place) {
                 connection.readable = true;
             }
-            self.drive(place);
+            self.drive(place, &Arc::clone(&self.shared));
         }
         self.stopping = Some(self.now);
         for place in self.connections.taken() {
             if let Some(connection) = self.connections.get_mut(place) {
                 connection.end_input();
             }
-            self.drive(place);
+            self.drive(place, &Arc::clone(&self.shared));
         }
     }
 }

@@ -29,6 +29,13 @@ fn a_pipeline_is_counted_by_request_and_noted_once_when_it_is_slow() {
     let noted = ask(&mut client, "SLOWLOG GET 2");
     let whole = "[\"SET\" \"a\" \"1\" \"... (2 more requests of the same batch)\"]";
     assert!(noted.contains(whole), "{noted}");
+    // EXEC is not noted, also not along with what was only queued.
+    connection.send(b"MULTI\r\nSET quiet 1\r\n").unwrap();
+    (0..2).for_each(|_| drop(connection.receive().unwrap()));
+    connection.send(b"GET quiet\r\nEXEC\r\n").unwrap();
+    (0..2).for_each(|_| drop(connection.receive().unwrap()));
+    let noted = ask(&mut client, "SLOWLOG GET 10");
+    assert!(!noted.contains("EXEC") && noted.contains("quiet"), "{noted}");
 
     expect(&mut client, &[("CONFIG RESETSTAT", "OK"), ("CONFIG SET slowlog-log-slower-than -1", "OK")]);
     connection

@@ -56,11 +56,15 @@ impl<'a> Locked<'a> {
         Self { shards: numbers.into_iter().map(|shard| (shard, table.lock(shard))).collect() }
     }
 
-    /// Lets each shard tidy up as after so many single writes, now that nobody names cells that are gone.
-    fn tidy(&mut self, writes: usize) {
-        for (_, shard) in &mut self.shards {
+    /// Lets each shard tidy up as after single writes, given by the shards' positions, now that nobody names cells that are gone.
+    fn tidy(&mut self, mut writes: Vec<usize>) {
+        writes.sort_unstable();
+        for writes in writes.chunk_by(|one, next| one == next) {
+            let Some((_, shard)) = writes.first().and_then(|position| self.shards.get_mut(*position)) else {
+                continue;
+            };
             // Most often there is nothing to do.
-            _ = (0..writes).all(|_| shard.tidy());
+            _ = writes.iter().all(|_| shard.tidy());
             shard.shrink_if_sparse();
         }
     }
@@ -81,14 +85,17 @@ pub(crate) fn run(table: &Table, host: &Host, capabilities: u64, mut batch: Batc
     if let Err((index, error)) = check(&batch, capabilities) {
         return refuse(&mut batch, index, &error);
     }
-    let stores = || (batch.len(), (0..batch.len()).map(|index| stored_bytes(&batch.op(index))).sum());
+    let stores = || {
+        let writes = writes_of(&batch);
+        (writes.clone().count(), writes.map(|index| stored_bytes(&batch.op(index))).sum())
+    };
     let room = table.make_room(batch.now_ms(), host, stores);
     let mut locked = Locked::new(table, &homes);
     let mut undo = Vec::new();
     let pending = match apply((table, room), host, &batch, &homes, &mut locked, &mut undo) {
         Ok(pending) => pending,
         Err((index, error)) => {
-            let steps = undo.len();
+            let steps = undo.iter().map(|(position, _)| *position).collect();
             while let Some((position, step)) = undo.pop() {
                 step.undo(&mut locked.shards[position].1);
             }
@@ -110,11 +117,16 @@ pub(crate) fn run(table: &Table, host: &Host, capabilities: u64, mut batch: Batc
             }
         }
     }
-    let steps = undo.len();
+    let steps = undo.iter().map(|(position, _)| *position).collect();
     for (position, step) in undo {
         step.forget(&mut locked.shards[position].1);
     }
     locked.tidy(steps);
+}
+
+/// The operations that can change an entry.
+fn writes_of(batch: &Batch) -> impl Iterator<Item = usize> + Clone + '_ {
+    (0..batch.len()).filter(|index| batch.op(*index).kind() != KV_OP_GET)
 }
 
 fn check(batch: &Batch, capabilities: u64) -> Result<(), (usize, Error)> {
@@ -147,7 +159,7 @@ fn apply(
         let version = found.map_or(0, |found| shard.cell(found.place).version());
         expect(&op, version).map_err(|error| (index, error))?;
     }
-    let writes = (0..batch.len()).filter(|index| batch.op(*index).kind() != KV_OP_GET);
+    let writes = writes_of(batch);
     let last_writes: HashMap<&[u8], usize> = writes.map(|index| (batch.op(index).key(), index)).collect();
     let mut pending = Vec::with_capacity(batch.len());
     for (index, home) in homes.iter().enumerate() {

@@ -285,6 +285,9 @@ impl Table {
 
     #[cold]
     fn evict(&self, now_ms: i64, host: &Host, (writes, bytes): (usize, u64)) -> Room {
+        if writes == 0 {
+            return Room::Yes;
+        }
         let (mut turns, mut freed) = (0, 0);
         while let Some(excess) = self.limit.excess() {
             let much = excess > self.limit.max_bytes.cast_signed() / EXCESS;

@@ -50,7 +50,8 @@ impl Place {
         Self((region as u64) << 24 | (offset as u64) >> 2)
     }
 
-    const fn region(self) -> usize {
+    /// Number of its region.
+    pub(crate) const fn region(self) -> usize {
         (self.0 >> 24) as usize & (REGIONS_MAX - 1)
     }
 

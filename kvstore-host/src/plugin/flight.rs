@@ -495,6 +495,46 @@ mod tests {
     }
 
     #[test]
+    fn the_memory_of_a_flight_is_used_again_unless_something_in_it_is_pinned() {
+        let home = Arc::<Port>::default() as Arc<dyn Home>;
+        let mut storage = Storage::default();
+        let mut flights = Vec::new();
+        for (count, pinned) in [(6, false), (2, false), (9, true), (3, false), (4, false)] {
+            let (work, ()) = Work::plan(storage, |plan, _| (0..count).for_each(|_| plan.get(b"key")));
+            let landed = fly(Cargo::Direct(work), false, 0, (&home, 7), None, |batch| {
+                // SAFETY: not completed yet.
+                let results = (0..count as u32).map(|op| unsafe { &mut *(*batch).result(op) });
+                results.for_each(|result| {
+                    assert_eq!(
+                        (result.status, result.flags),
+                        (KV_STATUS_UNKNOWN, 0),
+                        "nothing of an earlier one"
+                    );
+                    result.flags = if pinned { KV_RESULT_PINNED } else { 0 };
+                    result.status = KV_STATUS_OK;
+                });
+                complete(batch, 0, count as u32);
+                Ok(())
+            });
+            let Landed { cargo, outcomes, pinned } = landed.unwrap();
+            assert!(
+                outcomes.all().len() == count && outcomes.all().iter().all(|one| one.status == Status::OK)
+            );
+            let Cargo::Direct(mut work) = cargo else { panic!("it is as it was") };
+            let kept = work.take_flight().unwrap();
+            flights.push((Arc::as_ptr(&kept), pinned));
+            work.keep_flight(kept);
+            storage = work.into_storage();
+        }
+        let addresses: Vec<_> = flights.iter().map(|(address, _)| *address).collect();
+        assert!(addresses[0] == addresses[1] && addresses[1] == addresses[2]);
+        assert!(
+            addresses[2] != addresses[3] && addresses[3] == addresses[4],
+            "the pinned one is still there"
+        );
+    }
+
+    #[test]
     fn a_panic_of_who_takes_waits_until_the_engine_has_returned() {
         let (mut table, port) = (Table { panics: true, ..Table::default() }, Arc::default());
         let mut returned = false;

@@ -232,15 +232,21 @@ impl fmt::Debug for Storage {
 
 #[derive(Default)]
 struct Parts {
-    // The operations and updates point into the source, so they stand before it and are dropped first.
+    // What is planned points into the source, so it stands before it and is dropped first.
+    planned: Planned,
+    source: Source,
+    flight: Option<Arc<Flight>>,
+}
+
+/// Operations, and what is known of them.
+#[derive(Default)]
+struct Planned {
     ops: Vec<KvOp>,
     updates: Vec<(usize, Box<UpdateSlot>)>,
     atomic: bool,
     writes: bool,
     first_request: usize,
     now_ms: Option<i64>,
-    source: Source,
-    flight: Option<Arc<Flight>>,
 }
 
 /// Operations to be carried out, owning everything that they point to. It is passed on often, so it is one word.
@@ -254,74 +260,71 @@ impl Work {
     pub fn plan<T>(storage: Storage, plan: impl for<'a> FnOnce(&mut Plan<'a>, &'a Source) -> T) -> (Self, T) {
         let mut parts = storage.0.unwrap_or_default();
         let mut building = Plan {
-            ops: std::mem::take(&mut parts.ops),
-            updates: std::mem::take(&mut parts.updates),
-            atomic: false,
-            writes: false,
-            first_request: 0,
-            now_ms: None,
+            planned: std::mem::take(&mut parts.planned),
             longest: (0, 0),
             tell_new: false,
             room: None,
             _storage: PhantomData,
         };
-        building.ops.reserve(parts.source.requests.len().min(OPS_ROOM));
+        building.planned.ops.reserve(parts.source.requests.len().min(OPS_ROOM));
         let planned = plan(&mut building, &parts.source);
-        let Plan { ops, updates, atomic, writes, first_request, now_ms, .. } = building;
-        (parts.ops, parts.updates, parts.now_ms) = (ops, updates, now_ms);
-        (parts.atomic, parts.writes, parts.first_request) = (atomic, writes, first_request);
+        parts.planned = building.planned;
         (Self(parts), planned)
     }
 
     /// The operations, in order.
     pub fn ops(&self) -> &[KvOp] {
-        &self.0.ops
+        &self.0.planned.ops
     }
 
     /// Whether all take effect or none.
     pub fn atomic(&self) -> bool {
-        self.0.atomic
+        self.0.planned.atomic
     }
 
     /// The time at which it was planned, if that was told; in milliseconds since 1970 UTC.
     pub(super) fn now_ms(&self) -> Option<i64> {
-        self.0.now_ms
+        self.0.planned.now_ms
     }
 
     /// Whether any operation can change an entry.
     pub fn writes(&self) -> bool {
-        self.0.writes
+        self.0.planned.writes
     }
 
     /// How much there is room for of the values that it reads.
     pub fn room(&self) -> Room {
-        Room::deferrable_from(if self.0.atomic || self.0.first_request == 0 {
+        Room::deferrable_from(if self.0.planned.atomic || self.0.planned.first_request == 0 {
             usize::MAX
         } else {
-            self.0.first_request
+            self.0.planned.first_request
         })
     }
 
     /// Whether there is an update among the operations.
     pub fn has_updates(&self) -> bool {
-        !self.0.updates.is_empty()
+        !self.0.planned.updates.is_empty()
     }
 
     /// The update of an operation, if it is one.
     pub(super) fn update(&mut self, op: usize) -> Option<&mut UpdateSlot> {
-        let found = self.0.updates.binary_search_by_key(&op, |(index, _)| *index).ok()?;
-        self.0.updates.get_mut(found).map(|(_, slot)| slot.as_mut())
+        let found = self.0.planned.updates.binary_search_by_key(&op, |(index, _)| *index).ok()?;
+        self.0.planned.updates.get_mut(found).map(|(_, slot)| slot.as_mut())
     }
 
     /// The replies that the updates decided on last, by operation. Called once, when the work is done.
     pub(crate) fn take_replies(&mut self) -> impl Iterator<Item = (usize, Value)> + '_ {
-        self.0.updates.iter_mut().map(|(op, slot)| (*op, std::mem::replace(&mut slot.reply, Value::Null)))
+        self.0
+            .planned
+            .updates
+            .iter_mut()
+            .map(|(op, slot)| (*op, std::mem::replace(&mut slot.reply, Value::Null)))
     }
 
     /// Tells what came of some operations, in their order, as keyspace notifications have it.
     pub fn tell(&self, ops: Range<usize>, outcomes: &Outcomes, sink: &mut dyn FnMut(Event, &[u8])) {
         let all = outcomes.part(ops.start, ops.end).all();
-        for (op, outcome) in self.0.ops.iter().skip(ops.start).zip(all) {
+        for (op, outcome) in self.0.planned.ops.iter().skip(ops.start).zip(all) {
             // SAFETY: an operation of this work, which is done.
             unsafe { tell(op, outcome.status, sink) }
         }
@@ -335,10 +338,12 @@ impl Work {
     /// Ends the work and gives its storage back.
     pub fn into_storage(self) -> Storage {
         let mut parts = self.0;
-        parts.updates.clear();
-        parts.updates.shrink_to(OPS_ROOM);
-        parts.ops.clear();
-        parts.ops.shrink_to(OPS_KEPT_MAX);
+        let Planned { mut ops, mut updates, .. } = std::mem::take(&mut parts.planned);
+        updates.clear();
+        updates.shrink_to(OPS_ROOM);
+        ops.clear();
+        ops.shrink_to(OPS_KEPT_MAX);
+        parts.planned = Planned { ops, updates, ..Planned::default() };
         Storage(Some(parts))
     }
 
@@ -405,12 +410,7 @@ pub(super) const OPS_KEPT_MAX: usize = 1024;
 
 /// Takes the operations of commands, whose bytes live as long as the storage: `'a`, which stands for itself only.
 pub struct Plan<'a> {
-    ops: Vec<KvOp>,
-    updates: Vec<(usize, Box<UpdateSlot>)>,
-    atomic: bool,
-    writes: bool,
-    first_request: usize,
-    now_ms: Option<i64>,
+    planned: Planned,
     // Bytes of the longest key and the longest value of the request that is planned.
     longest: (usize, usize),
     tell_new: bool,
@@ -423,9 +423,9 @@ pub struct Plan<'a> {
 impl<'a> Plan<'a> {
     fn add(&mut self, kind: u32, key: &'a [u8]) -> &mut KvOp {
         self.longest.0 = self.longest.0.max(key.len());
-        self.ops.push(KvOp::new(kind, key));
-        let last = self.ops.len() - 1;
-        &mut self.ops[last]
+        self.planned.ops.push(KvOp::new(kind, key));
+        let last = self.planned.ops.len() - 1;
+        &mut self.planned.ops[last]
     }
 
     /// Adds a read of an entry.
@@ -449,7 +449,7 @@ impl<'a> Plan<'a> {
         if self.tell_new {
             return self.update(key, Store { value, expiry_ms });
         }
-        self.writes = true;
+        self.planned.writes = true;
         self.longest.1 = self.longest.1.max(value.len());
         let op = self.add(KV_OP_SET, key);
         (op.value, op.expiry_ms) = (KvBytes::new(value), expiry_ms);
@@ -465,7 +465,7 @@ impl<'a> Plan<'a> {
         version: Option<u64>,
     ) {
         self.set(key, value, expiry_ms);
-        if let Some(op) = self.ops.last_mut() {
+        if let Some(op) = self.planned.ops.last_mut() {
             (op.type_, op.entry_flags) = (type_, entry_flags);
             (op.flags, op.version) = version.map_or((0, 0), |version| (KV_OP_IMPORT, version));
         }
@@ -473,13 +473,13 @@ impl<'a> Plan<'a> {
 
     /// Adds a removal.
     pub fn delete(&mut self, key: &'a [u8]) {
-        self.writes = true;
+        self.planned.writes = true;
         self.add(KV_OP_DELETE, key);
     }
 
     /// Adds an update.
     pub fn update(&mut self, key: &'a [u8], update: impl Update + 'a) {
-        self.writes = true;
+        self.planned.writes = true;
         self.longest.1 = self.longest.1.max(update.value_len());
         let update: Box<dyn Update + 'a> = Box::new(update);
         // SAFETY: only the lifetime changes. What the update borrows lives as long as the storage, which the work
@@ -489,7 +489,7 @@ impl<'a> Plan<'a> {
         let room = Arc::clone(room);
         let mut slot = Box::new(UpdateSlot { update, reply: Value::Null, last: (false, Change::None), room });
         let update_ctx = (&raw mut *slot).cast();
-        self.updates.push((self.ops.len(), slot));
+        self.planned.updates.push((self.planned.ops.len(), slot));
         let op = self.add(KV_OP_UPDATE, key);
         (op.update, op.update_ctx) = (Some(decide as KvUpdateFn), update_ctx);
     }
@@ -501,12 +501,12 @@ impl<'a> Plan<'a> {
 
     /// It is this time now, in milliseconds since 1970 UTC: what is carried out at once is carried out at the time at which it was planned.
     pub fn at(&mut self, now_ms: i64) {
-        self.now_ms = Some(now_ms);
+        self.planned.now_ms = Some(now_ms);
     }
 
     /// Makes all operations of this work take effect together or not at all.
     pub fn set_atomic(&mut self) {
-        self.atomic = true;
+        self.planned.atomic = true;
     }
 
     /// Length of the longest key and the longest value among the operations of the request that began last.
@@ -521,31 +521,34 @@ impl<'a> Plan<'a> {
 
     /// A request ends here. Reads behind the first one, and behind the last write, may be put off when replies become too large.
     pub fn end_request(&mut self) {
-        if self.first_request == 0 || self.ops.last().is_some_and(|op| op.kind != KV_OP_GET) {
-            self.first_request = self.ops.len();
+        if self.planned.first_request == 0 || self.planned.ops.last().is_some_and(|op| op.kind != KV_OP_GET) {
+            self.planned.first_request = self.planned.ops.len();
         }
     }
 
     /// Whether a read may be put off, and all that comes behind it with it: so nothing may come but reads.
     pub fn may_defer(&self) -> bool {
-        self.first_request != 0 && self.ops.len() > self.first_request
+        self.planned.first_request != 0 && self.planned.ops.len() > self.planned.first_request
     }
 
     /// How many operations there are so far.
     pub fn len(&self) -> usize {
-        self.ops.len()
+        self.planned.ops.len()
     }
 
     /// Whether there is none.
     pub fn is_empty(&self) -> bool {
-        self.ops.is_empty()
+        self.planned.ops.is_empty()
     }
 
     /// Takes back the operations from `len` on: a request turned out to be wrong after some were added.
     pub fn truncate(&mut self, len: usize) {
-        self.ops.truncate(len);
-        self.updates.retain(|(op, _)| *op < len);
-        self.writes = self.ops.iter().any(|op| op.kind != KV_OP_GET);
+        if len >= self.planned.ops.len() {
+            return;
+        }
+        self.planned.ops.truncate(len);
+        self.planned.updates.retain(|(op, _)| *op < len);
+        self.planned.writes = self.planned.ops.iter().any(|op| op.kind != KV_OP_GET);
     }
 }
 

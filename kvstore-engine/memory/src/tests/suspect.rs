@@ -65,6 +65,9 @@ fn entries(table: &Table) -> BTreeMap<Vec<u8>, Vec<u8>> {
 #[test]
 fn a_whole_state_is_adopted_with_all_its_entries() {
     let store = full();
+    // Longer than a region of many spans, and another one behind it.
+    store.one(TestOp::set("longer", vec![b'l'; 65 << 20]));
+    store.one(TestOp::set("long", vec![b'l'; 33 << 20]));
     let before: BTreeMap<Vec<u8>, Vec<u8>> = store.scan(100).into_iter().collect();
     let (regions, _) = given(&store);
     assert!(regions.len() > 2 && before.len() > 400);

@@ -52,12 +52,12 @@ pub(super) fn note(
             one.called().into_iter().for_each(|spec| audience.show(spec, request));
         }
     }
-    if is_slow(time_ns, server) {
+    if called > 0 && is_slow(time_ns, server) {
         let place =
             planned.iter().take_while(|one| one.called().is_none()).map(|one| one.count).sum::<usize>();
         let request = requests.requests.get(first + place, &requests.buffer);
         let fast = planned.iter().all(|one| one.spec.is_none_or(|spec| spec.flags.contains(&"fast")));
-        note_slow(time_ns, request, called.saturating_sub(1), fast, session, server);
+        note_slow(time_ns, request, called - 1, fast, session, server);
     }
 }
 

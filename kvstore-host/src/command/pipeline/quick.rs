@@ -44,7 +44,7 @@ impl Quick {
             plan.truncate(op);
             return false;
         };
-        if plan.len() > op + 1 {
+        if plan.len() != op + 1 {
             plan.truncate(op);
             return false;
         }

@@ -46,6 +46,8 @@ pub(super) fn scan(request: Request<'_>) -> Result<Box<dyn KeyspaceTask>, Error>
 
 /// Reads a number as C's `strtoul` does, which Redis takes: with a sign, and nothing at all is 0.
 fn parse_cursor(text: &[u8]) -> Option<u64> {
+    // To Redis it ends at the first zero byte.
+    let text = text.split(|byte| *byte == 0).next().unwrap_or_default();
     if text.is_empty() {
         return Some(0);
     }
@@ -118,6 +120,9 @@ mod tests {
             ("SCAN 0 TYPE nosuch", "*2 $1 0 *0"),
             ("SCAN \"\"", "*2 $1 0 *1 $1 k"),
             ("SCAN +0", "*2 $1 0 *1 $1 k"),
+            ("SCAN \"\\x00x\"", "*2 $1 0 *1 $1 k"),
+            ("SCAN \"0\\x00x\"", "*2 $1 0 *1 $1 k"),
+            ("SCAN \"x\\x00\"", "-ERR invalid cursor"),
             ("SCAN x", "-ERR invalid cursor"),
             ("SCAN 0x", "-ERR invalid cursor"),
             ("SCAN \" 0\"", "-ERR invalid cursor"),

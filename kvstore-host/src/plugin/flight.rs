@@ -211,9 +211,16 @@ fn fly(
 impl Handing<'_> {
     /// Hands the batch over. Answers what came of that, how many operations were taken, and whether any of their results is pinned.
     fn run<T>(mut self, hand_over: impl FnOnce() -> T) -> (T, usize, bool) {
-        let before = HANDING.replace((&raw mut self).cast());
+        /// Puts back what was there before, also when the call panics.
+        struct Before(*mut Handing<'static>);
+        impl Drop for Before {
+            fn drop(&mut self) {
+                HANDING.set(self.0);
+            }
+        }
+        let before = Before(HANDING.replace((&raw mut self).cast()));
         let result = hand_over();
-        HANDING.set(before);
+        drop(before);
         if self.taking {
             // It has been told already; it could not unwind through the engine.
             std::panic::resume_unwind(Box::new("what came of an operation could not be taken"));

@@ -3,11 +3,11 @@
 //! What a value should have been nobody can know; but each entry is one that was stored under its key. A span that nobody refers to any
 //! more is no damage.
 
-use crate::hash::Hasher;
 use plugin_abi::sdk::{Error, VERSION_END};
 
 use crate::cell::Cell;
 use crate::expiry::{PAGE_ITEMS, hash_of, item};
+use crate::hash::Hasher;
 use crate::index::{self, Index, Slot};
 use crate::log::{CHUNK_LEN, CHUNK_PAGES, ChunkHead, HEAD_LEN, SHARED_LEN_MAX, span_pages};
 use crate::pages::{Kind, PAGE, Pages, Place, corrupt};

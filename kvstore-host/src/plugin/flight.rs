@@ -302,7 +302,9 @@ impl Flight {
     /// A flight to be submitted, in the memory of an earlier one where the cargo has one that nobody uses any more.
     fn prepare(mut cargo: Cargo, atomic: bool, now_ms: i64, home: &Arc<dyn Home>, ticket: u64) -> Arc<Self> {
         let kept = if let Cargo::Direct(work) = &mut cargo { work.take_flight() } else { None };
-        let mut flight = kept.filter(|flight| Arc::ptr_eq(&flight.home, home)).unwrap_or_else(|| {
+        // Who has another count of it has pinned its results.
+        let free = |flight: &Arc<Self>| Arc::ptr_eq(&flight.home, home) && Arc::strong_count(flight) == 1;
+        let mut flight = kept.filter(free).unwrap_or_else(|| {
             Arc::new(Self {
                 batch: UnsafeCell::new(KvBatch::EMPTY),
                 results: Vec::new(),
@@ -311,10 +313,6 @@ impl Flight {
                 ticket,
             })
         });
-        if Arc::get_mut(&mut flight).is_none() {
-            // Its results are pinned still.
-            return Self::prepare(cargo, atomic, now_ms, home, ticket);
-        }
         if let Some(Self { batch, results, progress, ticket: own_ticket, .. }) = Arc::get_mut(&mut flight) {
             let count = cargo.ops().len();
             results.clear();

@@ -106,9 +106,13 @@ impl Instructions {
 
     /// A table of what is and what was accepted, if anything was.
     pub fn compared_to(&self, accepted: Option<Self>) -> String {
-        let was = accepted.map_or([f64::NAN; COUNTED.len()], |accepted| accepted.0);
-        let rows = COUNTED.into_iter().zip(self.0).zip(was).map(|((counted, is), was)| {
-            format!("| {} | {was:.0} | {is:.0} | {:.3} |\n", counted.name(), is / was)
+        let rows = COUNTED.into_iter().zip(self.0).enumerate().map(|(at, (counted, is))| {
+            let was = accepted.map(|accepted| accepted.0[at]);
+            let compared = was.map_or_else(
+                || ("–".to_owned(), "–".to_owned()),
+                |was| (format!("{was:.0}"), format!("{:.3}", is / was)),
+            );
+            format!("| {} | {} | {is:.0} | {} |\n", counted.name(), compared.0, compared.1)
         });
         let head = "| user instructions per operation | was | is | ratio |\n|---|---|---|---|\n";
         std::iter::once(head.to_owned()).chain(rows).collect()

@@ -40,14 +40,11 @@ impl Quick {
             return false;
         }
         let op = plan.len();
-        let Some(reply) = plan_within(plan, request, planner, context).ok().flatten() else {
+        let reply = plan_within(plan, request, planner, context).ok().flatten();
+        let Some(reply) = reply.filter(|_| plan.len() == op + 1) else {
             plan.truncate(op);
             return false;
         };
-        if plan.len() != op + 1 {
-            plan.truncate(op);
-            return false;
-        }
         plan.end_request();
         let protocol = session.protocol;
         if let Some(last) = planned.last_mut()

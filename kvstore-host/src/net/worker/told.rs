@@ -33,12 +33,18 @@ impl Worker {
             Message::Order { to, order: Order::Kill } => {
                 if let Some(connection) = self.connection(to) {
                     connection.kill();
-                    self.drive(to.place, &Arc::clone(&self.shared));
+                    self.drive_told(to.place);
                 }
             }
             Message::Look => self.look(&Arc::clone(&self.shared)),
             Message::Stop => self.stop(),
         }
+    }
+
+    /// Serves a connection outside of the turn's own round.
+    fn drive_told(&mut self, place: usize) {
+        let shared = Arc::clone(&self.shared);
+        self.drive(place, &shared);
     }
 
     /// The control thread has done what a connection asked of it.
@@ -53,7 +59,7 @@ impl Worker {
         connection.active = Instant::now();
         let Connection { pipeline, session, output, .. } = connection;
         finish(pipeline, session, &shared.server, output);
-        self.drive(to.place, &Arc::clone(&self.shared));
+        self.drive_told(to.place);
     }
 
     fn connect(&mut self, mut socket: Socket) {
@@ -85,7 +91,7 @@ impl Worker {
         let (subscriber, tally) = (Subscriber::new(mailbox), Arc::clone(&self.tally));
         let session = Session { id, local, subscriber, tally, ..Session::default() };
         self.connections.insert(Box::new(Connection::new(socket, session, entry, self.now)));
-        self.drive(place, &Arc::clone(&self.shared));
+        self.drive_told(place);
     }
 
     fn landed(&mut self, place: usize, landed: Landed) {
@@ -134,7 +140,7 @@ impl Worker {
             }
         }
         self.end(generation, writes);
-        self.drive(place, &Arc::clone(&self.shared));
+        self.drive_told(place);
     }
 
     /// Takes what clients have sent so far, and nothing more.
@@ -146,14 +152,14 @@ impl Worker {
             if let Some(connection) = self.connections.get_mut(place) {
                 connection.readable = true;
             }
-            self.drive(place, &Arc::clone(&self.shared));
+            self.drive_told(place);
         }
         self.stopping = Some(self.now);
         for place in self.connections.taken() {
             if let Some(connection) = self.connections.get_mut(place) {
                 connection.end_input();
             }
-            self.drive(place, &Arc::clone(&self.shared));
+            self.drive_told(place);
         }
     }
 }

@@ -1,6 +1,8 @@
 //! Server: what all workers share: settings that can change live, counters, the clock, and the list of clients.
 
 mod clients;
+mod clock;
+mod counter;
 mod latency;
 mod pause;
 mod slowlog;
@@ -9,9 +11,10 @@ mod tally;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 pub use clients::{ClientEntry, ClientInfo, ClientMemory, Clients, Order, Peer};
+pub use clock::{Clock, Moment};
+pub use counter::Counter;
 pub use latency::{Latency, Spike, Spikes};
 pub use pause::{Pause, Paused};
 pub use slowlog::{SlowRequest, Slowlog};
@@ -83,13 +86,13 @@ pub struct Stats {
     /// Entries that were evicted, as engines tell.
     pub evicted: AtomicU64,
     /// Batches handed to an engine: each is one crossing of the plugin boundary. To an engine without `kv_submit` each operation is one.
-    pub batches: AtomicU64,
+    pub batches: Counter,
     /// Operations in those batches.
-    pub operations: AtomicU64,
+    pub operations: Counter,
     /// Bytes read from clients.
-    pub input_bytes: AtomicU64,
+    pub input_bytes: Counter,
     /// Bytes written to clients.
-    pub output_bytes: AtomicU64,
+    pub output_bytes: Counter,
     /// Reloads that succeeded.
     pub reloads: AtomicU64,
     /// Reloads that were refused.
@@ -99,13 +102,12 @@ pub struct Stats {
 impl Stats {
     /// Sets to 0 what `CONFIG RESETSTAT` sets to 0 in Redis. What is told of engines and reloads goes on.
     pub fn reset(&self) {
-        let Self { connections, connections_rejected, errors, .. } = self;
-        let Self { expired, evicted, input_bytes, output_bytes, .. } = self;
-        for counter in
-            [connections, connections_rejected, errors, expired, evicted, input_bytes, output_bytes]
-        {
+        let Self { connections, connections_rejected, errors, expired, evicted, .. } = self;
+        for counter in [connections, connections_rejected, errors, expired, evicted] {
             counter.store(0, Ordering::Relaxed);
         }
+        self.input_bytes.reset();
+        self.output_bytes.reset();
     }
 }
 
@@ -176,55 +178,6 @@ struct LastLook {
 /// Adds to a counter. Counters guard nothing, so no order is needed.
 pub fn add(counter: &AtomicU64, count: u64) {
     counter.fetch_add(count, Ordering::Relaxed);
-}
-
-/// The wall clock, which a test can shift and stop.
-#[derive(Debug)]
-pub struct Clock {
-    start: Instant,
-    shift_ms: AtomicI64,
-    /// Where it stands still, in milliseconds; 0: it goes.
-    stopped_ms: AtomicI64,
-}
-
-impl Default for Clock {
-    fn default() -> Self {
-        Self { start: Instant::now(), shift_ms: AtomicI64::new(0), stopped_ms: AtomicI64::new(0) }
-    }
-}
-
-impl Clock {
-    /// Milliseconds since 1970 UTC.
-    pub fn now_ms(&self) -> i64 {
-        self.now_us() / 1000
-    }
-
-    /// Microseconds since 1970 UTC.
-    pub fn now_us(&self) -> i64 {
-        let since = match self.stopped_ms.load(Ordering::Relaxed) {
-            0 => SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default(),
-            stopped => Duration::from_millis(stopped.unsigned_abs()),
-        };
-        let shift_us = self.shift_ms.load(Ordering::Relaxed).saturating_mul(1000);
-        let since_us = since.as_secs().saturating_mul(1_000_000) + u64::from(since.subsec_micros());
-        i64::try_from(since_us).unwrap_or(i64::MAX).saturating_add(shift_us)
-    }
-
-    /// Stops the wall clock at this time, in milliseconds since 1970 UTC, so that a run can be repeated.
-    pub fn stop_at_ms(&self, at_ms: i64) {
-        self.stopped_ms.store(at_ms, Ordering::Relaxed);
-    }
-
-    /// Nanoseconds since the server started; never goes backwards.
-    pub fn monotonic_ns(&self) -> u64 {
-        let elapsed = self.start.elapsed();
-        elapsed.as_secs().saturating_mul(1_000_000_000) + u64::from(elapsed.subsec_nanos())
-    }
-
-    /// Sets the wall clock forward, or back.
-    pub fn shift_ms(&self, by: i64) {
-        self.shift_ms.fetch_add(by, Ordering::Relaxed);
-    }
 }
 
 /// Locks, also after a panic elsewhere: each of these locks guards plain facts.
@@ -346,9 +299,8 @@ impl Server {
         let now_ns = self.clock.monotonic_ns();
         let elapsed_ns = now_ns.saturating_sub(last.at_ns);
         if elapsed_ns >= Self::LOOK_NS {
-            let bytes = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
             let Stats { input_bytes, output_bytes, .. } = &self.stats;
-            let counters = [self.tallies.commands(), bytes(input_bytes), bytes(output_bytes)];
+            let counters = [self.tallies.commands(), input_bytes.get(), output_bytes.get()];
             let per_second = |now: u64, then: u64| {
                 let grown = u128::from(now.saturating_sub(then)) * 1_000_000_000;
                 u64::try_from(grown / u128::from(elapsed_ns)).unwrap_or(u64::MAX)

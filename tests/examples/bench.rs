@@ -16,7 +16,7 @@ use tests::bench::{plot, report};
 enum Args {
     /// The host, redis-server, memcached and what else is named, side by side.
     Peers(Peers),
-    /// Memory, threads, workers, growth, idle and open connections, fairness.
+    /// Memory, threads, workers, growth, idle and open connections, fairness, adopt.
     Figures(Figures),
     /// Instructions per GET and SET, against what was last accepted.
     Instructions(Accept),
@@ -62,7 +62,7 @@ struct Peers {
 
 #[derive(Debug, clap::Args)]
 struct Figures {
-    /// Which: memory, threads, workers, growth, idle, open, fair; without any, all.
+    /// Which: memory, threads, workers, growth, idle, open, fair, adopt; without any, all.
     names: Vec<String>,
     /// Rounds of those that are measured in rounds.
     #[arg(long, default_value_t = 5)]

@@ -146,6 +146,19 @@ impl<'a> Cell<'a> {
         unsafe { slice::from_raw_parts(self.at.add(self.body()), self.lens().0) }
     }
 
+    /// Whether this is its key.
+    #[inline]
+    pub(crate) fn has_key(self, key: &[u8]) -> bool {
+        let own = self.key();
+        let ends = |key: &[u8]| Some((*key.first_chunk::<8>()?, *key.last_chunk::<8>()?));
+        // Keys of 8 to 16 bytes, as most are, without a call.
+        own.len() == key.len()
+            && match (ends(own), ends(key)) {
+                (Some(own), Some(key_ends)) if key.len() <= 16 => own == key_ends,
+                _ => own == key,
+            }
+    }
+
     /// The entry's version.
     #[inline]
     pub(crate) fn version(self) -> u64 {
@@ -340,6 +353,26 @@ mod tests {
                         && cell.size() == shape.size
                 );
             }
+        }
+    }
+
+    #[test]
+    fn a_key_is_told_from_every_other_one() {
+        for len in 0..40 {
+            let key: Vec<u8> = (0..len).collect();
+            let entry = Entry { key: &key, value: b"value", version: 1, ..Entry::default() };
+            let shape = Shape::of(&entry);
+            let mut memory = vec![0_u8; shape.size];
+            // SAFETY: memory of this test's own.
+            let cell = unsafe { Cell::at(memory.as_mut_ptr()) };
+            cell.write(shape, &entry, 0);
+            assert!(cell.has_key(&key));
+            for at in 0..key.len() {
+                let mut other = key.clone();
+                other[at] ^= 1;
+                assert!(!cell.has_key(&other) && !cell.has_key(&key[..at]) && !cell.has_key(&key[at + 1..]));
+            }
+            assert!(!cell.has_key(&[&key[..], b"v"].concat()));
         }
     }
 

@@ -24,9 +24,9 @@ pub(crate) struct Found {
 
 /// What a key's place holds at some time.
 #[derive(Clone, Copy, Debug)]
-pub(crate) enum Live {
-    /// An entry.
-    At(Found),
+pub(crate) enum Live<'a> {
+    /// An entry, and its cell.
+    At(Found, Cell<'a>),
     /// Nothing.
     No,
     /// An entry that expired and is still to be removed.
@@ -105,7 +105,7 @@ impl Emptied {
 #[derive(Debug)]
 pub(crate) struct Shard {
     state: *mut ShardState,
-    // Where the slots are, and how many: what the record says, as an address.
+    // Where the slots are, and how many: what the record says, as an address. Never null.
     words: (*const AtomicU64, usize),
     pub(crate) pages: Arc<Pages>,
     peek: Arc<[Peek]>,
@@ -136,7 +136,7 @@ impl Shard {
         number: usize,
         hasher: Hasher,
     ) -> Self {
-        let words = (core::ptr::null(), 0);
+        let words = (core::ptr::dangling(), 0);
         let mut shard = Self { state, words, pages, peek, number, hasher, looked: Place::NONE };
         shard.show_index();
         shard
@@ -158,7 +158,7 @@ impl Shard {
 
     fn show_index(&mut self) {
         let (index, pages) = (self.look().index, self.look().index_pages as usize);
-        let words = if pages == 0 { core::ptr::null() } else { self.pages.at(index).cast_const().cast() };
+        let words = if pages == 0 { core::ptr::dangling() } else { self.pages.at(index).cast_const().cast() };
         self.words = (words, index::words(pages));
         self.peek[self.number].set(words, pages);
     }
@@ -167,10 +167,7 @@ impl Shard {
     #[inline]
     pub(crate) fn index<'a>(&self) -> Index<'a> {
         let (words, len) = self.words;
-        if words.is_null() {
-            return Index::new(&[]);
-        }
-        // SAFETY: words are atomic and stay mapped as long as the pages, which the shard keeps, and whoever uses an index of a shard keeps that.
+        // SAFETY: there are none, or words are atomic and stay mapped as long as the pages, which the shard keeps, and whoever uses an index of a shard keeps that.
         Index::new(unsafe { core::slice::from_raw_parts(words, len) })
     }
 
@@ -201,24 +198,31 @@ impl Shard {
     /// The first entry of a hash for which this holds.
     #[inline]
     pub(crate) fn find_in(&self, hash: u32, holds: impl Fn(Cell<'_>) -> bool) -> Option<Found> {
-        let mut slots = self.index().of(hash);
-        let (position, slot) = slots.find(|(_, slot)| holds(self.cell(slot.place())))?;
-        Some(Found { position, place: slot.place() })
+        self.find_cell(hash, holds).map(|(found, _)| found)
+    }
+
+    /// The same, with its cell.
+    #[inline(always)]
+    fn find_cell<'a>(&self, hash: u32, holds: impl Fn(Cell<'_>) -> bool) -> Option<(Found, Cell<'a>)> {
+        self.index().of(hash).find_map(|(position, slot)| {
+            let cell = self.cell(slot.place());
+            holds(cell).then_some((Found { position, place: slot.place() }, cell))
+        })
     }
 
     /// The entry of a key, expired or not.
     #[inline]
     pub(crate) fn find(&self, hash: u32, key: &[u8]) -> Option<Found> {
-        self.find_in(hash, |cell| cell.key() == key)
+        self.find_in(hash, |cell| cell.has_key(key))
     }
 
     /// The entry of a key, unless it expired.
-    #[inline]
-    pub(crate) fn find_live(&self, hash: u32, key: &[u8], now_ms: i64) -> Live {
-        match self.find(hash, key) {
+    #[inline(always)]
+    pub(crate) fn find_live<'a>(&self, hash: u32, key: &[u8], now_ms: i64) -> Live<'a> {
+        match self.find_cell(hash, |cell| cell.has_key(key)) {
             None => Live::No,
-            Some(found) if self.cell(found.place).expired(now_ms) => Live::Expired(found),
-            Some(found) => Live::At(found),
+            Some((found, cell)) if cell.expired(now_ms) => Live::Expired(found),
+            Some((found, cell)) => Live::At(found, cell),
         }
     }
 
@@ -233,7 +237,7 @@ impl Shard {
     ) -> Option<Found> {
         match self.find_live(hash, key, now_ms) {
             Live::No => None,
-            Live::At(found) => Some(found),
+            Live::At(found, _) => Some(found),
             Live::Expired(found) => {
                 self.expire(hash, found, host);
                 None

@@ -15,7 +15,7 @@ use crate::hash::Hasher;
 use crate::index::{Index, NEAR};
 use crate::limit::Limit;
 use crate::pages::{Kind, PAGE, Pages, Place};
-use crate::shard::{Emptied, Found, Live, Peek, Shard, slot_hash};
+use crate::shard::{Emptied, Live, Peek, Shard, slot_hash};
 use crate::state::{self, Root, ShardState};
 use crate::sync::{Mutex, MutexGuard};
 
@@ -89,8 +89,8 @@ impl Drop for Guard<'_> {
 /// An entry and the lock under which it stays what it is.
 #[derive(Debug)]
 pub(crate) struct Held<'a> {
-    shard: MutexGuard<'a, Shard>,
-    place: Place,
+    cell: Cell<'a>,
+    _lock: MutexGuard<'a, Shard>,
 }
 
 impl Held<'_> {
@@ -103,7 +103,7 @@ impl Held<'_> {
     /// Its cell.
     #[inline]
     pub(crate) fn cell(&self) -> Cell<'_> {
-        self.shard.cell(self.place)
+        self.cell
     }
 }
 
@@ -323,11 +323,11 @@ impl Table {
     }
 
     /// The entry of a key, with its shard locked. One that expired is removed.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn hold(&self, home: Home, key: &[u8], now_ms: i64, host: &Host) -> Option<Held<'_>> {
         let shard = self.shards[home.shard].0.lock().unwrap_or_else(|_| half_changed());
         match shard.find_live(home.hash, key, now_ms) {
-            Live::At(Found { place, .. }) => Some(Held { shard, place }),
+            Live::At(_, cell) => Some(Held { cell, _lock: shard }),
             Live::No => None,
             Live::Expired(found) => {
                 self.guard(shard).expire(home.hash, found, host);

@@ -252,11 +252,11 @@ mod tests {
     fn resetstat_sets_counters_to_0_but_not_those_of_the_engine() {
         let mut rig = Rig::new();
         rig.session.tally.open().hits = 5;
-        rig.server.stats.output_bytes.store(5, Ordering::Relaxed);
-        rig.server.stats.batches.store(5, Ordering::Relaxed);
+        rig.server.stats.output_bytes.add(5);
+        rig.server.stats.batches.add(5);
         rig.expect(&[("CONFIG RESETSTAT", "+OK")]);
         assert_eq!(rig.server.tallies.sum().hits, 0);
-        assert_eq!(rig.server.stats.output_bytes.load(Ordering::Relaxed), 0);
-        assert_eq!(rig.server.stats.batches.load(Ordering::Relaxed), 5);
+        assert_eq!(rig.server.stats.output_bytes.get(), 0);
+        assert_eq!(rig.server.stats.batches.get(), 5);
     }
 }

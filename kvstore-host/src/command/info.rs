@@ -223,8 +223,8 @@ fn stats(lines: &mut Lines, source: &Source<'_>) {
     lines.put_count("total_connections_received", &stats.connections);
     lines.put("total_commands_processed", source.counted.commands);
     lines.put("instantaneous_ops_per_sec", rates.commands);
-    lines.put_count("total_net_input_bytes", &stats.input_bytes);
-    lines.put_count("total_net_output_bytes", &stats.output_bytes);
+    lines.put("total_net_input_bytes", stats.input_bytes.get());
+    lines.put("total_net_output_bytes", stats.output_bytes.get());
     lines.put("instantaneous_input_kbps", format_args!("{:.2}", rates.input_bytes as f64 / 1024.0));
     lines.put("instantaneous_output_kbps", format_args!("{:.2}", rates.output_bytes as f64 / 1024.0));
     lines.put_count("rejected_connections", &stats.connections_rejected);
@@ -273,8 +273,8 @@ fn engine(lines: &mut Lines, source: &Source<'_>) {
     lines.put("engine_generation", keyspace.generation());
     lines.put("engine_capabilities", identity.capability_names().join(","));
     lines.put("engine_symbols", keyspace.symbols().join(","));
-    lines.put_count("engine_batches", &stats.batches);
-    lines.put_count("engine_operations", &stats.operations);
+    lines.put("engine_batches", stats.batches.get());
+    lines.put("engine_operations", stats.operations.get());
     lines.put_count("engine_reloads", &stats.reloads);
     lines.put_count("engine_reloads_refused", &stats.reloads_refused);
     match &source.engine {
@@ -313,8 +313,6 @@ fn keyspace(lines: &mut Lines, source: &Source<'_>) {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::atomic::Ordering;
-
     use plugin_abi::Status;
     use plugin_abi::raw::KV_CAP_THREAD_SAFE;
 
@@ -368,7 +366,7 @@ mod tests {
         rig.server.facts.tcp_port = 8080;
         rig.server.facts.workers = 2;
         rig.session.tally.open().hits = 7;
-        rig.server.stats.batches.store(3, Ordering::Relaxed);
+        rig.server.stats.batches.add(3);
         rig.server.metrics.note("map", "syncs", true, 2);
         rig.server.metrics.note("other", "syncs", true, 5);
         rig.expect(&[("SET a 1", "+OK"), ("SET b 1 EX 100", "+OK")]);

@@ -14,7 +14,7 @@ use crate::plugin::live::Live;
 use crate::plugin::published::Hold;
 use crate::plugin::{Keyspace, Outcomes, Storage, Work};
 use crate::protocol::{Encoder, Reply, Value};
-use crate::server::Server;
+use crate::server::{Moment, Server};
 use exclusive::Part;
 pub use exclusive::{Exclusive, Transacted};
 use quick::Quick;
@@ -120,11 +120,14 @@ impl Pipeline {
         match then {
             Then::Reply => {
                 replies.write_rest(&planned, &work, outcomes, session, server, out);
-                let first = self.next - requests_of(&planned);
-                // What is deferred, and all behind it, is carried out again.
-                self.next = first + replies.count;
+                let requests = requests_of(&planned);
+                let first = self.next - requests;
                 self.input = work.into_storage();
-                keep_first(&mut planned, replies.count);
+                if replies.count < requests {
+                    // What is deferred, and all behind it, is carried out again.
+                    self.next = first + replies.count;
+                    keep_first(&mut planned, replies.count);
+                }
                 account::note(
                     self.time_ns(server),
                     &planned,
@@ -220,20 +223,22 @@ impl Pipeline {
         std::mem::take(&mut self.input)
     }
 
-    /// Takes as many requests as go together. What can be answered at once, ahead of all work, goes to `out`.
+    /// Takes as many requests as go together; the time is reckoned from `moment`, which was just before. What can be answered at once, ahead of all
+    /// work, goes to `out`.
     pub fn step(
         &mut self,
         session: &mut Session,
         server: &Server,
         live: &Live,
         hold: Hold,
+        moment: Moment,
         out: &mut Vec<u8>,
     ) -> Step {
         if self.is_empty() || session.closing {
             return Step::Idle;
         }
-        let context = Context::new(server, live.identity());
         self.began_ns = server.clock.monotonic_ns();
+        let context = Context::at(moment.ms_at(self.began_ns), server, live.identity());
         let first = self.next;
         let mut taken = first;
         let ops_max = OPS_MAX.min(usize::try_from(live.identity().batch_len_max).unwrap_or(usize::MAX));
@@ -244,10 +249,11 @@ impl Pipeline {
             let mut planned = spare;
             let mut stop = Stop::End;
             let mut quick = Quick::of(session, server, hold);
-            while let Some(request) = storage.requests.get(taken, &storage.buffer) {
-                if session.closing || plan.len() >= ops_max {
-                    break;
-                }
+            let mut requests = storage.requests.iter_from(taken, &storage.buffer);
+            while !session.closing
+                && plan.len() < ops_max
+                && let Some(request) = requests.next()
+            {
                 if let Some(quick) = &mut quick
                     && quick.take(plan, request, session, &context, &mut planned)
                 {

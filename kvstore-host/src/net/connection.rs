@@ -230,6 +230,9 @@ impl Connection {
 
     /// Takes what others have for the client out of its mailbox, as far as there is room.
     pub(super) fn take_mail(&mut self) {
+        if !self.session.subscriber.mailbox().is_waiting() {
+            return;
+        }
         let room = OUTPUT_LEN_MAX.saturating_sub(self.output_len());
         if room > 0 && !self.broken() {
             let Self { session, output, .. } = self;
@@ -320,9 +323,7 @@ impl Connection {
         entry.memory = memory;
         entry.multi = queued.map_or(-1, |queued| i64::try_from(queued).unwrap_or(i64::MAX));
         entry.watch = self.session.watched.len();
-        if entry.cmd != self.session.last_command {
-            self.session.last_command.clone_into(&mut entry.cmd);
-        }
+        entry.cmd = self.session.last_command;
     }
 
     fn memory(&self) -> ClientMemory {

@@ -6,10 +6,11 @@ mod told;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use crossbeam::channel::{Receiver, unbounded};
+use crossbeam::epoch;
 use mio::{Events, Poll, Token, Waker};
 
 use super::connection::{Connection, End, Spare, Waiting};
@@ -20,7 +21,7 @@ use crate::plugin::live::{Execution, Live};
 use crate::plugin::published::{self, Hold};
 use crate::plugin::{Home, Outcomes, Taker, Work};
 use crate::protocol::Value;
-use crate::server::{Peer, Tally, add};
+use crate::server::{Moment, Peer, Tally};
 use late::LATE_CHECK_INTERVAL;
 
 /// The token of a worker's waker; connections have their place as token.
@@ -34,6 +35,15 @@ pub enum PoolDone {
     Value(Value),
     /// It panicked, and what it carried is lost.
     Broken,
+}
+
+/// Sets a mark, which nobody else sets. Answers whether it has changed.
+fn note(mark: &AtomicU64, value: u64) -> bool {
+    let news = mark.load(Ordering::Relaxed) != value;
+    if news {
+        mark.store(value, Ordering::Release);
+    }
+    news
 }
 
 /// One worker.
@@ -65,8 +75,8 @@ pub struct Worker {
     late_checked: Instant,
     /// When this round began.
     now: Instant,
-    /// The same in milliseconds since 1970 UTC.
-    now_ms: i64,
+    /// What the server's clocks said then.
+    moment: Moment,
 }
 
 /// A worker that is not running yet: how others reach it, and what becomes the worker.
@@ -97,6 +107,8 @@ impl Seed {
     pub fn grow(self, index: usize, shared: Arc<Shared>) -> Worker {
         let Self { poll, messages, handle } = self;
         shared.server.clients.add_worker(index, Arc::new(handle.clone()) as Arc<dyn Peer>);
+        let now = Instant::now();
+        let moment = shared.server.clock.moment(now);
         Worker {
             index,
             tally: shared.server.tallies.add(),
@@ -114,9 +126,9 @@ impl Seed {
             spare: Spare::default(),
             moved: (0, 0),
             stopping: None,
-            late_checked: Instant::now(),
-            now: Instant::now(),
-            now_ms: 0,
+            late_checked: now,
+            now,
+            moment,
         }
     }
 }
@@ -151,13 +163,17 @@ impl Worker {
             }
             return true;
         }
-        // Counted once in a turn: all workers have the count in common.
         let shared = &Arc::clone(&self.shared);
-        (self.now, self.now_ms) = (Instant::now(), shared.server.clock.now_ms());
+        self.now = Instant::now();
+        self.moment = shared.server.clock.moment(self.now);
+        // Each batch pins the epoch: inside of this that is cheap.
+        let _pinned = epoch::pin();
         self.look(shared);
-        let mut busy = !events.is_empty() || !self.again.is_empty();
+        let busy = !events.is_empty() || !self.again.is_empty();
+        let mut woken = false;
         for event in &*events {
             if event.token() == WAKER {
+                woken = true;
                 continue;
             }
             let place = event.token().0;
@@ -175,22 +191,27 @@ impl Worker {
             }
             self.drive(place, shared);
         }
+        if woken {
+            self.take_messages(shared);
+        }
+        self.look(shared);
+        let (read, written) = std::mem::take(&mut self.moved);
+        shared.server.stats.input_bytes.add(read);
+        shared.server.stats.output_bytes.add(written);
+        self.close_late_ones();
+        busy
+    }
+
+    /// Takes what others have told this worker: they wake it each time.
+    fn take_messages(&mut self, shared: &Arc<Shared>) {
         while let Ok(message) = self.messages.try_recv() {
-            busy = true;
             self.take(message);
         }
         for id in self.handle.take_mail() {
-            busy = true;
             if self.connection(id).is_some() {
                 self.drive(id.place, shared);
             }
         }
-        self.look(shared);
-        let (read, written) = std::mem::take(&mut self.moved);
-        add(&shared.server.stats.input_bytes, read);
-        add(&shared.server.stats.output_bytes, written);
-        self.close_late_ones();
-        busy
     }
 
     fn timeout(&self) -> Option<Duration> {
@@ -215,8 +236,8 @@ impl Worker {
         let given_up = published.given_up();
         let kept = self.under_way.iter().map(|(generation, ..)| *generation).filter(|one| *one > given_up);
         let oldest = kept.min().unwrap_or(published::NONE);
-        let mut news = marks.oldest.swap(oldest, Ordering::AcqRel) != oldest;
-        news |= marks.seen.swap(generation, Ordering::AcqRel) != generation;
+        let mut news = note(&marks.oldest, oldest);
+        news |= note(&marks.seen, generation);
         news |= marks.note_end(hold, || shared.server.clock.monotonic_ns());
         let live = || self.under_way.iter().filter(|(generation, ..)| *generation > given_up);
         let held = match hold {
@@ -225,7 +246,7 @@ impl Worker {
             _ => 0,
         };
         if held != 0 {
-            news |= marks.held.swap(held, Ordering::AcqRel) != held;
+            news |= note(&marks.held, held);
         }
         if news {
             shared.control.look();
@@ -301,7 +322,7 @@ impl Worker {
         self.moved.1 += written as u64;
         connection.give_back(&mut self.spare);
         if read > 0 || written > 0 {
-            connection.note((read > 0).then_some(self.now_ms));
+            connection.note((read > 0).then_some(self.moment.ms()));
         }
         let over = connection.over();
         let more = connection.wants_input() || connection.has_more();
@@ -319,10 +340,10 @@ impl Worker {
     /// Carries out the next requests of a connection.
     fn step(&mut self, connection: &mut Connection, place: usize, shared: &Arc<Shared>) {
         let server = &shared.server;
-        let hold = shared.published.hold();
+        let (hold, moment) = (shared.published.hold(), self.moment);
         shared.published.with(|live| {
             let Connection { pipeline, session, output, .. } = connection;
-            match pipeline.step(session, server, live, hold, output) {
+            match pipeline.step(session, server, live, hold, moment, output) {
                 Step::Idle => {}
                 Step::Held => {
                     self.held.push(ConnectionId { place, client: connection.session.id });

@@ -281,8 +281,8 @@ impl Live {
     }
 
     fn count_calls(&self, batches: usize, ops: usize) {
-        crate::server::add(&self.server.stats.batches, batches as u64);
-        crate::server::add(&self.server.stats.operations, ops as u64);
+        self.server.stats.batches.add(batches as u64);
+        self.server.stats.operations.add(ops as u64);
     }
 
     /// Closes the engine and hands its library back, to be unloaded. Blocks as long as `kv_close` does.

@@ -68,18 +68,17 @@ impl Outcome {
 /// What came of one operation, as the engine lends it.
 #[derive(Clone, Copy)]
 pub struct Lent<'a> {
-    op: usize,
     request: &'a KvOp,
     result: &'a KvResult,
 }
 
 impl<'a> Lent<'a> {
-    /// Takes what an engine lends in a result of operation number `op`.
+    /// Takes what an engine lends in the result of an operation.
     ///
     /// # Safety
     /// The operation is one of a [`Work`](super::Work), or of none that has updates. It is completed, and the bytes of the result are valid.
-    pub(super) unsafe fn new(op: usize, request: &'a KvOp, result: &'a KvResult) -> Self {
-        Self { op, request, result }
+    pub(super) unsafe fn new(request: &'a KvOp, result: &'a KvResult) -> Self {
+        Self { request, result }
     }
 
     /// OK, NOT_FOUND, CONFLICT or a failure.
@@ -94,15 +93,9 @@ impl<'a> Lent<'a> {
         (wanted && self.status() == Status::OK).then(|| unsafe { self.result.value.as_slice() })
     }
 
-    /// Whether there is room for its value beside `len` bytes of others.
-    #[inline]
-    pub fn fit(self, room: Room, len: usize) -> Fit {
-        room.fit(self.op, len, self.value().unwrap_or_default().len())
-    }
-
     /// All that came of it, without its value where that does not fit. An update's reply is handed out once.
     pub fn outcome(self, fit: Fit) -> Outcome {
-        let Self { request, result, .. } = self;
+        let Self { request, result } = self;
         let mut outcome = Outcome::of(self.status(), String::new());
         if outcome.status != Status::OK {
             // Only a failure has a text.
@@ -167,7 +160,7 @@ impl Room {
 
     /// Whether there is room for what operation `op` has read, beside `len` bytes of others.
     #[inline]
-    fn fit(self, op: usize, len: usize, value_len: usize) -> Fit {
+    pub fn fit(self, op: usize, len: usize, value_len: usize) -> Fit {
         let all_len = len.saturating_add(value_len);
         if op >= self.deferrable_from && value_len > 0 && all_len > VALUES_LEN_MAX {
             Fit::Deferred
@@ -234,9 +227,10 @@ impl Outcomes {
     }
 
     /// Notes what came of an operation, and copies its value.
-    pub(super) fn set(&mut self, lent: Lent<'_>) {
-        let outcome = lent.outcome(lent.fit(self.room, self.values.len()));
-        self.put(lent.op, outcome, lent.value().unwrap_or_default());
+    pub(super) fn set(&mut self, op: usize, lent: Lent<'_>) {
+        let value = lent.value().unwrap_or_default();
+        let fit = self.room.fit(op, self.values.len(), value.len());
+        self.put(op, lent.outcome(fit), value);
     }
 
     fn put(&mut self, op: usize, mut outcome: Outcome, value: &[u8]) {

@@ -519,9 +519,11 @@ impl<'a> Plan<'a> {
         self.longest = (0, 0);
     }
 
-    /// A request ends here. Reads behind the first one, and behind the last write, may be put off when replies become too large.
-    pub fn end_request(&mut self) {
-        if self.planned.first_request == 0 || self.planned.ops.last().is_some_and(|op| op.kind != KV_OP_GET) {
+    /// A request ends here, of a command that can change an entry or not. Reads behind the first one, and behind the last write, may be put off when replies
+    /// become too large.
+    pub fn end_request(&mut self, writes: bool) {
+        debug_assert!(writes || self.planned.ops.last().is_none_or(|op| op.kind == KV_OP_GET));
+        if self.planned.first_request == 0 || writes {
             self.planned.first_request = self.planned.ops.len();
         }
     }

@@ -34,6 +34,7 @@ impl<'a> Encoder<'a> {
         self.out.len()
     }
 
+    #[inline(always)]
     fn header(&mut self, prefix: u8, len: usize) {
         push_header(self.out, prefix, len as i64);
     }
@@ -85,6 +86,7 @@ impl Reply for Encoder<'_> {
         push_header(self.out, b':', value);
     }
 
+    #[inline(always)]
     fn bulk(&mut self, bytes: &[u8]) {
         self.out.reserve(bytes.len() + FRAME_LEN_MAX);
         self.header(b'$', bytes.len());

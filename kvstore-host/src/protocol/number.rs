@@ -47,7 +47,7 @@ pub fn push_i64(out: &mut Vec<u8>, value: i64) {
 }
 
 /// Appends one line: `prefix`, `value` in decimal, CR, LF.
-#[inline]
+#[inline(always)]
 pub(super) fn push_header(out: &mut Vec<u8>, prefix: u8, value: i64) {
     match u8::try_from(value) {
         Ok(digit @ 0..=9) => out.extend_from_slice(&[prefix, b'0' + digit, b'\r', b'\n']),

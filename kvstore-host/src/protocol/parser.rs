@@ -79,6 +79,7 @@ impl Parser {
     ///
     /// # Errors
     /// See [`ProtocolError`]; `requests` is as before, and another call gives the same error.
+    #[inline]
     pub fn parse(
         &mut self,
         buffer: &[u8],
@@ -87,13 +88,24 @@ impl Parser {
         requests: &mut Requests,
     ) -> Result<Parsed, ProtocolError> {
         let input = buffer.get(start..).unwrap_or_default();
-        let mut progress = self.progress;
-        if progress.is_none()
+        if self.progress.is_none()
             && let Some(consumed) = whole_request(input, limits, start, &mut requests.args)
         {
             requests.end_borrowed();
             return Ok(Parsed::Request { consumed });
         }
+        self.parse_any(input, start, limits, requests)
+    }
+
+    /// The same for a request that comes in pieces, is inline, or needs a closer look for another reason.
+    fn parse_any(
+        &mut self,
+        input: &[u8],
+        start: usize,
+        limits: &Limits,
+        requests: &mut Requests,
+    ) -> Result<Parsed, ProtocolError> {
+        let mut progress = self.progress;
         if input.len() < progress.wake_len {
             return Ok(self.incomplete(progress, input));
         }

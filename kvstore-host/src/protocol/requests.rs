@@ -90,24 +90,33 @@ impl Requests {
     /// the arguments say something else, but an argument that lies outside of it is just empty.
     pub fn get<'a>(&'a self, index: usize, buffer: &'a [u8]) -> Option<Request<'a>> {
         let end = self.ends.get(index)?;
-        let args_start =
-            index.checked_sub(1).and_then(|before| self.ends.get(before)).map_or(0, |end| end.args_end);
         Some(Request {
             bytes: if end.copied { &self.copied } else { buffer },
-            args: self.args.get(args_start..end.args_end)?,
+            args: self.args.get(self.args_start(index)..end.args_end)?,
         })
     }
 
     /// All requests in the order in which they came; `buffer` as for [`get`](Self::get).
     pub fn iter<'a>(&'a self, buffer: &'a [u8]) -> impl Iterator<Item = Request<'a>> + 'a {
-        let mut args_start = 0;
-        self.ends.iter().map(move |end| Request {
-            bytes: if end.copied { &self.copied } else { buffer },
-            args: self
-                .args
-                .get(std::mem::replace(&mut args_start, end.args_end)..end.args_end)
-                .unwrap_or_default(),
+        self.iter_from(0, buffer)
+    }
+
+    /// The same from the request at `index` on.
+    #[inline]
+    pub fn iter_from<'a>(&'a self, index: usize, buffer: &'a [u8]) -> impl Iterator<Item = Request<'a>> + 'a {
+        let mut args = self.args.get(self.args_start(index)..).unwrap_or_default();
+        let mut args_start = self.args_start(index);
+        self.ends.get(index..).unwrap_or_default().iter().map(move |end| {
+            let len = end.args_end - std::mem::replace(&mut args_start, end.args_end);
+            let (own, rest) = args.split_at_checked(len).unwrap_or_default();
+            args = rest;
+            Request { bytes: if end.copied { &self.copied } else { buffer }, args: own }
         })
+    }
+
+    /// Where the arguments of the request at `index` start.
+    fn args_start(&self, index: usize) -> usize {
+        index.checked_sub(1).and_then(|before| self.ends.get(before)).map_or(0, |end| end.args_end)
     }
 }
 

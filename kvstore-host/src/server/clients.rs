@@ -56,7 +56,7 @@ pub struct ClientInfo {
     /// The version of its library.
     pub lib_ver: String,
     /// Its last command.
-    pub cmd: String,
+    pub cmd: &'static str,
     /// 2 or 3.
     pub resp: i64,
     /// Requests queued since MULTI; -1 outside of a transaction.

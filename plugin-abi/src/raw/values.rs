@@ -16,7 +16,7 @@ impl KvBytes {
     /// # Safety
     /// `data` points to `len` initialized bytes that neither change nor go away during `'a`, or is NULL.
     pub const unsafe fn as_slice<'a>(self) -> &'a [u8] {
-        if self.data.is_null() || self.len == 0 {
+        if self.data.is_null() {
             return &[];
         }
         // SAFETY: the caller's promise, and not NULL.

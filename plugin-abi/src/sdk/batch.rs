@@ -39,6 +39,8 @@ pub struct Batch {
     host: Host,
     count: u32,
     left: u32,
+    // Operations that may be looked at: all of them, until the last one is completed.
+    open: u32,
     // All operations before this one are completed.
     done_below: u32,
     // One bit for each operation that was completed since one was out of order.
@@ -56,7 +58,7 @@ impl Batch {
     pub(super) unsafe fn new(raw: *mut KvBatch, host: Host) -> Self {
         // SAFETY: valid, says the caller.
         let (count, id) = unsafe { ((*raw).count, BatchId((*raw).id)) };
-        Self { raw, id, host, count, left: count, done_below: 0, done: Vec::new() }
+        Self { raw, id, host, count, left: count, open: count, done_below: 0, done: Vec::new() }
     }
 
     #[inline]
@@ -103,18 +105,20 @@ impl Batch {
     /// Beyond the end, or when all are completed.
     #[inline]
     pub fn op(&self, index: usize) -> Op<'_> {
-        assert!(
-            index < self.len() && self.left > 0,
-            "operation {index} of {}, {} left",
-            self.count,
-            self.left
-        );
+        assert!(index < self.open as usize, "operation {index} of {}, {} left", self.count, self.left);
         // SAFETY: in bounds, and not all completed, so the host keeps the operations in place.
         unsafe { Op::new(&*self.raw().op(index as u32)) }
     }
 
     #[inline]
     fn is_done(&self, index: usize) -> bool {
+        // In order, as nearly all are.
+        let next = index == self.done_below as usize && self.done.is_empty();
+        !next && self.is_done_out_of_order(index)
+    }
+
+    #[cold]
+    fn is_done_out_of_order(&self, index: usize) -> bool {
         index < self.done_below as usize
             || self.done.get(index / 64).is_some_and(|word| word >> (index % 64) & 1 == 1)
     }
@@ -123,6 +127,9 @@ impl Batch {
     #[inline]
     fn mark(&mut self, ops: Range<usize>) {
         self.left -= ops.len() as u32;
+        if self.left == 0 {
+            self.open = 0;
+        }
         if ops.start == self.done_below as usize && self.done.is_empty() {
             self.done_below = ops.end as u32;
         } else {

@@ -1,4 +1,4 @@
-//! Figures: what is promised beside the comparison with peers: memory, workers, growth, idle connections and many of them.
+//! Figures: what is promised beside the comparison with peers: memory, workers, growth, idle connections and many of them, adopt.
 
 use std::fmt;
 use std::time::{Duration, Instant};
@@ -11,7 +11,7 @@ use super::process::{cpu_ns, resident_bytes};
 use super::protocol::{Kind, Protocol};
 use super::server::{LOAD_PROCESSOR, SERVER_PROCESSOR, Server};
 use super::spread::{Spread, Times};
-use super::{fair, growth};
+use super::{adopt, fair, growth};
 use crate::binaries;
 
 /// One row of the table.
@@ -54,6 +54,10 @@ pub struct Effort {
     pub idle_time: Duration,
     /// Connections that are open while few are busy.
     pub open_connections: usize,
+    /// Keys of a state that is adopted, and how often it is.
+    pub adopt_keys: u64,
+    /// How often, idle and under load each.
+    pub adopt_rounds: usize,
 }
 
 impl Default for Effort {
@@ -65,11 +69,13 @@ impl Default for Effort {
             idle_connections: 1_000,
             idle_time: Duration::from_secs(20),
             open_connections: 10_000,
+            adopt_keys: 10_000_000,
+            adopt_rounds: 20,
         }
     }
 }
 
-/// A figure by its name: `memory`, `threads`, `workers`, `growth`, `idle`, `open` or `fair`.
+/// A figure by its name: `memory`, `threads`, `workers`, `growth`, `idle`, `open`, `fair` or `adopt`.
 ///
 /// # Errors
 /// There is no such figure, or a server fails.
@@ -82,14 +88,15 @@ pub fn by_name(name: &str, settings: &Settings, effort: &Effort) -> Result<Vec<F
         "idle" => idle(effort),
         "open" => open(settings, effort.open_connections),
         "fair" => fair::figures(settings),
+        "adopt" => adopt::figures(effort),
         other => Err(format!("there is no figure {other}: {}", NAMES.join(", "))),
     }
 }
 
 /// The names of all figures.
-pub const NAMES: [&str; 7] = ["memory", "threads", "workers", "growth", "idle", "open", "fair"];
+pub const NAMES: [&str; 8] = ["memory", "threads", "workers", "growth", "idle", "open", "fair", "adopt"];
 
-fn plan(protocol: Protocol, kind: Kind, keys: u64) -> Plan {
+pub(super) fn plan(protocol: Protocol, kind: Kind, keys: u64) -> Plan {
     Plan { protocol, kind, pipeline: 64, value_len: 32, keys, seed: 1 }
 }
 

@@ -2,6 +2,7 @@
 
 #![allow(clippy::expect_used, clippy::panic, reason = "a measurement stops at the first surprise")]
 
+pub mod adopt;
 pub mod engine;
 pub mod fair;
 pub mod figures;

@@ -101,9 +101,10 @@ impl Client {
         let count = storage.requests.len();
         self.pipeline.give(storage);
         self.replies.clear();
+        let moment = host.server.clock.moment(Instant::now());
         while !self.pipeline.is_empty() {
             let Self { pipeline, session, replies, .. } = self;
-            match pipeline.step(session, &host.server, &host.live, Hold::No, replies) {
+            match pipeline.step(session, &host.server, &host.live, Hold::No, moment, replies) {
                 Step::Work(work, mut pending) => {
                     let mut replier = pending.replier(work.room(), session, &host.server, replies);
                     let taker = replier.as_mut().map(|replier| replier as &mut dyn Taker);

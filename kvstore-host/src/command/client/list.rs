@@ -32,7 +32,7 @@ pub(super) fn list(session: &mut Session, server: &Server, request: Request<'_>)
 
 /// Of other clients it is noted when their round ends; the one that asks is in the middle of its own.
 fn note_own_command(session: &Session, server: &Server) {
-    server.clients.update(session.id, |client| session.last_command.clone_into(&mut client.cmd));
+    server.clients.update(session.id, |client| client.cmd = session.last_command);
 }
 
 /// What a client is here for.

@@ -4,7 +4,7 @@
 
 use std::sync::atomic::Ordering;
 
-use super::reply::{Answer, Planned, Replies, requests_of};
+use super::reply::{Answer, Planned, Replies};
 use crate::command::monitor::{Audience, without_secrets};
 use crate::command::{Session, Spec};
 use crate::plugin::Source;
@@ -26,19 +26,16 @@ pub(super) fn note(
     server: &Server,
 ) {
     let track = server.settings.latency_tracking.load(Ordering::Relaxed);
-    let called: usize = planned.iter().filter(|one| one.called().is_some()).map(|one| one.count).sum();
-    let called = called as u64;
+    let mut runs = planned.iter().filter_map(|one| Some((one.called()?, one.count as u64))).peekable();
+    let called: u64 = runs.clone().map(|(_, calls)| calls).sum();
     if let Some(share_ns) = time_ns.checked_div(called) {
         // What does not divide evenly goes to the first ones.
         let mut rest_ns = time_ns % called;
         let mut tally = session.tally.open();
-        let same = |one: &Planned, next: &Planned| match (one.called(), next.called()) {
-            (Some(one), Some(next)) => std::ptr::eq(one, next),
-            (one, next) => one.is_none() && next.is_none(),
-        };
-        for run in planned.chunk_by(same) {
-            let Some(spec) = run.first().and_then(Planned::called) else { continue };
-            let calls = requests_of(run) as u64;
+        while let Some((spec, mut calls)) = runs.next() {
+            while let Some((_, more)) = runs.next_if(|(next, _)| std::ptr::eq(*next, spec)) {
+                calls += more;
+            }
             let run_ns = share_ns * calls + std::mem::take(&mut rest_ns);
             tally.add_calls(spec.number.get(), calls, run_ns, track);
         }

@@ -12,6 +12,8 @@ use crate::server::Server;
 pub(super) struct Quick {
     /// The command before, the word of its name, and what plans it: most requests are like their neighbours.
     last: Option<(u64, &'static Spec, PlanFn)>,
+    /// The command of what was planned last, if this has planned it.
+    planned: Option<&'static Spec>,
 }
 
 impl Quick {
@@ -22,7 +24,7 @@ impl Quick {
             && session.replies.are_all_sent()
             && hold == Hold::No
             && server.pause.get(&server.clock).is_none();
-        quick.then_some(Self { last: None })
+        quick.then_some(Self { last: None, planned: None })
     }
 
     /// Takes a request as `take` does. False: it was not, and goes the long way.
@@ -45,16 +47,17 @@ impl Quick {
             plan.truncate(op);
             return false;
         };
-        plan.end_request();
-        let protocol = session.protocol;
-        if let Some(last) = planned.last_mut()
-            && last.joined_by(spec, op, &reply, protocol)
+        plan.end_request(spec.writes());
+        if self.planned.is_some_and(|planned| std::ptr::eq(planned, spec))
+            && let Some(last) = planned.last_mut()
+            && last.joined_by(&reply)
         {
             return true;
         }
+        self.planned = Some(spec);
         session.last_command = spec.full_name;
-        let answer = Answer::Ops(op..plan.len(), reply);
-        planned.push(Planned { spec: Some(spec), answer, protocol: Some(protocol), muted: false, count: 1 });
+        let (protocol, answer) = (Some(session.protocol), Answer::Ops(op..plan.len(), reply));
+        planned.push(Planned { spec: Some(spec), answer, protocol, muted: false, count: 1 });
         true
     }
 

@@ -203,23 +203,66 @@ pub struct Replier<'a> {
 }
 
 impl Taker for Replier<'_> {
-    fn take(&mut self, lent: Lent<'_>) {
+    fn take(&mut self, op: usize, lent: Lent<'_>) {
+        if !self.take_quickly(op, lent) {
+            self.take_any(op, lent);
+        }
+    }
+}
+
+impl Replier<'_> {
+    /// What nearly all operations need, and no more. False: it was not taken.
+    #[inline(always)]
+    fn take_quickly(&mut self, op: usize, lent: Lent<'_>) -> bool {
+        let Self { planned, replies, room, start, server, out, .. } = self;
+        let Some(one) = planned.get(replies.next.0) else { return false };
+        let Planned { answer: Answer::Ops(ops, reply), protocol: Some(protocol), muted: false, .. } = one
+        else {
+            return false;
+        };
+        if replies.deferred || ops.is_empty() || server.pubsub.classes.any() {
+            return false;
+        }
+        let mut encoder = Encoder::new(out, *protocol);
+        match (reply, lent.status(), lent.value()) {
+            (ReplyFn::Value, Status::OK, Some(value)) => {
+                if room.fit(op, encoder.output_len() - *start, value.len()) != Fit::Fits {
+                    return false;
+                }
+                encoder.bulk(value);
+                replies.step_read(one, true);
+            }
+            (ReplyFn::Value, Status::NOT_FOUND, _) => {
+                encoder.null();
+                replies.step_read(one, false);
+            }
+            (ReplyFn::Ok, Status::OK, None) => {
+                encoder.ok();
+                replies.step(one);
+            }
+            _ => return false,
+        }
+        true
+    }
+
+    #[inline(never)]
+    fn take_any(&mut self, op: usize, lent: Lent<'_>) {
         let Self { planned, replies, room, start, session, server, out } = self;
         if replies.deferred {
             return;
         }
-        let (one, reply) = loop {
+        let one = loop {
             // Those before it ask for nothing of the engine.
             match planned.get(replies.next.0) {
                 Some(one) => match &one.answer {
-                    Answer::Ops(ops, reply) if !ops.is_empty() => break (one, reply),
+                    Answer::Ops(ops, _) if !ops.is_empty() => break one,
                     _ => replies.write(one, Answers::default(), session, server, out),
                 },
                 None => return,
             }
         };
         let (status, value) = (lent.status(), lent.value());
-        let fit = value.map_or(Fit::Fits, |_| lent.fit(*room, out.len() - *start));
+        let fit = value.map_or(Fit::Fits, |value| room.fit(op, out.len() - *start, value.len()));
         if fit == Fit::Deferred {
             replies.deferred = true;
             return;
@@ -227,24 +270,6 @@ impl Taker for Replier<'_> {
         if server.pubsub.classes.any() && fit == Fit::Fits && matches!(status, Status::OK | Status::NOT_FOUND)
         {
             lent.tell(&mut |event, key| server.pubsub.tell(event, key));
-        }
-        // What most commands answer needs no more than this.
-        let mut encoder = Encoder::new(out, one.protocol.unwrap_or(session.protocol));
-        match (reply, status, value) {
-            _ if one.muted || fit != Fit::Fits => {}
-            (ReplyFn::Value, Status::OK, Some(value)) => {
-                encoder.bulk(value);
-                return replies.step_read(one, true);
-            }
-            (ReplyFn::Value, Status::NOT_FOUND, _) => {
-                encoder.null();
-                return replies.step_read(one, false);
-            }
-            (ReplyFn::Ok, Status::OK, _) => {
-                encoder.ok();
-                return replies.step(one);
-            }
-            _ => {}
         }
         let outcome = lent.outcome(fit);
         replies.write(one, Answers::of_one(&outcome, value), session, server, out);
@@ -261,23 +286,11 @@ impl Planned {
         }
     }
 
-    /// Takes in another request of one operation, the one behind its own, if that is answered in the same way.
+    /// Takes in another request of the same command, whose only operation is the one behind its own, if it is answered in the same way.
     #[inline]
-    pub(super) fn joined_by(
-        &mut self,
-        spec: &'static Spec,
-        op: usize,
-        reply: &ReplyFn,
-        protocol: Protocol,
-    ) -> bool {
+    pub(super) fn joined_by(&mut self, reply: &ReplyFn) -> bool {
         match &mut self.answer {
-            Answer::Ops(ops, own)
-                if own.is_the_same(reply)
-                    && (ops.end, ops.len()) == (op, self.count)
-                    && self.spec.is_some_and(|own| std::ptr::eq(own, spec))
-                    && self.protocol == Some(protocol)
-                    && !self.muted =>
-            {
+            Answer::Ops(ops, own) if own.is_the_same(reply) => {
                 ops.end += 1;
                 self.count += 1;
                 true

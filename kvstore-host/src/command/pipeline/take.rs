@@ -109,7 +109,7 @@ pub(super) fn take<'a>(
                 Taken::Last(Some(spec), Answer::Ops(ops, reply))
             }
             Ok((ops, reply)) => {
-                plan.end_request();
+                plan.end_request(spec.writes());
                 Taken::Answer(Some(spec), Answer::Ops(ops, reply))
             }
             Err(error) => ready(spec, Err(error)),

@@ -15,15 +15,16 @@ const STOP_TIMEOUT: Duration = Duration::from_secs(10);
 impl Worker {
     /// Closes clients that take none of their replies, or that have been idle for too long.
     pub(super) fn close_late_ones(&mut self) {
-        let shared = Arc::clone(&self.shared);
-        let settings = &shared.server.settings;
-        let stall = settings.output_stall_timeout_ms.load(Ordering::Relaxed);
-        let idle = settings.idle_timeout_s.load(Ordering::Relaxed);
-        let due = self.now.duration_since(self.late_checked) >= LATE_CHECK_INTERVAL;
-        if !due || !(self.stopping.is_some() || idle != 0 || self.stalled > 0) {
+        let idle = self.shared.server.settings.idle_timeout_s.load(Ordering::Relaxed);
+        if !(self.stopping.is_some() || idle != 0 || self.stalled > 0)
+            || self.now.duration_since(self.late_checked) < LATE_CHECK_INTERVAL
+        {
             return;
         }
         self.late_checked = self.now;
+        let shared = Arc::clone(&self.shared);
+        let settings = &shared.server.settings;
+        let stall = settings.output_stall_timeout_ms.load(Ordering::Relaxed);
         let stop = self.stopping.is_some_and(|since| self.now.duration_since(since) > STOP_TIMEOUT);
         for place in self.connections.taken() {
             let now = self.now;

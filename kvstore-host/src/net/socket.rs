@@ -8,6 +8,7 @@ use mio::event::Source;
 use mio::net::{TcpStream, UnixStream};
 use mio::{Interest, Registry, Token};
 use rustix::buffer::spare_capacity;
+use rustix::net::{RecvFlags, SendFlags, recv, send};
 
 /// A client's stream.
 #[derive(Debug)]
@@ -75,10 +76,11 @@ impl Socket {
     /// Reads to the end of a buffer, as much as there is room for. Answers how much; 0: the client sends no more.
     ///
     /// # Errors
-    /// From `read`.
+    /// From `recv`.
     pub fn read(&self, buffer: &mut Vec<u8>) -> io::Result<usize> {
         // Into memory as it is: to clear it first, as the trait `Read` wants, would cost more than small requests do.
-        Ok(rustix::io::read(self, spare_capacity(buffer))?)
+        // And by `recv`, which asks less of the system than `read`.
+        Ok(recv(self, spare_capacity(buffer), RecvFlags::empty())?.1)
     }
 
     /// Adds the socket to an event loop.
@@ -109,10 +111,7 @@ impl AsFd for Socket {
 
 impl Write for Socket {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        match self {
-            Self::Tcp { stream, .. } => stream.write(bytes),
-            Self::Unix { stream, .. } => stream.write(bytes),
-        }
+        Ok(send(self, bytes, SendFlags::NOSIGNAL)?)
     }
 
     fn flush(&mut self) -> io::Result<()> {

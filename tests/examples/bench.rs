@@ -5,7 +5,9 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::Parser;
+use tests::bench::engine::Engine;
 use tests::bench::figures::{Effort, HEAD, NAMES, by_name};
+use tests::bench::growth::grow;
 use tests::bench::instructions::{COUNTED, Counted, Instructions, accepted_file, serve_counted};
 use tests::bench::peers::{CASES, Settings, measure};
 use tests::bench::server::{SERVER_PROCESSOR, Server};
@@ -27,6 +29,16 @@ enum Args {
         name: String,
         /// The engine's library.
         engine: PathBuf,
+    },
+    /// A round of growth.
+    #[command(hide = true)]
+    Grow {
+        /// To so many keys.
+        keys: u64,
+        /// The engine's library.
+        engine: PathBuf,
+        /// Where the times go.
+        file: PathBuf,
     },
 }
 
@@ -84,6 +96,9 @@ struct Accept {
 
 fn main() -> ExitCode {
     let done = match Args::parse() {
+        Args::Grow { keys, engine, file } => {
+            grow(&Engine::open(&engine), keys, &file).map(|()| ExitCode::SUCCESS)
+        }
         Args::Peers(args) => peers(args),
         Args::Figures(args) => figures(args),
         Args::Instructions(args) => instructions(&args),

@@ -7,6 +7,7 @@
 //! * `seed=N`: start of all random numbers; 1.
 //! * `error_rate=0.0..1.0`: share of calls and operations that fail; 0.
 //! * `error=NAME`: what they fail with; UNAVAILABLE. With one whose outcome is unknown (UNKNOWN, IO) half of them happen.
+//! * `prompt=N`: so many batches, the first ones, are complete when their submission returns, though from the thread all the same; 0.
 //! * `fail_at=N`: the N-th call or operation since the start fails. An atomic batch is one operation; `kv_stats` is none.
 
 mod flight;
@@ -19,6 +20,7 @@ mod tests;
 mod worker;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use plugin_abi::Status;
 use plugin_abi::raw::{
@@ -54,6 +56,8 @@ const CURSOR_MARK: u8 = 1;
 pub struct Delayed {
     queue: Arc<Queue>,
     thread: Thread,
+    // Batches that are still to be complete when their submission returns.
+    prompt: AtomicU64,
 }
 
 plugin_abi::export_engine!(Delayed { submit, cancel, scan, count, stats, clear, sync, sequence });
@@ -95,12 +99,12 @@ impl Engine for Delayed {
     fn open(args: OpenArgs<'_>) -> Result<Self, Error> {
         let options = Options::read(&args)?;
         let queue = Arc::new(Queue::default());
-        let (host, own) = (args.host, Arc::clone(&queue));
+        let (host, own, prompt) = (args.host, Arc::clone(&queue), AtomicU64::new(options.prompt));
         let thread = Thread::start(move || {
             let _left = Left(&own, host);
             Worker::new(host, options).run(&own);
         })?;
-        Ok(Self { queue, thread })
+        Ok(Self { queue, thread, prompt })
     }
 
     fn close(self) -> Result<(), Error> {
@@ -131,7 +135,18 @@ impl Engine for Delayed {
     }
 
     fn submit(&self, batch: Batch) {
-        if let Err(Request::Batch(batch)) = self.queue.put(Request::Batch(batch)) {
+        let one_less = |left: u64| left.checked_sub(1);
+        let put = if self.prompt.fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_less).is_ok() {
+            let (promise, answer) = promise();
+            let put = self.queue.put(Request::Prompt(batch, promise));
+            if put.is_ok() {
+                let _ = answer.wait();
+            }
+            put
+        } else {
+            self.queue.put(Request::Batch(batch))
+        };
+        if let Err(Request::Batch(batch) | Request::Prompt(batch, _)) = put {
             batch.fail_all(&Error::new(Status::POISONED, "the engine's thread has ended"));
         }
     }

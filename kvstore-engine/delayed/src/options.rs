@@ -18,9 +18,11 @@ pub(crate) struct Options {
     pub(crate) error: Status,
     /// The number, from 1, of one operation that fails whatever the rate; 0 is none.
     pub(crate) fail_at: u64,
+    /// So many batches, the first ones, are complete when their submission returns.
+    pub(crate) prompt: u64,
 }
 
-const KNOWN: [&str; 5] = ["delay_us", "seed", "error_rate", "error", "fail_at"];
+const KNOWN: [&str; 6] = ["delay_us", "seed", "error_rate", "error", "fail_at", "prompt"];
 
 impl Options {
     /// Reads the options.
@@ -43,7 +45,8 @@ impl Options {
         let Failure(error) = args.option("error", wanted)?.unwrap_or(Failure(Status::UNAVAILABLE));
         let seed = args.option("seed", "a number from 0")?.unwrap_or(1);
         let fail_at = args.option("fail_at", "a number from 0")?.unwrap_or(0);
-        Ok(Self { delay_us, seed, error_rate, error, fail_at })
+        let prompt = args.option("prompt", "a number from 0")?.unwrap_or(0);
+        Ok(Self { delay_us, seed, error_rate, error, fail_at, prompt })
     }
 
     /// Whether what fails may have had its effect all the same.

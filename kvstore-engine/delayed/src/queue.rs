@@ -12,6 +12,8 @@ use crate::worker::Core;
 /// What the thread is asked to do.
 pub(crate) enum Request {
     Batch(Batch),
+    /// One that is to be complete before its submission returns, which this tells.
+    Prompt(Batch, Promise<()>),
     Cancel(BatchId),
     /// A call whose caller waits, to be answered late.
     Call(Box<dyn FnOnce(&mut Core) + Send>),

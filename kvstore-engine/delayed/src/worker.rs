@@ -142,6 +142,10 @@ impl Worker {
         let now = Instant::now();
         match request {
             Request::Batch(batch) => self.accept_batch(batch, now),
+            Request::Prompt(batch, promise) => {
+                self.carry_out(batch);
+                promise.keep(Ok(()));
+            }
             Request::Cancel(id) => self.cancel(id),
             Request::Call(call) => {
                 let (_, at) = self.draw(now);
@@ -149,6 +153,18 @@ impl Worker {
             }
             Request::Look(call) => call(&mut self.core),
         }
+    }
+
+    /// Carries a batch out at once.
+    fn carry_out(&mut self, batch: Batch) {
+        let (flight, count, atomic) = (self.number(), batch.len(), batch.atomic());
+        self.flights.insert(flight, Flight::new(batch));
+        if atomic {
+            self.begin_all(flight);
+        } else {
+            (0..count).for_each(|index| self.begin(flight, index));
+        }
+        (0..count).for_each(|index| self.happen(Event::Complete { flight, index }));
     }
 
     fn accept_batch(&mut self, batch: Batch, now: Instant) {

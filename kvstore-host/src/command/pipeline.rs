@@ -18,7 +18,7 @@ use crate::server::{Moment, Server};
 use exclusive::Part;
 pub use exclusive::{Exclusive, Transacted};
 use quick::Quick;
-pub use reply::Pending;
+pub use reply::{Pending, Replier};
 use reply::{Planned, Replies, Then, keep_first, requests_of};
 #[cfg(test)]
 pub(super) use take::plan_checked;
@@ -94,24 +94,24 @@ impl Pipeline {
     }
 
     /// Borrows memory, while it has no requests.
-    pub fn borrow(&mut self, spare: &mut Spare) {
+    pub fn borrow(&mut self, spare: Spare) {
         debug_assert!(self.is_empty());
-        self.input = std::mem::take(&mut spare.storage);
-        self.planned = std::mem::take(&mut spare.planned);
+        (self.input, self.planned) = (spare.storage, spare.planned);
     }
 
     /// Gives it back, while it has no requests.
-    pub fn give_back(&mut self, spare: &mut Spare) {
-        spare.storage = self.reclaim();
-        spare.planned = std::mem::take(&mut self.planned);
+    pub fn give_back(&mut self) -> Spare {
+        Spare { storage: self.reclaim(), planned: std::mem::take(&mut self.planned) }
     }
 
-    /// Writes the replies of work that is done, and takes the work's memory back.
+    /// Writes the replies of work that is done, which took `time_ns`, and takes the work's memory back.
+    #[allow(clippy::too_many_arguments, reason = "what was carried out, and where its replies go")]
     pub fn finish(
         &mut self,
         pending: Pending,
         work: Work,
         outcomes: &Outcomes,
+        time_ns: u64,
         session: &mut Session,
         server: &Server,
         out: &mut Vec<u8>,
@@ -128,14 +128,7 @@ impl Pipeline {
                     self.next = first + replies.count;
                     keep_first(&mut planned, replies.count);
                 }
-                account::note(
-                    self.time_ns(server),
-                    &planned,
-                    &replies,
-                    (&self.input, first),
-                    session,
-                    server,
-                );
+                account::note(time_ns, &planned, &replies, (&self.input, first), session, server);
                 self.keep(planned);
             }
             Then::Watch { keys, generation } => {
@@ -150,7 +143,7 @@ impl Pipeline {
                 Encoder::new(out, session.protocol).array(requests_of(&planned));
                 let replies = Replies::of_all(&planned, &work, outcomes, session, server, out);
                 let storage = work.into_storage();
-                account::note(self.time_ns(server), &planned, &replies, (&storage, 0), session, server);
+                account::note(time_ns, &planned, &replies, (&storage, 0), session, server);
                 self.end_alone(start, session, server, out);
             }
         }
@@ -208,7 +201,7 @@ impl Pipeline {
     }
 
     /// How long the batch has taken that is under way, in nanoseconds.
-    fn time_ns(&self, server: &Server) -> u64 {
+    pub fn time_ns(&self, server: &Server) -> u64 {
         server.clock.monotonic_ns().saturating_sub(self.began_ns)
     }
 
@@ -347,7 +340,8 @@ impl Pipeline {
         };
         match planned {
             Ok(Step::Work(work, pending)) if work.ops().is_empty() => {
-                self.finish(pending, work, &Outcomes::default(), session, server, out);
+                let time_ns = self.time_ns(server);
+                self.finish(pending, work, &Outcomes::default(), time_ns, session, server, out);
             }
             Ok(step) => return step,
             Err(value) => self.finish_alone(&value, session, server, out),

@@ -206,7 +206,7 @@ pub fn find(name: &[u8]) -> Option<&'static Spec> {
 }
 
 /// Whether this is the command's name, if its [word](word()) is that of the name.
-#[inline]
+#[inline(always)]
 pub fn has_name(spec: &Spec, name: &[u8]) -> bool {
     spec.name.len() == name.len() && (name.len() <= 8 || spec.name.as_bytes().eq_ignore_ascii_case(name))
 }

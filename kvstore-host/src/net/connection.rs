@@ -7,6 +7,7 @@ use super::socket::Socket;
 use crate::command::Session;
 use crate::command::pipeline::{self, Pending, Pipeline};
 use crate::plugin::Source;
+use crate::plugin::live::JOINT_MAX;
 use crate::protocol::{Encoder, Limits, Parsed, Parser, ProtocolError, Reply};
 use crate::pubsub::{OutputLimits, Overdue};
 use crate::server::{ClientEntry, ClientMemory, lock};
@@ -24,12 +25,28 @@ const INPUT_LEN: usize = 64 << 10;
 /// Room for a call that reads, at least; in bytes. A smaller piece of a request is kept apart.
 const INPUT_ROOM: usize = 16 << 10;
 
-/// Memory that a worker lends to the connection that it serves: those that wait for their clients need none.
+/// Memory that a worker lends to the connections that it serves: those that wait for their clients need none.
 #[derive(Default)]
 pub(super) struct Spare {
-    input: Vec<u8>,
-    pipeline: pipeline::Spare,
-    output: Vec<u8>,
+    input: Stack<Vec<u8>>,
+    pipeline: Stack<pipeline::Spare>,
+    output: Stack<Vec<u8>>,
+}
+
+/// What is lent, as much as is needed at a time; that which was used last is used next.
+#[derive(Default)]
+struct Stack<T>(Vec<T>);
+
+impl<T: Default> Stack<T> {
+    fn take(&mut self) -> T {
+        self.0.pop().unwrap_or_default()
+    }
+
+    fn give_back(&mut self, thing: T) {
+        if self.0.len() < JOINT_MAX {
+            self.0.push(thing);
+        }
+    }
 }
 
 /// What a connection waits for, beside its client.
@@ -120,32 +137,35 @@ impl Connection {
     /// Borrows what it needs to be served.
     pub(super) fn borrow(&mut self, spare: &mut Spare) {
         if self.output.capacity() == 0 {
-            self.output = std::mem::take(&mut spare.output);
+            self.output = spare.output.take();
         }
         if self.pipeline.is_empty() && matches!(self.waiting, Waiting::No) {
-            self.pipeline.borrow(&mut spare.pipeline);
+            self.pipeline.borrow(spare.pipeline.take());
         }
         // A large piece of a request stays where it is.
         if self.input.len() < INPUT_ROOM {
-            let piece = std::mem::replace(&mut self.input, std::mem::take(&mut spare.input));
+            let piece = std::mem::replace(&mut self.input, spare.input.take());
             self.input.extend_from_slice(&piece);
         }
     }
 
     /// Gives back what it does not need while it waits for its client.
     pub(super) fn give_back(&mut self, spare: &mut Spare) {
-        if self.output.is_empty() {
-            spare.output = std::mem::take(&mut self.output);
+        if self.output.is_empty() && self.output.capacity() > 0 {
+            spare.output.give_back(std::mem::take(&mut self.output));
         }
         if self.pipeline.is_empty() && matches!(self.waiting, Waiting::No) {
-            self.pipeline.give_back(&mut spare.pipeline);
-            let Source { buffer, requests } = &mut *spare.pipeline.storage;
+            let mut pipeline = self.pipeline.give_back();
+            let Source { buffer, requests } = &mut *pipeline.storage;
             requests.clear();
-            spare.input = recycled(std::mem::take(buffer));
+            if buffer.capacity() > 0 {
+                spare.input.give_back(recycled(std::mem::take(buffer)));
+            }
+            spare.pipeline.give_back(pipeline);
         }
         if self.input.len() < INPUT_ROOM && self.input.capacity() >= INPUT_ROOM {
             let piece = self.input.as_slice().into();
-            spare.input = recycled(std::mem::replace(&mut self.input, piece));
+            spare.input.give_back(recycled(std::mem::replace(&mut self.input, piece)));
         }
     }
 

@@ -1,6 +1,7 @@
 //! Worker: one event loop with its connections. Reads, lets requests be carried out, writes; waits for nothing else.
 
 mod late;
+mod round;
 mod told;
 
 use std::io;
@@ -16,13 +17,14 @@ use mio::{Events, Poll, Token, Waker};
 use super::connection::{Connection, End, Spare, Waiting};
 use super::slab::Slab;
 use super::{ConnectionId, Message, Shared, WorkerHandle};
-use crate::command::pipeline::Step;
+use crate::command::pipeline::{Pending, Step};
 use crate::plugin::live::{Execution, Live};
 use crate::plugin::published::{self, Hold};
 use crate::plugin::{Home, Outcomes, Taker, Work};
 use crate::protocol::Value;
 use crate::server::{Moment, Peer, Tally};
 use late::LATE_CHECK_INTERVAL;
+use round::Round;
 
 /// The token of a worker's waker; connections have their place as token.
 const WAKER: Token = Token(usize::MAX);
@@ -68,6 +70,8 @@ pub struct Worker {
     /// Batches under way: generation, how many, how many of them write.
     pub(crate) under_way: Vec<(u64, usize, usize)>,
     spare: Spare,
+    /// Connections whose work is handed over together.
+    round: Round,
     /// Bytes read and written in this turn.
     moved: (u64, u64),
     stopping: Option<Instant>,
@@ -124,6 +128,7 @@ impl Seed {
             stalled: 0,
             under_way: Vec::new(),
             spare: Spare::default(),
+            round: Round::default(),
             moved: (0, 0),
             stopping: None,
             late_checked: now,
@@ -171,6 +176,8 @@ impl Worker {
         self.look(shared);
         let busy = !events.is_empty() || !self.again.is_empty();
         let mut woken = false;
+        // One alone waits for nobody.
+        self.round.set_open(events.iter().nth(1).is_some());
         for event in &*events {
             if event.token() == WAKER {
                 woken = true;
@@ -185,6 +192,8 @@ impl Worker {
             }
             self.drive(place, shared);
         }
+        self.carry_out(shared);
+        self.round.set_open(false);
         for place in std::mem::take(&mut self.again) {
             if let Some(connection) = self.connections.get_mut(place) {
                 connection.again = false;
@@ -294,8 +303,18 @@ impl Worker {
     fn drive(&mut self, place: usize, shared: &Arc<Shared>) {
         let Some(mut connection) = self.connections.take(place) else { return };
         self.stalled -= usize::from(connection.stalled.is_some());
-        let mut read = 0;
         connection.borrow(&mut self.spare);
+        self.drive_on(place, connection, 0, shared);
+    }
+
+    /// Goes on with a connection from which `read` bytes were read in this turn.
+    fn drive_on(
+        &mut self,
+        place: usize,
+        mut connection: Box<Connection>,
+        mut read: usize,
+        shared: &Arc<Shared>,
+    ) {
         loop {
             connection.take_mail();
             if connection.wants_input() && self.stopping.is_none() && read == 0 {
@@ -312,7 +331,12 @@ impl Worker {
                 connection.tell_protocol_error();
                 break;
             }
-            self.step(&mut connection, place, shared);
+            if let Some(work) = self.step(&mut connection, place, shared) {
+                if self.round.gather((place, connection), work, read) {
+                    self.carry_out(shared);
+                }
+                return;
+            }
             if connection.session.closing {
                 break;
             }
@@ -337,14 +361,22 @@ impl Worker {
         self.connections.put_back(place, connection);
     }
 
-    /// Carries out the next requests of a connection.
-    fn step(&mut self, connection: &mut Connection, place: usize, shared: &Arc<Shared>) {
+    /// Carries out the next requests of a connection, or answers work that is to be carried out together with that of others.
+    fn step(
+        &mut self,
+        connection: &mut Connection,
+        place: usize,
+        shared: &Arc<Shared>,
+    ) -> Option<(Work, Pending)> {
         let server = &shared.server;
         let (hold, moment) = (shared.published.hold(), self.moment);
         shared.published.with(|live| {
             let Connection { pipeline, session, output, .. } = connection;
             match pipeline.step(session, server, live, hold, moment, output) {
                 Step::Idle => {}
+                Step::Work(work, pending) if self.round.takes(&work, &pending, live) => {
+                    return Some((work, pending));
+                }
                 Step::Held => {
                     self.held.push(ConnectionId { place, client: connection.session.id });
                     connection.waiting = Waiting::Hold;
@@ -364,12 +396,14 @@ impl Worker {
                     shared.control.transaction(self.index, from, transaction);
                 }
                 Step::Work(work, mut pending) => {
+                    // Those who ask for little do not wait for who asks for much.
+                    self.carry_out(shared);
                     let (generation, writes) = (live.generation, work.writes());
                     let execution = if live.execution_blocks() {
                         self.in_pool(live, place, move |live, home, ticket| {
                             match live.execute(work, (&home, ticket), None) {
                                 Execution::Done(work, outcomes) => Some(PoolDone::Work(work, outcomes)),
-                                Execution::Later => None,
+                                _ => None,
                             }
                         });
                         Execution::Later
@@ -380,9 +414,10 @@ impl Worker {
                     };
                     match execution {
                         Execution::Done(work, outcomes) => {
-                            pipeline.finish(pending, work, &outcomes, session, server, output);
+                            let time_ns = pipeline.time_ns(server);
+                            pipeline.finish(pending, work, &outcomes, time_ns, session, server, output);
                         }
-                        Execution::Later => {
+                        _ => {
                             let pending = Some(pending);
                             connection.waiting = Waiting::Work { pending, generation, writes };
                             self.begin(generation, writes);
@@ -399,11 +434,13 @@ impl Worker {
                     self.begin(generation, writes);
                 }
                 Step::Keyspace { task, .. } => {
+                    self.carry_out(shared);
                     let value = task.run(&**live, server);
                     pipeline.finish_alone(&value, session, server, output);
                 }
             }
-        });
+            None
+        })
     }
 
     /// Runs something on the pool, and has its result sent to this worker.

@@ -122,7 +122,7 @@ pub fn execute_and_wait(live: &Live, work: Work) -> (Work, Outcomes) {
     loop {
         match execution {
             Execution::Done(work, outcomes) => return (work, outcomes),
-            Execution::Later => {
+            _ => {
                 execution = live.resume(waiting.wait(), (&home, 0));
             }
         }

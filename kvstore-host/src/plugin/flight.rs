@@ -9,6 +9,8 @@ use plugin_abi::Status;
 use plugin_abi::calls::{CallError, Session};
 use plugin_abi::raw::*;
 
+use super::joint::{Joined, Joint};
+use super::live::Execution;
 use super::outcome::{Lent, Outcomes};
 use super::versioned::Emulation;
 use super::work::{OPS_KEPT_MAX, Work};
@@ -19,6 +21,8 @@ pub(super) enum Cargo {
     Direct(Work),
     /// A round of reads or writes on behalf of a work with updates.
     Emulated(Box<Emulation>),
+    /// Works of several connections.
+    Joint(Joint),
 }
 
 impl Cargo {
@@ -30,18 +34,24 @@ impl Cargo {
         match self {
             Self::Direct(work) => Outcomes::of_work(work),
             Self::Emulated(emulation) => Outcomes::unknown(emulation.ops().len()),
+            Self::Joint(joint) => Outcomes::of_joint(joint.ops().len()),
         }
     }
 
     /// The time at which it was planned, if that was just now.
     pub(super) fn now_ms(&self) -> Option<i64> {
-        if let Self::Direct(work) = self { work.now_ms() } else { None }
+        match self {
+            Self::Direct(work) => work.now_ms(),
+            Self::Emulated(_) => None,
+            Self::Joint(joint) => joint.now_ms(),
+        }
     }
 
     fn ops(&self) -> &[KvOp] {
         match self {
             Self::Direct(work) => work.ops(),
             Self::Emulated(emulation) => emulation.ops(),
+            Self::Joint(joint) => joint.ops(),
         }
     }
 }
@@ -55,10 +65,14 @@ pub struct Landed {
 
 impl Landed {
     /// Ends work whose engine is gone: what came back counts, and what was still to be done has an unknown outcome.
-    pub fn abandon(self) -> (Work, Outcomes) {
+    pub fn abandon(self) -> Execution {
         match self.cargo {
-            Cargo::Direct(work) => (work, self.outcomes),
-            Cargo::Emulated(emulation) => emulation.abandon(),
+            Cargo::Direct(work) => Execution::Done(work, self.outcomes),
+            Cargo::Emulated(emulation) => {
+                let (work, outcomes) = emulation.abandon();
+                Execution::Done(work, outcomes)
+            }
+            Cargo::Joint(joint) => Execution::Joined(Joined::new(joint.into_works(), self.outcomes)),
         }
     }
 }
@@ -392,9 +406,9 @@ impl Progress {
 }
 
 /// The outcomes of work that no engine has seen.
-pub(super) fn all_failed(work: &Work, status: Status, message: &str) -> Outcomes {
-    let mut outcomes = Outcomes::unknown(work.ops().len());
-    for op in 0..work.ops().len() {
+pub(super) fn all_failed(ops: usize, status: Status, message: &str) -> Outcomes {
+    let mut outcomes = Outcomes::unknown(ops);
+    for op in 0..ops {
         outcomes.set_status(op, status, message);
     }
     outcomes

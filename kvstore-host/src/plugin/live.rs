@@ -2,7 +2,7 @@
 
 use std::cell::UnsafeCell;
 use std::fmt;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use plugin_abi::calls::{CallError, Instance, OpenOptions, State};
@@ -11,6 +11,7 @@ use plugin_abi::{Identity, Status};
 
 use super::file::EngineFile;
 use super::flight::{self, Cargo, Home, Landed, Taker};
+use super::joint::{Joined, Joint};
 use super::library::Library;
 use super::locked::{self, Stripes};
 use super::outcome::Outcomes;
@@ -19,6 +20,14 @@ use super::versioned::{Emulation, Next};
 use super::work::Work;
 use super::{Keyspace, choice};
 use crate::server::Server;
+
+/// Works that are handed over together at most: no client waits for many others, and engines look up about so many keys together.
+pub const JOINT_MAX: usize = 16;
+
+/// After so many batches that were complete when the engine returned it is expected to go on so.
+const PROMPT: u32 = 64;
+/// It is not.
+const LATE: u32 = u32::MAX;
 
 /// How work is carried out, by what the engine can do.
 enum Driver {
@@ -34,6 +43,8 @@ enum Driver {
 pub enum Execution {
     /// It is done.
     Done(Work, Outcomes),
+    /// So are works that were handed over together.
+    Joined(Joined),
     /// It comes home later.
     Later,
 }
@@ -41,7 +52,7 @@ pub enum Execution {
 /// What is next for work that came back.
 enum Advance {
     /// Nothing: it is done.
-    Done(Work, Outcomes),
+    Done(Execution),
     /// Another round, atomic or not.
     Again(Cargo, bool),
 }
@@ -66,6 +77,8 @@ pub struct Live {
     // Taken out by `retire`, when nobody can reach it any more.
     instance: UnsafeCell<Option<Instance>>,
     library: Mutex<Option<Library>>,
+    // How many batches were complete when the engine returned, up to PROMPT; LATE once one was not.
+    prompt: AtomicU32,
     server: Arc<Server>,
 }
 
@@ -134,6 +147,7 @@ impl Live {
             driver,
             instance: UnsafeCell::new(Some(instance)),
             library: Mutex::new(Some(library)),
+            prompt: AtomicU32::new(0),
             server: Arc::clone(server),
         })
     }
@@ -202,13 +216,13 @@ impl Live {
     ) -> Execution {
         let Some(instance) = self.instance() else {
             let CallError { status, text } = self.unavailable();
-            let outcomes = flight::all_failed(&work, status, &text);
+            let outcomes = flight::all_failed(work.ops().len(), status, &text);
             return Execution::Done(work, outcomes);
         };
         let batch_len_max = self.identity.batch_len_max;
         if work.ops().len() as u64 > batch_len_max && !matches!(self.driver, Driver::Locked(_)) {
             let text = format!("{} operations; the engine takes {batch_len_max} at a time", work.ops().len());
-            let outcomes = flight::all_failed(&work, Status::TOO_LARGE, &text);
+            let outcomes = flight::all_failed(work.ops().len(), Status::TOO_LARGE, &text);
             return Execution::Done(work, outcomes);
         }
         match &self.driver {
@@ -231,12 +245,9 @@ impl Live {
 
     /// Goes on with work whose flight has landed.
     pub fn resume(&self, landed: Landed, home: (&Arc<dyn Home>, u64)) -> Execution {
-        let Some(instance) = self.instance() else {
-            let (work, outcomes) = landed.abandon();
-            return Execution::Done(work, outcomes);
-        };
+        let Some(instance) = self.instance() else { return landed.abandon() };
         match Self::advance(instance, landed) {
-            Advance::Done(work, outcomes) => Execution::Done(work, outcomes),
+            Advance::Done(done) => done,
             Advance::Again(cargo, atomic) => self.submit(instance, cargo, atomic, home, None),
         }
     }
@@ -248,12 +259,15 @@ impl Live {
             flight.release(&instance.session());
         }
         match cargo {
-            Cargo::Direct(work) => Advance::Done(work, outcomes),
+            Cargo::Direct(work) => Advance::Done(Execution::Done(work, outcomes)),
+            Cargo::Joint(joint) => {
+                Advance::Done(Execution::Joined(Joined::new(joint.into_works(), outcomes)))
+            }
             Cargo::Emulated(mut emulation) => match emulation.advance(&outcomes) {
                 Next::Submit { atomic } => Advance::Again(Cargo::Emulated(emulation), atomic),
                 Next::Done => {
                     let (work, outcomes) = emulation.finish();
-                    Advance::Done(work, outcomes)
+                    Advance::Done(Execution::Done(work, outcomes))
                 }
             },
         }
@@ -272,10 +286,62 @@ impl Live {
             self.count_calls(1, cargo.len());
             let now_ms = cargo.now_ms().unwrap_or_else(|| self.server.clock.now_ms());
             let landed = flight::submit(&instance.session(), cargo, atomic, now_ms, home, taker.take());
+            self.note_promptness(landed.is_some());
             match landed.map(|landed| Self::advance(instance, landed)) {
                 None => return Execution::Later,
-                Some(Advance::Done(work, outcomes)) => return Execution::Done(work, outcomes),
+                Some(Advance::Done(done)) => return done,
                 Some(Advance::Again(next, all_or_none)) => (cargo, atomic) = (next, all_or_none),
+            }
+        }
+    }
+
+    /// Whether works of one operation each are to be [handed over together](Self::execute_joint). Not where one that takes its time would keep the others
+    /// waiting: only with an engine that has completed each of its batches before `kv_submit` returned, and quite a few of them.
+    pub fn joins(&self, work: &Work) -> bool {
+        let prompt = self.prompt.load(Ordering::Relaxed) == PROMPT;
+        prompt
+            && work.ops().len() == 1
+            && !work.atomic()
+            && match &self.driver {
+                Driver::Native => true,
+                Driver::Versioned => !work.has_updates(),
+                Driver::Locked(_) => false,
+            }
+            && self.identity.batch_len_max >= JOINT_MAX as u64
+    }
+
+    /// Hands works over together, at most [`JOINT_MAX`] of those that it [joins](Self::joins), each with a ticket. What is not done at once comes to `home`
+    /// together, with the first ticket. What is done at once and in order goes to `taker`, and is missing in the outcomes.
+    pub fn execute_joint(
+        &self,
+        works: Vec<(u64, Work)>,
+        home: &Arc<dyn Home>,
+        taker: &mut dyn Taker,
+    ) -> Execution {
+        let ticket = works.first().map_or(0, |(ticket, _)| *ticket);
+        match self.instance() {
+            Some(instance) => {
+                let cargo = Cargo::Joint(Joint::new(works));
+                self.submit(instance, cargo, false, (home, ticket), Some(taker))
+            }
+            None => {
+                let CallError { status, text } = self.unavailable();
+                let outcomes = flight::all_failed(works.len(), status, &text);
+                Execution::Joined(Joined::new(works, outcomes))
+            }
+        }
+    }
+
+    /// Notes whether a batch was complete when the engine returned.
+    fn note_promptness(&self, complete: bool) {
+        match self.prompt.load(Ordering::Relaxed) {
+            LATE => {}
+            _ if !complete => self.prompt.store(LATE, Ordering::Relaxed),
+            PROMPT => {}
+            // Others may count, or be late, at the same time: then this one does not count.
+            batches => {
+                let _ =
+                    self.prompt.compare_exchange(batches, batches + 1, Ordering::Relaxed, Ordering::Relaxed);
             }
         }
     }

@@ -7,6 +7,7 @@ pub mod copy;
 mod entry;
 pub mod file;
 mod flight;
+mod joint;
 pub mod library;
 pub mod lifecycle;
 pub mod live;
@@ -21,6 +22,7 @@ mod work;
 
 pub(crate) use entry::Owned;
 pub use flight::{Home, Landed, Taker};
+pub use joint::Joined;
 pub use outcome::{Answers, Fit, LEFT_OUT, Lent, Outcome, Outcomes, Room};
 pub use work::{Plan, Source, Storage, Update, Work};
 

@@ -204,6 +204,19 @@ impl Outcomes {
         Self { room: work.room(), ..Self::unknown(work.ops().len()) }
     }
 
+    /// The same for works of one operation each, of which only the first has room for certain: a read behind it may be carried out again.
+    pub(super) fn of_joint(len: usize) -> Self {
+        Self { room: Room::deferrable_from(1), ..Self::unknown(len) }
+    }
+
+    /// What came of one operation, as that of a work of its own; nothing where nothing is known.
+    pub(super) fn of_one(&self, op: usize) -> Self {
+        let Some(outcome) = self.all.get(op) else { return Self::default() };
+        let values = self.part(op, op + 1).value(0).unwrap_or_default().to_vec();
+        let value_start = outcome.value_start.map(|_| 0);
+        Self { all: vec![Outcome { value_start, ..outcome.clone() }], values, ..Self::default() }
+    }
+
     /// Notes a status.
     pub fn set_status(&mut self, op: usize, status: Status, message: &str) {
         if let Some(outcome) = self.all.get_mut(op) {

@@ -124,12 +124,18 @@ impl Instructions {
     }
 }
 
+/// Builds a library in this folder that, loaded before others, makes random numbers of the system the same in each run.
+pub(super) fn same_random_numbers(dir: &Path) -> PathBuf {
+    let library = dir.join("librandom.so");
+    binaries::c_library(&binaries::root().join("tests/preload/random.c"), &library, &[]);
+    library
+}
+
 /// What callgrind counts in the turns of this program when it is started with these arguments.
 fn callgrind(args: &[String]) -> Result<u64, String> {
     let failed = |error: std::io::Error| format!("valgrind (scripts/setup --bench installs it): {error}");
     let dir = tempfile::tempdir().map_err(failed)?;
-    let (counts, random) = (dir.path().join("counts"), dir.path().join("librandom.so"));
-    binaries::c_library(&binaries::root().join("tests/preload/random.c"), &random, &[]);
+    let (counts, random) = (dir.path().join("counts"), same_random_numbers(dir.path()));
     let output = Command::new("valgrind")
         .args(["--tool=callgrind", "--toggle-collect=*counted_turn*"])
         .arg(format!("--callgrind-out-file={}", counts.display()))

@@ -112,7 +112,8 @@ impl Client {
                     else {
                         panic!("the memory engine completes at once");
                     };
-                    pipeline.finish(pending, work, &outcomes, session, &host.server, replies);
+                    let time_ns = pipeline.time_ns(&host.server);
+                    pipeline.finish(pending, work, &outcomes, time_ns, session, &host.server, replies);
                 }
                 Step::Idle => {}
                 _ => panic!("GET and SET are work"),

@@ -18,6 +18,11 @@ pub struct Pending {
 }
 
 impl Pending {
+    /// Whether nothing else depends on the work than the replies.
+    pub fn is_only_answered(&self) -> bool {
+        matches!(self.then, Then::Reply)
+    }
+
     /// Answers requests while their work is carried out, if they are answered one by one. Their work is that of `room`, and their replies go to `out`.
     pub fn replier<'a>(
         &'a mut self,

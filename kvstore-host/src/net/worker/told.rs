@@ -107,13 +107,14 @@ impl Worker {
         let execution = match shared.published.find(generation) {
             Some(live) => live.resume(landed, (&self.home, place as u64)),
             // It was so late that the generation was given up, and another one has come since.
-            None => {
-                let (work, outcomes) = landed.abandon();
-                Execution::Done(work, outcomes)
-            }
+            None => landed.abandon(),
         };
-        if let Execution::Done(work, outcomes) = execution {
-            self.pool_done(place, PoolDone::Work(work, outcomes));
+        match execution {
+            Execution::Done(work, outcomes) => self.pool_done(place, PoolDone::Work(work, outcomes)),
+            Execution::Joined(joined) => joined.for_each(|(ticket, work, outcomes)| {
+                self.pool_done(ticket as usize, PoolDone::Work(work, outcomes));
+            }),
+            Execution::Later => {}
         }
     }
 
@@ -129,7 +130,8 @@ impl Worker {
         let Connection { pipeline, session, output, .. } = &mut **connection;
         match (done, pending) {
             (PoolDone::Work(work, outcomes), Some(pending)) => {
-                pipeline.finish(pending, work, &outcomes, session, &shared.server, output);
+                let time_ns = pipeline.time_ns(&shared.server);
+                pipeline.finish(pending, work, &outcomes, time_ns, session, &shared.server, output);
             }
             (PoolDone::Value(value), _) => pipeline.finish_alone(&value, session, &shared.server, output),
             (PoolDone::Work(..), None) => {}

@@ -73,6 +73,17 @@ fn completions_come_from_another_thread_after_the_submission() {
 }
 
 #[test]
+fn the_first_batches_are_complete_at_once_if_that_is_wanted() {
+    let store = open(&[NEVER, ("prompt", "3")]);
+    for atomic in [0, KV_BATCH_ATOMIC, 0] {
+        assert!(all(&store.submit(atomic, 0, sets(3)).wait(), Status::OK));
+    }
+    let ticket = store.submit(0, 0, sets(3));
+    ticket.cancel(&store);
+    assert!(all(&ticket.wait(), Status::CANCELLED), "the fourth is late");
+}
+
+#[test]
 fn a_deadline_ends_what_has_not_begun() {
     let store = open(&[NEVER]);
     for flags in [0, KV_BATCH_ATOMIC] {
@@ -195,7 +206,7 @@ fn options_are_checked_and_the_known_ones_are_listed() {
         assert_eq!(error.status, Status::INVALID);
         error.text
     };
-    let known = "known options: delay_us, seed, error_rate, error, fail_at";
+    let known = "known options: delay_us, seed, error_rate, error, fail_at, prompt";
     assert_eq!(refused("latency", "4"), format!("unknown option 'latency'; {known}"));
     for (key, value) in [
         ("delay_us", "5..1"),
@@ -206,6 +217,7 @@ fn options_are_checked_and_the_known_ones_are_listed() {
         ("error", "OK"),
         ("error", "retry"),
         ("fail_at", "-1"),
+        ("prompt", "some"),
     ] {
         assert!(refused(key, value).contains(&format!("option '{key}'")));
     }

@@ -84,6 +84,24 @@ impl Rig {
         run(self);
         self.host.server().stats.batches.get() - before
     }
+
+    /// Sends bytes of each of these clients, and lets the host serve all of them in one round, until each has been sent what it expects.
+    fn exchange(&mut self, each: &[(usize, String, String)]) {
+        for (client, bytes, _) in each {
+            self.clients[*client].write_all(bytes.as_bytes()).unwrap();
+        }
+        let mut received = vec![Vec::new(); each.len()];
+        while each.iter().zip(&received).any(|((.., expected), received)| received.len() < expected.len()) {
+            self.host.settle();
+            for ((client, ..), received) in each.iter().zip(&mut received) {
+                let error = self.clients[*client].read_to_end(received).unwrap_err();
+                assert_eq!(error.kind(), ErrorKind::WouldBlock, "{error}");
+            }
+        }
+        for ((client, bytes, expected), received) in each.iter().zip(&received) {
+            assert!(received == expected.as_bytes(), "client {client}: {bytes}");
+        }
+    }
 }
 
 /// Whether this is a whole reply, which is no array.
@@ -228,6 +246,23 @@ fn an_engine_that_begins_to_be_late_keeps_nobody_waiting_for_others() {
         });
         assert_eq!(crossings, CLIENTS as u64, "each by itself");
     }
+}
+
+#[test]
+fn what_changes_the_session_behind_a_long_read_happens_once() {
+    let mut rig = Rig::start(&binaries::delayed_engine(), &[("prompt", "1000")]);
+    let value = "z".repeat(9 << 20);
+    rig.ask(&[(0, format!("SET large {value}"))]);
+    let transaction = |client: usize| {
+        let requests = format!("GET large\r\nMULTI\r\nINCR n{client}\r\nEXEC\r\n");
+        (client, requests, bulk(&value) + "+OK\r\n+QUEUED\r\n*1\r\n:1\r\n")
+    };
+    let silent = |client: usize| {
+        let requests = "CLIENT REPLY SKIP\r\nGET large\r\nGET warm\r\n".to_owned();
+        (client, requests, bulk("up"))
+    };
+    let each: Vec<_> = (0..5).map(transaction).chain((5..10).map(silent)).collect();
+    rig.exchange(&each);
 }
 
 #[test]

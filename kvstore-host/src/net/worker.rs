@@ -111,8 +111,7 @@ impl Seed {
     pub fn grow(self, index: usize, shared: Arc<Shared>) -> Worker {
         let Self { poll, messages, handle } = self;
         shared.server.clients.add_worker(index, Arc::new(handle.clone()) as Arc<dyn Peer>);
-        let now = Instant::now();
-        let moment = shared.server.clock.moment(now);
+        let (moment, now) = shared.server.clock.moment();
         Worker {
             index,
             tally: shared.server.tallies.add(),
@@ -169,8 +168,7 @@ impl Worker {
             return true;
         }
         let shared = &Arc::clone(&self.shared);
-        self.now = Instant::now();
-        self.moment = shared.server.clock.moment(self.now);
+        (self.moment, self.now) = shared.server.clock.moment();
         // Each batch pins the epoch: inside of this that is cheap.
         let _pinned = epoch::pin();
         self.look(shared);
@@ -211,7 +209,7 @@ impl Worker {
         busy
     }
 
-    /// Takes what others have told this worker: they wake it each time.
+    /// Takes what others have told this worker, or have put into mailboxes: they have woken it for the first of it at least.
     fn take_messages(&mut self, shared: &Arc<Shared>) {
         while let Ok(message) = self.messages.try_recv() {
             self.take(message);
@@ -341,6 +339,10 @@ impl Worker {
                 break;
             }
         }
+        if !self.round.is_empty() && shared.server.pause.get(&shared.server.clock).is_some() {
+            // What came before a pause happens before that is told.
+            self.carry_out(shared);
+        }
         let written = connection.write(self.now);
         connection.limit_output(&shared.server.settings.output_limits, self.now);
         self.moved.1 += written as u64;
@@ -395,34 +397,10 @@ impl Worker {
                     let from = ConnectionId { place, client: connection.session.id };
                     shared.control.transaction(self.index, from, transaction);
                 }
-                Step::Work(work, mut pending) => {
+                Step::Work(work, pending) => {
                     // Those who ask for little do not wait for who asks for much.
                     self.carry_out(shared);
-                    let (generation, writes) = (live.generation, work.writes());
-                    let execution = if live.execution_blocks() {
-                        self.in_pool(live, place, move |live, home, ticket| {
-                            match live.execute(work, (&home, ticket), None) {
-                                Execution::Done(work, outcomes) => Some(PoolDone::Work(work, outcomes)),
-                                _ => None,
-                            }
-                        });
-                        Execution::Later
-                    } else {
-                        let mut replier = pending.replier(work.room(), session, server, output);
-                        let taker = replier.as_mut().map(|replier| replier as &mut dyn Taker);
-                        live.execute(work, (&self.home, place as u64), taker)
-                    };
-                    match execution {
-                        Execution::Done(work, outcomes) => {
-                            let time_ns = pipeline.time_ns(server);
-                            pipeline.finish(pending, work, &outcomes, time_ns, session, server, output);
-                        }
-                        _ => {
-                            let pending = Some(pending);
-                            connection.waiting = Waiting::Work { pending, generation, writes };
-                            self.begin(generation, writes);
-                        }
-                    }
+                    self.execute(live, (place, connection), (work, pending), shared);
                 }
                 Step::Keyspace { task, writes } if live.blocks() || task.blocks() => {
                     let server = Arc::clone(server);
@@ -441,6 +419,50 @@ impl Worker {
             }
             None
         })
+    }
+
+    /// Has a connection's work carried out.
+    fn execute(
+        &mut self,
+        live: &Arc<Live>,
+        (place, connection): (usize, &mut Connection),
+        (work, mut pending): (Work, Pending),
+        shared: &Arc<Shared>,
+    ) {
+        let (server, writes) = (&shared.server, work.writes());
+        let Connection { pipeline, session, output, .. } = connection;
+        let execution = if live.execution_blocks() {
+            self.in_pool(live, place, move |live, home, ticket| {
+                match live.execute(work, (&home, ticket), None) {
+                    Execution::Done(work, outcomes) => Some(PoolDone::Work(work, outcomes)),
+                    _ => None,
+                }
+            });
+            Execution::Later
+        } else {
+            let mut replier = pending.replier(work.room(), session, server, output);
+            let taker = replier.as_mut().map(|replier| replier as &mut dyn Taker);
+            live.execute(work, (&self.home, place as u64), taker)
+        };
+        match execution {
+            Execution::Done(work, outcomes) => {
+                let time_ns = pipeline.time_ns(server);
+                pipeline.finish(pending, work, &outcomes, time_ns, session, server, output);
+            }
+            _ => self.wait_for_work(connection, pending, live.generation, writes),
+        }
+    }
+
+    /// A connection's work comes back later.
+    fn wait_for_work(
+        &mut self,
+        connection: &mut Connection,
+        pending: Pending,
+        generation: u64,
+        writes: bool,
+    ) {
+        connection.waiting = Waiting::Work { pending: Some(pending), generation, writes };
+        self.begin(generation, writes);
     }
 
     /// Runs something on the pool, and has its result sent to this worker.

@@ -60,6 +60,8 @@ impl Cargo {
 pub struct Landed {
     pub(super) cargo: Cargo,
     pub(super) outcomes: Outcomes,
+    /// The engine has not taken it.
+    pub(super) refused: bool,
     pub(super) pinned: Option<Arc<Flight>>,
 }
 
@@ -72,7 +74,9 @@ impl Landed {
                 let (work, outcomes) = emulation.abandon();
                 Execution::Done(work, outcomes)
             }
-            Cargo::Joint(joint) => Execution::Joined(Joined::new(joint.into_works(), self.outcomes)),
+            Cargo::Joint(joint) => {
+                Execution::Joined(Joined::new(joint.into_works(), self.outcomes, self.refused))
+            }
         }
     }
 }
@@ -125,6 +129,7 @@ struct Progress {
     taken: usize,
     left: usize,
     pinned: bool,
+    refused: bool,
     // `submit` has returned, so that whoever completes the last operation sends the flight home.
     away: bool,
 }
@@ -396,12 +401,15 @@ impl Progress {
             self.outcomes.set_status(op, error.status, &error.text);
         }
         self.left = 0;
+        // Whatever it says: where something of it was completed, it was taken.
+        self.refused = self.taken == 0 && self.completed.is_empty();
     }
 
     fn land(&mut self, flight: &Arc<Flight>) -> Option<Landed> {
         let cargo = self.cargo.take()?;
         let outcomes = std::mem::take(&mut self.outcomes);
-        Some(Landed { cargo, outcomes, pinned: self.pinned.then(|| Arc::clone(flight)) })
+        let (refused, pinned) = (self.refused, self.pinned.then(|| Arc::clone(flight)));
+        Some(Landed { cargo, outcomes, refused, pinned })
     }
 }
 
@@ -515,6 +523,38 @@ mod tests {
     }
 
     #[test]
+    fn works_that_fly_together_are_refused_only_where_nothing_of_them_was_completed() {
+        let home = Arc::<Port>::default() as Arc<dyn Home>;
+        for completed in [0, 1, 3] {
+            for taker in [None, Some(&mut Table::default() as &mut dyn Taker)] {
+                let works = (0..3).map(|ticket| {
+                    let (work, ()) = Work::plan(Storage::default(), |plan, _| plan.get(b"key"));
+                    (ticket + 20, work)
+                });
+                let cargo = Cargo::Joint(Joint::new(works.collect()));
+                let taken = if taker.is_some() { completed } else { 0 };
+                let landed = fly(cargo, false, 0, (&home, 20), taker, |batch| {
+                    Batch(batch).complete(0..completed as u32);
+                    Err(CallError { status: Status::RETRY, text: "later".to_owned() })
+                });
+                let Execution::Joined(joined) = landed.unwrap().abandon() else {
+                    panic!("they fly together")
+                };
+                assert_eq!(joined.refused, completed == 0);
+                for (op, (ticket, work, outcomes)) in joined.enumerate() {
+                    assert_eq!((ticket, work.ops().len()), (op as u64 + 20, 1));
+                    match outcomes.all() {
+                        [] => assert!(op < taken && taken == 3),
+                        [outcome] if op < taken => assert_eq!(outcome.status, Status::UNKNOWN),
+                        [outcome] => assert_eq!(outcome.status, Status::RETRY),
+                        _ => panic!("it is one operation"),
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
     fn the_memory_of_a_flight_is_used_again_unless_something_in_it_is_pinned() {
         let home = Arc::<Port>::default() as Arc<dyn Home>;
         let mut storage = Storage::default();
@@ -536,7 +576,7 @@ mod tests {
                 complete(batch, 0, count as u32);
                 Ok(())
             });
-            let Landed { cargo, outcomes, pinned } = landed.unwrap();
+            let Landed { cargo, outcomes, pinned, .. } = landed.unwrap();
             assert!(
                 outcomes.all().len() == count && outcomes.all().iter().all(|one| one.status == Status::OK)
             );

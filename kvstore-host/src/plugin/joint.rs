@@ -40,14 +40,16 @@ impl Joint {
 
 /// Joint works that are done, in the order in which they were handed over.
 pub struct Joined {
+    /// The engine refused all of it, and carried none of it out.
+    pub refused: bool,
     works: std::vec::IntoIter<(u64, Work)>,
     outcomes: Outcomes,
     next: usize,
 }
 
 impl Joined {
-    pub(super) fn new(works: Vec<(u64, Work)>, outcomes: Outcomes) -> Self {
-        Self { works: works.into_iter(), outcomes, next: 0 }
+    pub(super) fn new(works: Vec<(u64, Work)>, outcomes: Outcomes, refused: bool) -> Self {
+        Self { refused, works: works.into_iter(), outcomes, next: 0 }
     }
 }
 

@@ -254,14 +254,14 @@ impl Live {
 
     /// Takes what has landed, and says what is next.
     fn advance(instance: &Instance, landed: Landed) -> Advance {
-        let Landed { cargo, outcomes, pinned } = landed;
+        let Landed { cargo, outcomes, refused, pinned } = landed;
         if let Some(flight) = pinned {
             flight.release(&instance.session());
         }
         match cargo {
             Cargo::Direct(work) => Advance::Done(Execution::Done(work, outcomes)),
             Cargo::Joint(joint) => {
-                Advance::Done(Execution::Joined(Joined::new(joint.into_works(), outcomes)))
+                Advance::Done(Execution::Joined(Joined::new(joint.into_works(), outcomes, refused)))
             }
             Cargo::Emulated(mut emulation) => match emulation.advance(&outcomes) {
                 Next::Submit { atomic } => Advance::Again(Cargo::Emulated(emulation), atomic),
@@ -327,7 +327,7 @@ impl Live {
             None => {
                 let CallError { status, text } = self.unavailable();
                 let outcomes = flight::all_failed(works.len(), status, &text);
-                Execution::Joined(Joined::new(works, outcomes))
+                Execution::Joined(Joined::new(works, outcomes, false))
             }
         }
     }

@@ -1,6 +1,6 @@
 //! Published: which engine is live, who may still be using an older one, and what is held back.
 //!
-//! A worker pins the epoch once per batch and reads the live engine. The epoch keeps the little cell alive in which
+//! A worker pins the epoch, and reads the live engine for each batch. The epoch keeps the little cell alive in which
 //! the pointer lies; when an old engine may be closed is decided by the workers' own counters alone, because an epoch
 //! has no deadline.
 

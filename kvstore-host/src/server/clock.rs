@@ -72,10 +72,12 @@ impl Clock {
         since.as_secs().saturating_mul(1_000_000_000) + u64::from(since.subsec_nanos())
     }
 
-    /// What the clocks say at this moment, which is `now`.
-    pub fn moment(&self, now: Instant) -> Moment {
+    /// What the clocks say at this moment, and the moment.
+    pub fn moment(&self) -> (Moment, Instant) {
         let stopped = self.stopped_ms.load(Ordering::Relaxed) != 0;
-        Moment { wall_us: self.now_us(), monotonic_ns: self.monotonic_ns_at(now), stopped }
+        // In this order: who is interrupted in between is late, and not ahead of the time.
+        let (wall_us, now) = (self.now_us(), Instant::now());
+        (Moment { wall_us, monotonic_ns: self.monotonic_ns_at(now), stopped }, now)
     }
 
     /// Sets the wall clock forward, or back.
@@ -92,14 +94,14 @@ mod tests {
     fn a_moment_tells_the_wall_clock_by_the_other_one() {
         let clock = Clock::default();
         clock.shift_ms(5_000);
-        let (before, moment, after) = (clock.now_ms(), clock.moment(Instant::now()), clock.now_ms());
+        let (before, (moment, _), after) = (clock.now_ms(), clock.moment(), clock.now_ms());
         assert!((before..=after).contains(&moment.ms()), "{before} {moment:?} {after}");
         let at_ns = moment.monotonic_ns;
         assert_eq!(moment.ms_at(at_ns + 7_000_000_000), moment.ms() + 7_000);
         // Nothing lies before it.
         assert_eq!(moment.ms_at(at_ns.saturating_sub(1_000_000_000)), moment.ms());
         clock.stop_at_ms(100);
-        let moment = clock.moment(Instant::now());
+        let (moment, _) = clock.moment();
         assert_eq!((moment.ms(), moment.ms_at(u64::MAX)), (5_100, 5_100));
     }
 }

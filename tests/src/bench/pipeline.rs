@@ -101,7 +101,7 @@ impl Client {
         let count = storage.requests.len();
         self.pipeline.give(storage);
         self.replies.clear();
-        let moment = host.server.clock.moment(Instant::now());
+        let (moment, _) = host.server.clock.moment();
         while !self.pipeline.is_empty() {
             let Self { pipeline, session, replies, .. } = self;
             match pipeline.step(session, &host.server, &host.live, Hold::No, moment, replies) {

@@ -1,6 +1,6 @@
 //! Account: what a batch of requests was and how long it took, noted for INFO, SLOWLOG and LATENCY.
 //!
-//! The clock is read once per batch: each of its requests gets an equal share of the time, so that sums are exact.
+//! The clock is read for a batch, not for each of its requests: each gets an equal share of the time, so that sums are exact.
 
 use std::sync::atomic::Ordering;
 

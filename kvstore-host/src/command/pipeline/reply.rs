@@ -18,9 +18,10 @@ pub struct Pending {
 }
 
 impl Pending {
-    /// Whether nothing else depends on the work than the replies.
-    pub fn is_only_answered(&self) -> bool {
-        matches!(self.then, Then::Reply)
+    /// Whether it is of one request, which is only to be answered: to plan that again would be the same once more.
+    pub fn is_one_request(&self) -> bool {
+        let one = matches!(&*self.planned, [one] if one.count == 1 && !one.muted);
+        one && matches!(self.then, Then::Reply)
     }
 
     /// Answers requests while their work is carried out, if they are answered one by one. Their work is that of `room`, and their replies go to `out`.

@@ -6,9 +6,10 @@ use std::sync::Arc;
 use super::Worker;
 use crate::command::pipeline::{Pending, Replier};
 use crate::net::Shared;
-use crate::net::connection::{Connection, Waiting};
+use crate::net::connection::Connection;
 use crate::plugin::live::{Execution, JOINT_MAX, Live};
 use crate::plugin::{Lent, Taker, Work};
+use crate::server::Clock;
 
 /// The connections whose work waits to be handed over together. They are not among the worker's connections meanwhile.
 #[derive(Default)]
@@ -40,11 +41,16 @@ impl Round {
 
     /// Whether this is work to be gathered, which is for that engine. It says for which, so that all that is gathered is for one.
     pub(super) fn takes(&mut self, work: &Work, pending: &Pending, live: &Arc<Live>) -> bool {
-        let takes = self.open && live.joins(work) && pending.is_only_answered();
+        let takes = self.open && live.joins(work) && pending.is_one_request();
         if takes && self.live.is_none() {
             self.live = Some(Arc::clone(live));
         }
         takes && self.live.as_ref().is_some_and(|own| Arc::ptr_eq(own, live))
+    }
+
+    /// Whether nothing is gathered.
+    pub(super) fn is_empty(&self) -> bool {
+        self.works.is_empty()
     }
 
     /// Gathers the work of a connection, from which `read` bytes were read in this turn. Answers whether there are now as many as may be handed over together.
@@ -64,14 +70,32 @@ impl Round {
     }
 }
 
-/// Takes what came of the operations, one for each connection.
-struct Repliers<'a>(Vec<Option<Replier<'a>>>);
+/// Takes what came of the operations, one for each connection, and how long each took.
+struct Repliers<'a> {
+    all: Vec<(Option<Replier<'a>>, Option<u64>)>,
+    clock: &'a Clock,
+    /// When the last one was taken.
+    last_ns: u64,
+}
 
 impl Taker for Repliers<'_> {
     fn take(&mut self, op: usize, lent: Lent<'_>) {
-        if let Some(Some(replier)) = self.0.get_mut(op) {
+        if let Some((Some(replier), time_ns)) = self.all.get_mut(op) {
             replier.take(0, lent);
+            let now_ns = self.clock.monotonic_ns();
+            *time_ns = Some(now_ns.saturating_sub(self.last_ns));
+            self.last_ns = now_ns;
         }
+    }
+}
+
+impl Repliers<'_> {
+    /// How long each took, now that all are done: those that were not taken have equal shares of what is left.
+    fn times_ns(self) -> Vec<u64> {
+        let others = self.all.iter().filter(|(_, time_ns)| time_ns.is_none()).count() as u64;
+        let left_ns = self.clock.monotonic_ns().saturating_sub(self.last_ns);
+        let share_ns = left_ns.checked_div(others).unwrap_or(0);
+        self.all.into_iter().map(|(_, time_ns)| time_ns.unwrap_or(share_ns)).collect()
     }
 }
 
@@ -81,26 +105,30 @@ impl Worker {
         let Round { open, live, works, mut gathered } = std::mem::take(&mut self.round);
         if let Some(live) = live.filter(|_| !works.is_empty()) {
             let server = &shared.server;
-            let began_ns = server.clock.monotonic_ns();
-            let repliers = gathered.iter_mut().zip(&works).map(|(gathered, (_, work))| {
+            let all = gathered.iter_mut().zip(&works).map(|(gathered, (_, work))| {
                 let Connection { session, output, .. } = &mut *gathered.connection;
-                gathered.pending.replier(work.room(), session, server, output)
+                (gathered.pending.replier(work.room(), session, server, output), None)
             });
-            let mut repliers = Repliers(repliers.collect());
+            let (all, clock) = (all.collect(), &server.clock);
+            let mut repliers = Repliers { all, clock, last_ns: clock.monotonic_ns() };
             let execution = live.execute_joint(works, &self.home, &mut repliers);
-            let time_ns = server.clock.monotonic_ns().saturating_sub(began_ns) / gathered.len() as u64;
+            let times_ns = repliers.times_ns();
             if let Execution::Joined(joined) = execution {
-                for (one, (_, work, outcomes)) in gathered.drain(..).zip(joined) {
+                let refused = joined.refused;
+                for ((one, time_ns), (_, work, outcomes)) in gathered.drain(..).zip(times_ns).zip(joined) {
                     let Gathered { place, mut connection, pending, read, .. } = one;
-                    let Connection { pipeline, session, output, .. } = &mut *connection;
-                    pipeline.finish(pending, work, &outcomes, time_ns, session, server, output);
+                    if refused {
+                        // Not too much by itself, perhaps.
+                        self.execute(&live, (place, &mut connection), (work, pending), shared);
+                    } else {
+                        let Connection { pipeline, session, output, .. } = &mut *connection;
+                        pipeline.finish(pending, work, &outcomes, time_ns, session, server, output);
+                    }
                     self.drive_on(place, connection, read, shared);
                 }
             } else {
-                let generation = live.generation;
                 for Gathered { place, mut connection, pending, writes, read } in gathered.drain(..) {
-                    connection.waiting = Waiting::Work { pending: Some(pending), generation, writes };
-                    self.begin(generation, writes);
+                    self.wait_for_work(&mut connection, pending, live.generation, writes);
                     self.drive_on(place, connection, read, shared);
                 }
             }

@@ -96,17 +96,13 @@ impl Worker {
 
     fn landed(&mut self, place: usize, landed: Landed) {
         let shared = Arc::clone(&self.shared);
-        let Some(generation) =
-            self.connections.get_mut(place).and_then(|connection| match connection.waiting {
-                Waiting::Work { generation, .. } => Some(generation),
-                _ => None,
-            })
-        else {
-            return;
-        };
-        let execution = match shared.published.find(generation) {
+        let generation = self.connections.get_mut(place).and_then(|connection| match connection.waiting {
+            Waiting::Work { generation, .. } => Some(generation),
+            _ => None,
+        });
+        let execution = match generation.and_then(|generation| shared.published.find(generation)) {
             Some(live) => live.resume(landed, (&self.home, place as u64)),
-            // It was so late that the generation was given up, and another one has come since.
+            // It was so late that the generation was given up, and another one has come since; or its client is gone.
             None => landed.abandon(),
         };
         match execution {

@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, AtomicUsize, Ordering}
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 pub use clients::{ClientEntry, ClientInfo, ClientMemory, Clients, Order, Peer};
-pub use clock::{Clock, Moment};
+pub use clock::Clock;
 pub use counter::Counter;
 pub use latency::{Latency, Spike, Spikes};
 pub use pause::{Pause, Paused};

@@ -319,14 +319,9 @@ pub struct Context<'a> {
 impl<'a> Context<'a> {
     /// The context of this moment.
     pub fn new(server: &Server, engine: &'a Identity) -> Self {
-        Self::at(server.clock.now_ms(), server, engine)
-    }
-
-    /// The context of this time, in milliseconds since 1970 UTC.
-    pub fn at(now_ms: i64, server: &Server, engine: &'a Identity) -> Self {
         let limit = |ours: usize, theirs: u64| ours.min(usize::try_from(theirs).unwrap_or(usize::MAX));
         Self {
-            now_ms,
+            now_ms: server.clock.now_ms(),
             engine,
             key_len_max: limit(server.settings.key_len_max.load(Ordering::Relaxed), engine.key_len_max),
             value_len_max: limit(server.settings.value_len_max.load(Ordering::Relaxed), engine.value_len_max),

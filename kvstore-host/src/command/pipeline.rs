@@ -14,7 +14,7 @@ use crate::plugin::live::Live;
 use crate::plugin::published::Hold;
 use crate::plugin::{Keyspace, Outcomes, Storage, Work};
 use crate::protocol::{Encoder, Reply, Value};
-use crate::server::{Moment, Server};
+use crate::server::Server;
 use exclusive::Part;
 pub use exclusive::{Exclusive, Transacted};
 use quick::Quick;
@@ -216,22 +216,20 @@ impl Pipeline {
         std::mem::take(&mut self.input)
     }
 
-    /// Takes as many requests as go together; the time is reckoned from `moment`, which was just before. What can be answered at once, ahead of all
-    /// work, goes to `out`.
+    /// Takes as many requests as go together. What can be answered at once, ahead of all work, goes to `out`.
     pub fn step(
         &mut self,
         session: &mut Session,
         server: &Server,
         live: &Live,
         hold: Hold,
-        moment: Moment,
         out: &mut Vec<u8>,
     ) -> Step {
         if self.is_empty() || session.closing {
             return Step::Idle;
         }
+        let context = Context::new(server, live.identity());
         self.began_ns = server.clock.monotonic_ns();
-        let context = Context::at(moment.ms_at(self.began_ns), server, live.identity());
         let first = self.next;
         let mut taken = first;
         let ops_max = OPS_MAX.min(usize::try_from(live.identity().batch_len_max).unwrap_or(usize::MAX));

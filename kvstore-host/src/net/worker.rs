@@ -22,7 +22,7 @@ use crate::plugin::live::{Execution, Live};
 use crate::plugin::published::{self, Hold};
 use crate::plugin::{Home, Outcomes, Taker, Work};
 use crate::protocol::Value;
-use crate::server::{Moment, Peer, Tally};
+use crate::server::{Peer, Tally};
 use late::LATE_CHECK_INTERVAL;
 use round::Round;
 
@@ -79,8 +79,8 @@ pub struct Worker {
     late_checked: Instant,
     /// When this round began.
     now: Instant,
-    /// What the server's clocks said then.
-    moment: Moment,
+    /// The same in milliseconds since 1970 UTC.
+    now_ms: i64,
 }
 
 /// A worker that is not running yet: how others reach it, and what becomes the worker.
@@ -111,7 +111,6 @@ impl Seed {
     pub fn grow(self, index: usize, shared: Arc<Shared>) -> Worker {
         let Self { poll, messages, handle } = self;
         shared.server.clients.add_worker(index, Arc::new(handle.clone()) as Arc<dyn Peer>);
-        let (moment, now) = shared.server.clock.moment();
         Worker {
             index,
             tally: shared.server.tallies.add(),
@@ -130,9 +129,9 @@ impl Seed {
             round: Round::default(),
             moved: (0, 0),
             stopping: None,
-            late_checked: now,
-            now,
-            moment,
+            late_checked: Instant::now(),
+            now: Instant::now(),
+            now_ms: 0,
         }
     }
 }
@@ -168,7 +167,7 @@ impl Worker {
             return true;
         }
         let shared = &Arc::clone(&self.shared);
-        (self.moment, self.now) = shared.server.clock.moment();
+        (self.now, self.now_ms) = (Instant::now(), shared.server.clock.now_ms());
         // Each batch pins the epoch: inside of this that is cheap.
         let _pinned = epoch::pin();
         self.look(shared);
@@ -348,7 +347,7 @@ impl Worker {
         self.moved.1 += written as u64;
         connection.give_back(&mut self.spare);
         if read > 0 || written > 0 {
-            connection.note((read > 0).then_some(self.moment.ms()));
+            connection.note((read > 0).then_some(self.now_ms));
         }
         let over = connection.over();
         let more = connection.wants_input() || connection.has_more();
@@ -371,10 +370,10 @@ impl Worker {
         shared: &Arc<Shared>,
     ) -> Option<(Work, Pending)> {
         let server = &shared.server;
-        let (hold, moment) = (shared.published.hold(), self.moment);
+        let hold = shared.published.hold();
         shared.published.with(|live| {
             let Connection { pipeline, session, output, .. } = connection;
-            match pipeline.step(session, server, live, hold, moment, output) {
+            match pipeline.step(session, server, live, hold, output) {
                 Step::Idle => {}
                 Step::Work(work, pending) if self.round.takes(&work, &pending, live) => {
                     return Some((work, pending));

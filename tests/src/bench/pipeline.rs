@@ -101,10 +101,9 @@ impl Client {
         let count = storage.requests.len();
         self.pipeline.give(storage);
         self.replies.clear();
-        let (moment, _) = host.server.clock.moment();
         while !self.pipeline.is_empty() {
             let Self { pipeline, session, replies, .. } = self;
-            match pipeline.step(session, &host.server, &host.live, Hold::No, moment, replies) {
+            match pipeline.step(session, &host.server, &host.live, Hold::No, replies) {
                 Step::Work(work, mut pending) => {
                     let mut replier = pending.replier(work.room(), session, &host.server, replies);
                     let taker = replier.as_mut().map(|replier| replier as &mut dyn Taker);

@@ -33,7 +33,7 @@ pub(super) struct Spare {
     output: Stack<Vec<u8>>,
 }
 
-/// What is lent, as much as is needed at a time; that which was used last is used next.
+/// What is lent, kept for as many connections as are served at a time; that which was used last is used next.
 #[derive(Default)]
 struct Stack<T>(Vec<T>);
 

@@ -7,7 +7,7 @@ mod told;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use crossbeam::channel::{Receiver, unbounded};
@@ -37,15 +37,6 @@ pub enum PoolDone {
     Value(Value),
     /// It panicked, and what it carried is lost.
     Broken,
-}
-
-/// Sets a mark, which nobody else sets. Answers whether it has changed.
-fn note(mark: &AtomicU64, value: u64) -> bool {
-    let news = mark.load(Ordering::Relaxed) != value;
-    if news {
-        mark.store(value, Ordering::Release);
-    }
-    news
 }
 
 /// One worker.
@@ -242,8 +233,8 @@ impl Worker {
         let given_up = published.given_up();
         let kept = self.under_way.iter().map(|(generation, ..)| *generation).filter(|one| *one > given_up);
         let oldest = kept.min().unwrap_or(published::NONE);
-        let mut news = note(&marks.oldest, oldest);
-        news |= note(&marks.seen, generation);
+        let mut news = published::note(&marks.oldest, oldest);
+        news |= published::note(&marks.seen, generation);
         news |= marks.note_end(hold, || shared.server.clock.monotonic_ns());
         let live = || self.under_way.iter().filter(|(generation, ..)| *generation > given_up);
         let held = match hold {
@@ -252,7 +243,7 @@ impl Worker {
             _ => 0,
         };
         if held != 0 {
-            news |= note(&marks.held, held);
+            news |= published::note(&marks.held, held);
         }
         if news {
             shared.control.look();

@@ -215,8 +215,7 @@ impl Live {
         taker: Option<&mut dyn Taker>,
     ) -> Execution {
         let Some(instance) = self.instance() else {
-            let CallError { status, text } = self.unavailable();
-            let outcomes = flight::all_failed(work.ops().len(), status, &text);
+            let outcomes = self.all_unavailable(work.ops().len());
             return Execution::Done(work, outcomes);
         };
         let batch_len_max = self.identity.batch_len_max;
@@ -325,8 +324,7 @@ impl Live {
                 self.submit(instance, cargo, false, (home, ticket), Some(taker))
             }
             None => {
-                let CallError { status, text } = self.unavailable();
-                let outcomes = flight::all_failed(works.len(), status, &text);
+                let outcomes = self.all_unavailable(works.len());
                 Execution::Joined(Joined::new(works, outcomes, false))
             }
         }
@@ -364,6 +362,11 @@ impl Live {
         let closed = instance.map_or(Ok(()), Instance::close);
         let library = self.library.lock().unwrap_or_else(PoisonError::into_inner).take();
         (closed, library)
+    }
+
+    fn all_unavailable(&self, ops: usize) -> Outcomes {
+        let CallError { status, text } = self.unavailable();
+        flight::all_failed(ops, status, &text)
     }
 
     fn unavailable(&self) -> CallError {

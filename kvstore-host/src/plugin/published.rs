@@ -78,6 +78,15 @@ pub struct WorkerMarks {
     pub released_ns: AtomicU64,
 }
 
+/// Sets one of a worker's own marks, which nobody else sets. Answers whether it has changed.
+pub fn note(mark: &AtomicU64, value: u64) -> bool {
+    let news = mark.load(Ordering::Relaxed) != value;
+    if news {
+        mark.store(value, Ordering::Release);
+    }
+    news
+}
+
 impl WorkerMarks {
     /// Notes which hold there is now; `now_ns` is asked when one has ended that this worker had noted.
     pub fn note_end(&self, hold: Hold, now_ns: impl FnOnce() -> u64) -> bool {

@@ -55,7 +55,7 @@ pub struct Effort {
     pub idle_time: Duration,
     /// Connections that are open while few are busy.
     pub open_connections: usize,
-    /// Keys of a state that is adopted, and how often it is.
+    /// Keys of a state that is adopted.
     pub adopt_keys: u64,
     /// How often, idle and under load each.
     pub adopt_rounds: usize,

@@ -16,7 +16,7 @@ use crate::server::Clock;
 pub(super) struct Round {
     /// Whether works are gathered at the moment, or each is carried out at once.
     open: bool,
-    /// The engine that they are for; none before the first one.
+    /// The engine that they are for; none where nothing is gathered.
     live: Option<Arc<Live>>,
     works: Vec<(u64, Work)>,
     gathered: Vec<Gathered>,
@@ -50,7 +50,7 @@ impl Round {
 
     /// Whether nothing is gathered.
     pub(super) fn is_empty(&self) -> bool {
-        self.works.is_empty()
+        self.live.is_none()
     }
 
     /// Gathers the work of a connection, from which `read` bytes were read in this turn. Answers whether there are now as many as may be handed over together.
@@ -102,35 +102,34 @@ impl Repliers<'_> {
 impl Worker {
     /// Carries out what was gathered, and goes on with the connections. On the engine for which it was planned: this worker has not passed another one yet.
     pub(super) fn carry_out(&mut self, shared: &Arc<Shared>) {
-        let Round { open, live, works, mut gathered } = std::mem::take(&mut self.round);
-        if let Some(live) = live.filter(|_| !works.is_empty()) {
-            let server = &shared.server;
-            let all = gathered.iter_mut().zip(&works).map(|(gathered, (_, work))| {
-                let Connection { session, output, .. } = &mut *gathered.connection;
-                (gathered.pending.replier(work.room(), session, server, output), None)
-            });
-            let (all, clock) = (all.collect(), &server.clock);
-            let mut repliers = Repliers { all, clock, last_ns: clock.monotonic_ns() };
-            let execution = live.execute_joint(works, &self.home, &mut repliers);
-            let times_ns = repliers.times_ns();
-            if let Execution::Joined(joined) = execution {
-                let refused = joined.refused;
-                for ((one, time_ns), (_, work, outcomes)) in gathered.drain(..).zip(times_ns).zip(joined) {
-                    let Gathered { place, mut connection, pending, read, .. } = one;
-                    if refused {
-                        // Not too much by itself, perhaps.
-                        self.execute(&live, (place, &mut connection), (work, pending), shared);
-                    } else {
-                        let Connection { pipeline, session, output, .. } = &mut *connection;
-                        pipeline.finish(pending, work, &outcomes, time_ns, session, server, output);
-                    }
-                    self.drive_on(place, connection, read, shared);
+        let Some(live) = self.round.live.take() else { return };
+        let Round { open, works, mut gathered, .. } = std::mem::take(&mut self.round);
+        let server = &shared.server;
+        let all = gathered.iter_mut().zip(&works).map(|(gathered, (_, work))| {
+            let Connection { session, output, .. } = &mut *gathered.connection;
+            (gathered.pending.replier(work.room(), session, server, output), None)
+        });
+        let (all, clock) = (all.collect(), &server.clock);
+        let mut repliers = Repliers { all, clock, last_ns: clock.monotonic_ns() };
+        let execution = live.execute_joint(works, &self.home, &mut repliers);
+        let times_ns = repliers.times_ns();
+        if let Execution::Joined(joined) = execution {
+            let refused = joined.refused;
+            for ((one, time_ns), (_, work, outcomes)) in gathered.drain(..).zip(times_ns).zip(joined) {
+                let Gathered { place, mut connection, pending, read, .. } = one;
+                if refused {
+                    // Not too much by itself, perhaps.
+                    self.execute(&live, (place, &mut connection), (work, pending), shared);
+                } else {
+                    let Connection { pipeline, session, output, .. } = &mut *connection;
+                    pipeline.finish(pending, work, &outcomes, time_ns, session, server, output);
                 }
-            } else {
-                for Gathered { place, mut connection, pending, writes, read } in gathered.drain(..) {
-                    self.wait_for_work(&mut connection, pending, live.generation, writes);
-                    self.drive_on(place, connection, read, shared);
-                }
+                self.drive_on(place, connection, read, shared);
+            }
+        } else {
+            for Gathered { place, mut connection, pending, writes, read } in gathered.drain(..) {
+                self.wait_for_work(&mut connection, pending, live.generation, writes);
+                self.drive_on(place, connection, read, shared);
             }
         }
         self.round = Round { open, gathered, ..Round::default() };

@@ -1,6 +1,7 @@
 //! Store: one open engine with the host's side of it.
 
 use core::sync::atomic::{AtomicU64, Ordering};
+use std::panic;
 use std::sync::Arc;
 
 use plugin_abi::Identity;
@@ -20,6 +21,16 @@ pub struct Store {
     instance: Option<Instance>,
     /// The host's side.
     pub host: Arc<TestHost>,
+}
+
+/// Prints panics as well: an engine that has been opened notes them for the host only, also where it is linked with its own tests, whose panics
+/// are failures to be read.
+fn print_panics() {
+    let noted = panic::take_hook();
+    panic::set_hook(Box::new(move |info| {
+        noted(info);
+        eprintln!("{info}");
+    }));
 }
 
 /// A batch on its way. Waits for all of it when it is dropped.
@@ -60,6 +71,7 @@ impl Store {
         let options = OpenOptions { options: options.collect(), ..OpenOptions::default() };
         let instance =
             Instance::open(calls, identity, Box::new(Services(Arc::clone(&host))), &options, state)?;
+        print_panics();
         Ok(Self { instance: Some(instance), host })
     }
 

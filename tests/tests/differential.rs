@@ -27,7 +27,15 @@ fn random_requests_are_answered_as_by_redis(engine: Engine) {
 fn each_known_difference_is_met_by_its_example(engine: Engine) {
     let mut servers = Servers::start(engine);
     for (place, known) in KNOWN.iter().enumerate().filter(|(_, known)| known.engines.contains(&engine)) {
-        servers.play(&parse(known.example)).unwrap_or_else(|difference| panic!("{}", show(&[], &difference)));
+        // What has expired Redis may remove by itself, between any two requests.
+        for _ in 0..10 {
+            servers
+                .play(&parse(known.example))
+                .unwrap_or_else(|difference| panic!("{}", show(&[], &difference)));
+            if servers.judge.met[place] > 0 {
+                break;
+            }
+        }
         assert!(servers.judge.met[place] > 0, "not met, so it has to leave the list: {}", known.reason);
     }
 }

@@ -4,6 +4,7 @@
 
 mod accept;
 mod adopter;
+mod copier;
 mod dropped;
 mod engine_command;
 mod exclusive;
@@ -290,6 +291,9 @@ impl Control {
         self.stopping = Some(Instant::now());
         self.listeners.clear();
         self.accept_again = None;
+        if self.job.is_some() {
+            self.cancel(None);
+        }
         for (worker, _) in &self.workers {
             worker.send(Message::Stop);
         }

@@ -219,10 +219,10 @@ fn each_step_may_fail_and_clients_do_not_notice() {
             let reply = reload(&mut client, &other(&host), &fails);
             if copies {
                 let reply = reply.unwrap();
-                assert!(reply["handoff"].starts_with("copy: "), "{reply:?}");
+                assert!(reply["handoff"].starts_with("migrate: "), "{reply:?}");
                 assert!(why.iter().all(|part| reply["handoff"].contains(part)), "{reply:?}");
                 host.wait_for_log(&["reload done: generation 2", "entries copied", "not adopted", why[0]]);
-                assert_eq!(host.engine_info()["last_handoff"], "copy");
+                assert_eq!(host.engine_info()["last_handoff"], "migrate");
             } else {
                 let refusal = reply.unwrap_err();
                 assert!(refusal.starts_with("ERR reload refused: "), "{refusal}");
@@ -254,7 +254,7 @@ fn another_number_of_shards_comes_with_a_copy() {
     fill(&mut client);
     let reply = fields(client.call(&["ENGINE", "RELOAD", "OPTS", "shards=8"]).unwrap());
     let why = "not adopted: kv_open of engine 'memory ";
-    assert!(reply["handoff"].starts_with("copy: ") && reply["handoff"].contains(why), "{reply:?}");
+    assert!(reply["handoff"].starts_with("migrate: ") && reply["handoff"].contains(why), "{reply:?}");
     assert!(reply["handoff"].contains("option 'shards': the state to adopt has 1024"), "{reply:?}");
     is_filled(&mut client);
     assert_eq!(host.engine_info()["options"], "[\"shards=8\"]");
@@ -277,7 +277,7 @@ fn what_a_poisoned_engine_holds_is_checked_and_adopted() {
         // It says itself that it does nothing any more, and a copy cannot leave it.
         let read = ask(&mut client, "GET key:1");
         assert!(read.contains("POISONED"), "{read}");
-        let refusal = reload(&mut client, &other(&host), "COPY OPTS").unwrap_err();
+        let refusal = reload(&mut client, &other(&host), "MIGRATE OPTS").unwrap_err();
         assert!(refusal.contains("reading from the old engine failed: POISONED"), "{refusal}");
         let reply = reload(&mut client, &other(&host), "OPTS").unwrap();
         is_adopted(&reply);
@@ -414,15 +414,15 @@ fn a_state_that_cannot_be_adopted_is_copied() {
     };
     // An engine that says that it is further reads what is older, and not the other way round.
     goes(&build("further.so", b"adopts-log", (2, 3)), "", "adopt");
-    goes(&binaries::example("accepted_adopts"), "", "copy");
-    goes(&build("much_further.so", b"adopts-log", (3, 3)), "", "copy");
-    goes(&build("other_format.so", b"adopts-tree", (2, 2)), "", "copy");
-    goes(&binaries::example("accepted_adopts"), "", "copy");
+    goes(&binaries::example("accepted_adopts"), "", "migrate");
+    goes(&build("much_further.so", b"adopts-log", (3, 3)), "", "migrate");
+    goes(&build("other_format.so", b"adopts-tree", (2, 2)), "", "migrate");
+    goes(&binaries::example("accepted_adopts"), "", "migrate");
     goes(&other(&host), "", "adopt");
-    goes(&other(&host), "COPY", "copy");
+    goes(&other(&host), "MIGRATE", "migrate");
     // To an engine that can only be copied to, and back.
-    goes(&Engine::Delayed.library(host.dir()), "", "copy");
-    goes(&other(&host), "", "copy");
+    goes(&Engine::Delayed.library(host.dir()), "", "migrate");
+    goes(&other(&host), "", "migrate");
 }
 
 #[test]
@@ -437,7 +437,7 @@ fn a_rollback_copies_where_the_older_engine_cannot_adopt() {
     assert!(reply["handoff"].starts_with("adopt: "), "{reply:?}");
     client.set(b"a", b"written since").unwrap();
     let reply = fields(client.call(&["ENGINE", "ROLLBACK"]).unwrap());
-    assert!(reply["handoff"].starts_with("copy: "), "{reply:?}");
+    assert!(reply["handoff"].starts_with("migrate: "), "{reply:?}");
     is_filled(&mut client);
     assert_eq!(client.get(b"a").unwrap().as_deref(), Some(&b"written since"[..]));
 }

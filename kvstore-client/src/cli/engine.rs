@@ -1,10 +1,18 @@
-//! `engine`: what the host serves from, and the change to another.
+//! `engine`: what the host serves from, and the change to another. While data are migrated, a bar shows how far that is.
 
 use super::data::{Words, bytes};
+use super::progress::{Progress, Unit};
 use super::{Exit, Failure, Options, request};
+use kvstore_client::{Client, Value};
 use std::ffi::OsString;
+use std::io::IsTerminal;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
+use std::sync::mpsc;
+use std::time::Duration;
+
+/// How often it is asked how far a migration is.
+const LOOK_INTERVAL: Duration = Duration::from_millis(100);
 
 #[derive(Debug, clap::Subcommand)]
 pub(crate) enum Engine {
@@ -12,6 +20,8 @@ pub(crate) enum Engine {
     Info,
     /// Load an engine and go over to it, with the data
     Reload(Reload),
+    /// Call off the reload that is under way
+    Cancel,
     /// Go back to the engine before
     Rollback,
     /// Print the engines that the host knows
@@ -24,9 +34,9 @@ pub(crate) enum Engine {
 pub(crate) struct Reload {
     /// Library to load; without it, the one that the host is configured with. A path of a file that exists here is sent as an absolute path
     path: Option<OsString>,
-    /// Copy the data, also where the engine could adopt them
+    /// Migrate the data, also where the engine could adopt them
     #[arg(long)]
-    copy: bool,
+    migrate: bool,
     /// Option for the engine (repeatable)
     #[arg(long = "opt", value_name = "KEY=VALUE", value_parser = key_and_value)]
     options: Vec<OsString>,
@@ -35,23 +45,34 @@ pub(crate) struct Reload {
 impl Engine {
     pub(crate) fn run(self, options: &Options) -> Result<Exit, Failure> {
         let mut options = options.clone();
-        // A reload copies the data and may take as long as that does; whoever wants a limit gives one.
+        // A reload migrates the data and may take as long as that does; whoever wants a limit gives one.
         options.reply_timeout_ms = options.reply_timeout_ms.or(Some(0));
-        request::run(&options, self.words())
+        if !matches!(self, Self::Reload(_) | Self::Rollback) || !std::io::stderr().is_terminal() {
+            return request::run(&options, self.words());
+        }
+        let follower = options.client();
+        std::thread::scope(|scope| {
+            let (end, ended) = mpsc::channel();
+            scope.spawn(move || follow(follower, &ended));
+            let exit = request::run(&options, self.words());
+            drop(end);
+            exit
+        })
     }
 
     fn words(self) -> Words {
         let mut words = vec![b"ENGINE".to_vec()];
         match self {
             Self::Info => words.push(b"INFO".to_vec()),
+            Self::Cancel => words.push(b"CANCEL".to_vec()),
             Self::Rollback => words.push(b"ROLLBACK".to_vec()),
             Self::List => words.push(b"LIST".to_vec()),
             Self::Help => words.push(b"HELP".to_vec()),
             Self::Reload(reload) => {
                 words.push(b"RELOAD".to_vec());
                 words.extend(reload.path.map(|path| absolute(Path::new(&path))));
-                if reload.copy {
-                    words.push(b"COPY".to_vec());
+                if reload.migrate {
+                    words.push(b"MIGRATE".to_vec());
                 }
                 if !reload.options.is_empty() {
                     words.push(b"OPTS".to_vec());
@@ -61,6 +82,35 @@ impl Engine {
         }
         words
     }
+}
+
+/// Shows how far a migration is until the reload has ended. Where that cannot be asked for, the reply tells enough.
+fn follow(mut client: Client, ended: &mpsc::Receiver<()>) {
+    let mut bar = None;
+    while ended.recv_timeout(LOOK_INTERVAL) == Err(mpsc::RecvTimeoutError::Timeout) {
+        let Ok(info) = client.call(&["ENGINE", "INFO"]) else { return };
+        match migrated(&info) {
+            Some((entries, total)) => {
+                let bar = bar.get_or_insert_with(|| Progress::new(Unit::Entries, Some(total), false));
+                bar.set(entries, total.max(entries));
+            }
+            None => bar = None,
+        }
+    }
+}
+
+/// How many entries are migrated, and of how many; `None` if there is no migration.
+fn migrated(info: &Value) -> Option<(u64, u64)> {
+    let find = |wanted: &str| {
+        let is = |name: &Value| name.as_bytes() == Some(wanted.as_bytes());
+        let value = match info {
+            Value::Map(pairs) => pairs.iter().find(|(name, _)| is(name)).map(|(_, value)| value),
+            Value::Array(flat) => flat.chunks_exact(2).find(|pair| is(&pair[0])).map(|pair| &pair[1]),
+            _ => None,
+        };
+        value.and_then(Value::as_integer).and_then(|number| u64::try_from(number).ok())
+    };
+    Some((find("migrate_entries")?, find("migrate_entries_total")?))
 }
 
 /// The host may have been started elsewhere, and takes these commands from this machine only: what a path means here, it shall
@@ -76,5 +126,22 @@ fn key_and_value(text: &str) -> Result<OsString, String> {
     match text.split_once('=') {
         Some((key, _)) if !key.is_empty() => Ok(text.into()),
         _ => Err("expected KEY=VALUE".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn how_far_a_migration_is_stands_in_either_form_of_the_reply() {
+        let text = |text: &str| Value::Bulk(text.as_bytes().to_vec());
+        let pairs = [("migrate_entries", 3), ("other", 4), ("migrate_entries_total", 5)]
+            .map(|(name, number)| (text(name), Value::Integer(number)));
+        let flat = pairs.clone().into_iter().flat_map(|(name, number)| [name, number]).collect();
+        assert_eq!(migrated(&Value::Map(pairs.to_vec())), Some((3, 5)));
+        assert_eq!(migrated(&Value::Array(flat)), Some((3, 5)));
+        assert_eq!(migrated(&Value::Map(pairs[..2].to_vec())), None);
+        assert_eq!(migrated(&Value::Nil), None);
     }
 }

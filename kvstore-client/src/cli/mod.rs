@@ -15,6 +15,7 @@ mod line;
 mod monitor;
 mod options;
 mod output;
+mod progress;
 mod raw;
 mod request;
 mod scan;

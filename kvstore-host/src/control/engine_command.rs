@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::sync::atomic::Ordering;
 
+use super::copier::Copier;
 use super::job::{Job, Wishes};
 use super::{Asker, Control, Source};
 use crate::command::Error;
@@ -13,10 +14,13 @@ use crate::protocol::Value;
 
 const HELP: &[&str] = &[
     "ENGINE <subcommand> [<arg> ...]. Only for clients of this machine. Subcommands are:",
-    "RELOAD [<path>] [COPY] [OPTS <key>=<value> ...]",
+    "RELOAD [<path>] [MIGRATE] [OPTS <key>=<value> ...]",
     "    Replace the live engine by that in the file at <path> (default: the configured one), with its data.",
-    "    It adopts them where they lie in memory, if both engines can, and else copies them. COPY: it always copies them.",
+    "    It adopts them where they lie in memory, if both engines can, and else copies them while clients go on.",
+    "    MIGRATE: it always copies them.",
     "    Without OPTS: the options last used with an engine of that name.",
+    "CANCEL",
+    "    Call off the reload that is under way. The live engine stays, and nothing is left of the other one.",
     "ROLLBACK",
     "    Go back to the engine before this one, with the data as they are now.",
     "INFO",
@@ -37,12 +41,13 @@ impl Control {
             ("help", []) => Value::Array(HELP.iter().map(|line| Value::Simple((*line).into())).collect()),
             ("info", []) => self.info(),
             ("list", []) => self.list(),
+            ("cancel", []) => return self.cancel(asker),
             ("rollback", []) => return self.rollback(asker),
             ("reload", rest) => match parse_reload(rest) {
                 Ok((path, wishes)) => return self.reload(asker, path, wishes),
                 Err(error) => error.into(),
             },
-            ("help" | "info" | "list" | "rollback", _) => {
+            ("help" | "info" | "list" | "cancel" | "rollback", _) => {
                 Error::arity(&format!("engine|{}", name.to_ascii_lowercase())).into()
             }
             _ => Error::text(format!("ERR unknown subcommand '{name}'. Try ENGINE HELP.")).into(),
@@ -58,7 +63,7 @@ impl Control {
     fn rollback(&mut self, asker: Asker) {
         match self.history.previous.clone() {
             Some((file, options)) => {
-                let wishes = Wishes { options: Some(options), copies: false };
+                let wishes = Wishes { options: Some(options), migrates: false };
                 self.request(asker, Source::Kept(file), wishes);
             }
             None => self.reply(asker, Value::error("ERR there is no engine before this one")),
@@ -96,6 +101,11 @@ impl Control {
         if let Some(job) = &self.job {
             pairs.push(pair("reload_of", Value::text(job.source.to_string())));
             pairs.push(pair("reload_running_ms", integer(job.since.elapsed().as_millis() as u64)));
+            if let Some(progress) = job.copier.as_ref().map(Copier::progress) {
+                pairs.push(pair("migrate_entries", count(&progress.entries)));
+                pairs.push(pair("migrate_entries_total", count(&progress.total)));
+                pairs.push(pair("migrate_changes", count(&progress.changes)));
+            }
         }
         if let Some((way, held)) = self.history.handoff {
             pairs.push(pair("last_handoff", Value::text(way)));
@@ -161,11 +171,12 @@ pub(super) fn accepted(job: &Job, live: &Live, old: &Live, old_verdict: &str) ->
             ]
         }
         None => vec![
-            pair("handoff", Value::text(copied(job.not_adopted.as_deref()))),
-            pair("versions", Value::text(versions(job.copied.versions))),
-            pair("entries", integer(job.copied.entries)),
-            pair("bytes", integer(job.copied.bytes)),
-            pair("writes_held_ms", integer(job.held.as_millis() as u64)),
+            pair("handoff", Value::text(migrated(job.not_adopted.as_deref()))),
+            pair("versions", Value::text(versions(job.migrated.versions))),
+            pair("entries", integer(job.migrated.entries)),
+            pair("bytes", integer(job.migrated.bytes)),
+            pair("changes", integer(job.migrated.changes)),
+            pair("writes_held_us", integer(job.stopped.as_micros() as u64)),
         ],
     });
     pairs.extend([
@@ -176,20 +187,20 @@ pub(super) fn accepted(job: &Job, live: &Live, old: &Live, old_verdict: &str) ->
     Value::Map(pairs)
 }
 
-fn copied(not_adopted: Option<&str>) -> String {
+fn migrated(not_adopted: Option<&str>) -> String {
     let why = not_adopted.map_or_else(String::new, |why| format!("; not adopted: {why}"));
-    format!("copy: all entries, with their expiry; writes were held back meanwhile{why}")
+    format!("migrate: all entries, with their expiry, while clients went on{why}")
 }
 
-/// `[path] [COPY] [OPTS key=value …]`
+/// `[path] [MIGRATE] [OPTS key=value …]`
 fn parse_reload(args: &[String]) -> Result<(Option<String>, Wishes), Error> {
     let is = |word: &str, arg: &String| arg.eq_ignore_ascii_case(word);
     let (path, rest) = match args.split_first() {
-        Some((first, rest)) if !is("copy", first) && !is("opts", first) => (Some(first.clone()), rest),
+        Some((first, rest)) if !is("migrate", first) && !is("opts", first) => (Some(first.clone()), rest),
         _ => (None, args),
     };
-    let (copies, rest) = match rest.split_first() {
-        Some((word, rest)) if is("copy", word) => (true, rest),
+    let (migrates, rest) = match rest.split_first() {
+        Some((word, rest)) if is("migrate", word) => (true, rest),
         _ => (false, rest),
     };
     let options = match rest.split_first() {
@@ -199,7 +210,7 @@ fn parse_reload(args: &[String]) -> Result<(Option<String>, Wishes), Error> {
         }
         Some(_) => return Err(Error::SYNTAX),
     };
-    Ok((path, Wishes { options, copies }))
+    Ok((path, Wishes { options, migrates }))
 }
 
 /// `key=value`
@@ -215,22 +226,25 @@ mod tests {
     use super::*;
 
     #[test]
-    fn reload_takes_a_path_and_copy_and_options_or_none_of_them() {
+    fn reload_takes_a_path_and_migrate_and_options_or_none_of_them() {
         let parse = |text: &str| {
             let args: Vec<String> = text.split_whitespace().map(str::to_owned).collect();
             parse_reload(&args)
         };
         let option = |key: &str, value: &str| (key.to_owned(), value.to_owned());
-        let wishes = |options, copies| Wishes { options, copies };
+        let wishes = |options, migrates| Wishes { options, migrates };
         assert_eq!(parse(""), Ok((None, wishes(None, false))));
         assert_eq!(parse("/a.so"), Ok((Some("/a.so".to_owned()), wishes(None, false))));
         assert_eq!(parse("opts"), Ok((None, wishes(Some(vec![]), false))));
-        assert_eq!(parse("copy"), Ok((None, wishes(None, true))));
-        assert_eq!(parse("./copy COPY opts"), Ok((Some("./copy".to_owned()), wishes(Some(vec![]), true))));
+        assert_eq!(parse("migrate"), Ok((None, wishes(None, true))));
+        assert_eq!(
+            parse("./migrate MIGRATE opts"),
+            Ok((Some("./migrate".to_owned()), wishes(Some(vec![]), true)))
+        );
         let options = Some(vec![option("x", "1"), option("y", "=")]);
         assert_eq!(parse("a OPTS x=1 y=="), Ok((Some("a".to_owned()), wishes(options, false))));
         assert_eq!(parse("a b"), Err(Error::SYNTAX));
-        assert_eq!(parse("copy a"), Err(Error::SYNTAX));
+        assert_eq!(parse("migrate a"), Err(Error::SYNTAX));
         assert!(parse("OPTS =1").is_err() && parse("OPTS x").is_err());
     }
 }

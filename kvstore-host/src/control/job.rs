@@ -2,18 +2,18 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use super::adopter::Adopter;
+use super::copier::Copier;
 use super::dropped::{drop_candidate, unload_candidate};
 use super::{Asker, Control, ControlMessage, engine_command};
 use crate::plugin::Keyspace;
 use crate::plugin::adopt::{Adopted, NotAdopted};
-use crate::plugin::copy::{Copied, CopyError, copy};
 use crate::plugin::lifecycle::{Retired, Source, retire};
 use crate::plugin::live::{Candidate, Live};
+use crate::plugin::migrate::{MigrateError, Migrated};
 use crate::plugin::published::Hold;
 use crate::plugin::reload::{Action, Event, Phase};
 use crate::protocol::Value;
@@ -27,15 +27,17 @@ pub(super) type Options = Vec<(String, String)>;
 pub(super) struct Wishes {
     /// The options of the engine; `None`: those last used with its name.
     pub(super) options: Option<Options>,
-    /// Copy the data, also where they could be adopted.
-    pub(super) copies: bool,
+    /// Migrate the data, also where they could be adopted.
+    pub(super) migrates: bool,
 }
 
 /// What a thread of a job has done.
 pub(super) enum Done {
     Checked(Result<Box<Candidate>, String>),
     Opened(Result<Arc<Live>, String>),
-    Copied(Result<Copied, CopyError>),
+    /// What is left to copy is little.
+    CaughtUp,
+    Migrated(Result<Migrated, MigrateError>),
     /// It waits for the word to hand the state over.
     Ready,
     Adopted(Result<(Arc<Live>, Adopted), Box<NotAdopted>>),
@@ -52,25 +54,23 @@ pub(super) struct Job {
     pub(super) deadline: Option<Instant>,
     pub(super) since: Instant,
     options: Option<Options>,
-    /// The data are to be copied, also where they could be adopted.
-    copies: bool,
+    /// The data are to be migrated, also where they could be adopted.
+    migrates: bool,
     candidate: Option<Box<Candidate>>,
-    live: Option<Arc<Live>>,
+    pub(super) live: Option<Arc<Live>>,
     old: Option<Arc<Live>>,
     /// Number of its hold.
     hold: u64,
-    held_since: Option<Instant>,
     /// When workers were asked to hold back, on the server's clock, in nanoseconds.
     held_since_ns: u64,
     pub(super) adopter: Option<Adopter>,
-    /// Entries copied so far, as the copier tells; and as they were when it was last looked.
-    progress: Arc<AtomicU64>,
-    progress_seen: u64,
-    /// How long writes, or everything, was held back.
-    pub(super) held: Duration,
+    pub(super) copier: Option<Copier>,
+    /// It is not wanted any more, and who said so.
+    cancelled: bool,
+    cancelled_by: Asker,
     /// From the moment when workers were asked to hold back, before the first one stopped, until the last one went on.
     pub(super) stopped: Duration,
-    pub(super) copied: Copied,
+    pub(super) migrated: Migrated,
     /// What was handed over, where it was.
     pub(super) adopted: Option<Adopted>,
     /// Why it was not, though both engines had said that they can.
@@ -84,7 +84,7 @@ pub(super) struct Job {
 impl Job {
     /// How the data went along.
     pub(super) fn way(&self) -> &'static str {
-        if self.adopted.is_some() { "adopt" } else { "copy" }
+        if self.adopted.is_some() { "adopt" } else { "migrate" }
     }
 
     /// The same with figures, for the log.
@@ -97,7 +97,11 @@ impl Job {
             None => {
                 let why =
                     self.not_adopted.iter().map(|why| format!(", not adopted: {why}")).collect::<String>();
-                format!("{} entries copied, writes held back for {:?}{why}", self.copied.entries, self.held)
+                let Migrated { entries, changes, .. } = self.migrated;
+                format!(
+                    "{entries} entries migrated, {changes} of them again as they had changed, writes held back for {} us{why}",
+                    self.stopped.as_micros()
+                )
             }
         }
     }
@@ -124,7 +128,7 @@ impl Control {
         let refused = if self.stopping.is_some() {
             Some("ERR the host is stopping".to_owned())
         } else if self.stuck.is_some() {
-            Some("BUSY a copy that was given up has not ended yet".to_owned())
+            Some("BUSY a migration that was given up has not ended yet".to_owned())
         } else if self.job.is_some() {
             Some(format!("BUSY a reload is under way (phase: {})", self.reload.phase().name()))
         } else {
@@ -142,21 +146,20 @@ impl Control {
                 deadline: None,
                 since: Instant::now(),
                 options: wishes.options,
-                copies: wishes.copies,
+                migrates: wishes.migrates,
                 candidate: None,
                 live: None,
                 old: None,
                 hold: 0,
-                held_since: None,
                 held_since_ns: 0,
                 adopter: None,
-                progress: Arc::default(),
-                progress_seen: 0,
-                held: Duration::ZERO,
+                copier: None,
+                cancelled: false,
+                cancelled_by: None,
                 stopped: Duration::ZERO,
                 adopted: None,
                 not_adopted: None,
-                copied: Copied::default(),
+                migrated: Migrated::default(),
                 problem: String::new(),
                 old_verdict: String::new(),
             });
@@ -169,18 +172,19 @@ impl Control {
         let Some(job) = self.job.as_mut().filter(|job| job.number == number) else {
             return self.too_late(done);
         };
-        if matches!(done, Done::Opened(_) | Done::Ready) && self.exclusives.under_way() {
+        if matches!(done, Done::Opened(_) | Done::Ready | Done::CaughtUp) && self.exclusives.under_way() {
             // It is there in time; how long the transaction takes is not its fault.
             job.deadline = None;
             return self.exclusives.postpone(number, done);
         }
         let event = match done {
             Done::Checked(Ok(candidate)) => {
-                let adopts = !job.copies && candidate.can_adopt_from(&self.shared.published.get());
+                let adopts = !job.migrates && candidate.can_adopt_from(&self.shared.published.get());
                 job.candidate = Some(candidate);
                 if adopts { Event::CanAdopt } else { Event::Succeeded }
             }
             Done::Ready => Event::Succeeded,
+            Done::CaughtUp => Event::CaughtUp,
             Done::Adopted(Ok((live, adopted))) => {
                 (job.live, job.adopted) = (Some(live), Some(adopted));
                 Event::Succeeded
@@ -189,8 +193,8 @@ impl Control {
                 job.live = Some(live);
                 Event::Succeeded
             }
-            Done::Copied(Ok(copied)) => {
-                job.copied = copied;
+            Done::Migrated(Ok(migrated)) => {
+                job.migrated = migrated;
                 Event::Succeeded
             }
             Done::Retired(retired) => {
@@ -220,8 +224,11 @@ impl Control {
                 job.problem = problem;
                 Event::Failed
             }
-            Done::Copied(Err(error)) => {
-                job.problem = error.to_string();
+            Done::Migrated(Err(error)) => {
+                // Where it was called off, that was said already.
+                if error != MigrateError::Cancelled {
+                    job.problem = error.to_string();
+                }
                 Event::Failed
             }
         };
@@ -230,10 +237,10 @@ impl Control {
 
     /// A step ended after its job was given up.
     fn too_late(&mut self, done: Done) {
-        if let Done::Copied(_) = done
+        if let Done::Migrated(_) = done
             && let Some(live) = self.stuck.take()
         {
-            log::warn!("the copy into {live:?} that was given up has ended");
+            log::warn!("the migration into {live:?} that was given up has ended");
             drop_candidate(live);
         }
         if let Done::Opened(Ok(live)) = done {
@@ -246,14 +253,13 @@ impl Control {
     pub(super) fn look(&mut self) {
         let timeout = self.drain_timeout();
         let Some(job) = &mut self.job else { return };
-        let copied = job.progress.load(Ordering::Relaxed);
-        if self.reload.phase() == Phase::Copy && copied != job.progress_seen {
-            job.progress_seen = copied;
+        let copies = matches!(self.reload.phase(), Phase::Migrate | Phase::Finish);
+        if copies && job.copier.as_mut().is_some_and(Copier::gets_on) {
             job.deadline = Some(Instant::now() + timeout);
         }
         let published = &self.shared.published;
         let reached = match self.reload.phase() {
-            Phase::Hold | Phase::HoldAll => published.all_held(job.hold),
+            Phase::Hold | Phase::Settle | Phase::HoldAll => published.all_held(job.hold),
             Phase::Drain => {
                 let passed = |live: &Arc<Live>| published.all_passed(live.generation);
                 job.live.as_ref().is_some_and(passed) && published.all_released(job.hold)
@@ -280,7 +286,9 @@ impl Control {
                 Phase::Open => {
                     "kv_open does not return; it was given up, and its thread is left behind".to_owned()
                 }
-                Phase::Copy => "the copy does not get on; it was given up".to_owned(),
+                Phase::Migrate | Phase::Finish | Phase::Cancel => {
+                    "the migration does not get on; it was given up".to_owned()
+                }
                 // Said by who called it off.
                 Phase::Adopt => std::mem::take(&mut job.problem),
                 Phase::HoldAll => "what was under way did not end in time".to_owned(),
@@ -295,8 +303,8 @@ impl Control {
             self.act(*action);
         }
         let timeout = match self.reload.phase() {
-            Phase::Hold | Phase::Copy | Phase::HoldAll | Phase::Adopt | Phase::Drain => self.drain_timeout(),
-            _ => self.configured.open_timeout,
+            Phase::Open | Phase::Retire => self.configured.open_timeout,
+            _ => self.drain_timeout(),
         };
         if self.reload.phase() != phase
             && let Some(job) = &mut self.job
@@ -305,10 +313,21 @@ impl Control {
             log::debug!("reload of {}: {}", job.source, self.reload.phase().name());
         }
         if self.reload.phase() == Phase::Idle {
-            self.job = None;
+            let cancelled_by = self.job.take().and_then(|job| job.cancelled_by);
+            let reply = match event {
+                Event::Succeeded => Value::error("ERR it was too late to cancel the reload: it is done"),
+                _ => Value::Ok,
+            };
+            self.reply(cancelled_by, reply);
         } else if self.reload.phase() != phase {
-            // What the new phase waits for may have come already.
-            self.look();
+            let phase = self.reload.phase();
+            if self.job.as_ref().is_some_and(|job| job.cancelled) {
+                self.event(Event::Cancelled);
+            }
+            if self.reload.phase() == phase {
+                // What the new phase waits for may have come already.
+                self.look();
+            }
         }
     }
 
@@ -333,14 +352,19 @@ impl Control {
                     "the handoff that was called off has returned ({problem}); the old engine serves on"
                 );
             }
-            Action::Copy => self.copy(),
+            Action::Follow => self.shared.published.get().follow(true),
+            Action::Unfollow => self.followed().follow(false),
+            Action::Migrate => self.migrate(),
+            Action::Finish => self.job.iter().filter_map(|job| job.copier.as_ref()).for_each(Copier::finish),
+            Action::StopCopier => {
+                if let Some(job) = &mut self.job {
+                    job.copier = None;
+                }
+            }
             Action::Publish => self.publish(),
             Action::Release => {
                 self.shared.published.set_hold(Hold::No);
                 self.wake_workers();
-                if let Some(job) = &mut self.job {
-                    job.held = job.held_since.take().map_or(Duration::ZERO, |since| since.elapsed());
-                }
             }
             Action::DropCandidate => {
                 // A thread that still waits for the word to hand over unloads it itself.
@@ -360,7 +384,6 @@ impl Control {
 
     fn hold(&mut self, what: fn(u64) -> Hold) {
         let Some(job) = &mut self.job else { return };
-        job.held_since = Some(Instant::now());
         job.held_since_ns = self.shared.server.clock.monotonic_ns();
         self.last_hold += 1;
         job.hold = self.last_hold;
@@ -411,19 +434,30 @@ impl Control {
         self.on_thread("open", move || Done::Opened(nursery.open(*candidate, generation, &server)));
     }
 
-    fn copy(&self) {
-        let Some(job) = &self.job else { return };
-        let (Some(live), progress) = (job.live.clone(), Arc::clone(&job.progress)) else { return };
-        let old = self.shared.published.get();
-        let tell = move |copied: Copied| progress.store(copied.entries + 1, Ordering::Relaxed);
-        self.on_thread("copy", move || Done::Copied(copy(&old, &live, tell)));
+    /// The engine whose changes are followed: the live one, or the one before it where the next was just published.
+    fn followed(&self) -> Arc<Live> {
+        let old = self.job.as_ref().and_then(|job| job.old.clone());
+        old.unwrap_or_else(|| self.shared.published.get())
+    }
+
+    /// Calls the reload off that is under way, as soon as that can be done.
+    pub(super) fn cancel(&mut self, asker: Asker) {
+        let Some(job) = &mut self.job else {
+            return self.reply(asker, Value::error("ERR there is no reload to cancel"));
+        };
+        if job.cancelled {
+            return self.reply(asker, Value::error("BUSY the reload is being cancelled already"));
+        }
+        (job.cancelled, job.cancelled_by) = (true, asker);
+        job.problem = "it was cancelled".to_owned();
+        self.event(Event::Cancelled);
     }
 
     fn publish(&mut self) {
         let Some(job) = &mut self.job else { return };
         let Some(live) = job.live.clone() else { return };
         let old = self.shared.published.get();
-        if job.adopted.map_or(job.copied.versions, |adopted| adopted.versions) {
+        if job.adopted.map_or(job.migrated.versions, |adopted| adopted.versions) {
             live.keep_versions_of(&old);
         }
         self.shared.published.replace(Arc::clone(&live));

@@ -51,6 +51,11 @@ impl Joined {
     pub(super) fn new(works: Vec<(u64, Work)>, outcomes: Outcomes, refused: bool) -> Self {
         Self { refused, works: works.into_iter(), outcomes, next: 0 }
     }
+
+    /// The works that are still to be taken.
+    pub(super) fn works(&self) -> impl Iterator<Item = &Work> {
+        self.works.as_slice().iter().map(|(_, work)| work)
+    }
 }
 
 impl Iterator for Joined {

@@ -9,6 +9,7 @@ use plugin_abi::calls::{CallError, Instance, OpenOptions, State};
 use plugin_abi::raw::*;
 use plugin_abi::{Identity, Status};
 
+use super::changes::Changes;
 use super::file::EngineFile;
 use super::flight::{self, Cargo, Home, Landed, Taker};
 use super::joint::{Joined, Joint};
@@ -71,6 +72,7 @@ pub struct Live {
     versions_since: AtomicU64,
     // A call of a handoff does not return: nobody may call it meanwhile.
     suspended: AtomicBool,
+    changes: Arc<Changes>,
     identity: Identity,
     symbols: Vec<&'static str>,
     driver: Driver,
@@ -118,7 +120,8 @@ impl Live {
     ) -> Result<Self, Box<(CallError, Library)>> {
         let Candidate { library, file, check, options } = candidate;
         let identity = file.identity().clone();
-        let services = Box::new(Services::new(&identity.name, Arc::clone(server)));
+        let changes = Arc::<Changes>::default();
+        let services = Box::new(Services::new(&identity.name, Arc::clone(server), Arc::clone(&changes)));
         let open = OpenOptions { options: options.clone(), scratch_dir: None };
         let calls = library.calls();
         let instance = match Instance::open(calls, identity.clone(), services, &open, state) {
@@ -139,6 +142,7 @@ impl Live {
             generation,
             versions_since: AtomicU64::new(generation),
             suspended: AtomicBool::new(false),
+            changes,
             file,
             options,
             check,
@@ -164,6 +168,34 @@ impl Live {
     /// Has all that would be carried out answered with UNAVAILABLE, until it is told that this is over. While it is told, nobody calls the engine.
     pub fn set_suspended(&self, suspended: bool) {
         self.suspended.store(suspended, Ordering::Release);
+    }
+
+    /// Begins or ends to note which keys are written, so that another engine can be kept equal to this one. Begins while no write is under way.
+    pub fn follow(&self, follow: bool) {
+        self.changes.follow(follow);
+    }
+
+    pub(super) fn changes(&self) -> &Changes {
+        &self.changes
+    }
+
+    /// Bytes that clients have sent so far: they grow as long as anybody asks for anything.
+    pub(super) fn traffic_bytes(&self) -> u64 {
+        self.server.stats.input_bytes.get()
+    }
+
+    /// Notes the keys that work has, or may have, written, before anybody is told what came of it.
+    fn note_changes(&self, execution: Execution) -> Execution {
+        if self.changes.are_followed() {
+            // SAFETY: the operations of a work point into it.
+            let note = |work: &Work| unsafe { self.changes.note(work.ops()) };
+            match &execution {
+                Execution::Done(work, _) => note(work),
+                Execution::Joined(joined) => joined.works().for_each(note),
+                Execution::Later => {}
+            }
+        }
+        execution
     }
 
     /// Whether calls other than batches have to be made from the pool.
@@ -214,6 +246,10 @@ impl Live {
         home: (&Arc<dyn Home>, u64),
         taker: Option<&mut dyn Taker>,
     ) -> Execution {
+        self.note_changes(self.hand_over(work, home, taker))
+    }
+
+    fn hand_over(&self, work: Work, home: (&Arc<dyn Home>, u64), taker: Option<&mut dyn Taker>) -> Execution {
         let Some(instance) = self.instance() else {
             let outcomes = self.all_unavailable(work.ops().len());
             return Execution::Done(work, outcomes);
@@ -244,11 +280,14 @@ impl Live {
 
     /// Goes on with work whose flight has landed.
     pub fn resume(&self, landed: Landed, home: (&Arc<dyn Home>, u64)) -> Execution {
-        let Some(instance) = self.instance() else { return landed.abandon() };
-        match Self::advance(instance, landed) {
-            Advance::Done(done) => done,
-            Advance::Again(cargo, atomic) => self.submit(instance, cargo, atomic, home, None),
-        }
+        let done = match self.instance() {
+            None => landed.abandon(),
+            Some(instance) => match Self::advance(instance, landed) {
+                Advance::Done(done) => done,
+                Advance::Again(cargo, atomic) => self.submit(instance, cargo, atomic, home, None),
+            },
+        };
+        self.note_changes(done)
     }
 
     /// Takes what has landed, and says what is next.
@@ -321,7 +360,7 @@ impl Live {
         match self.instance() {
             Some(instance) => {
                 let cargo = Cargo::Joint(Joint::new(works));
-                self.submit(instance, cargo, false, (home, ticket), Some(taker))
+                self.note_changes(self.submit(instance, cargo, false, (home, ticket), Some(taker)))
             }
             None => {
                 let outcomes = self.all_unavailable(works.len());
@@ -438,10 +477,12 @@ impl Keyspace for Live {
         let clear = || {
             if instance.has_symbol("kv_clear") { session.clear(0) } else { delete_all(&session) }
         };
-        match &self.driver {
+        let cleared = match &self.driver {
             Driver::Locked(stripes) => stripes.exclusively(clear),
             _ => clear(),
-        }
+        };
+        self.changes.note_clear();
+        cleared
     }
 
     fn stats(&self) -> Result<Vec<(String, String)>, CallError> {

@@ -1,9 +1,9 @@
 //! Plugin: loads, checks and swaps engines, and carries work out in the one that is live.
 
 pub mod adopt;
+mod changes;
 pub mod check;
 mod choice;
-pub mod copy;
 mod entry;
 pub mod file;
 mod flight;
@@ -12,12 +12,14 @@ pub mod library;
 pub mod lifecycle;
 pub mod live;
 mod locked;
+pub mod migrate;
 mod outcome;
 pub mod pool;
 pub mod published;
 pub mod reload;
 mod services;
 mod versioned;
+pub mod wait;
 mod work;
 
 pub(crate) use entry::Owned;

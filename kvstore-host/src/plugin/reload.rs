@@ -13,10 +13,16 @@ pub enum Phase {
     Check,
     /// `kv_open` runs.
     Open,
-    /// Writes are to be held back, and those under way to end.
+    /// Writes are to be held back, and those under way to end, so that none is missed from here on.
     Hold,
-    /// The data go along.
-    Copy,
+    /// The data are copied while clients go on, and what has changed is copied again.
+    Migrate,
+    /// Writes are to be held back once more, and those under way to end.
+    Settle,
+    /// The last changes are copied.
+    Finish,
+    /// The copier is to end early.
+    Cancel,
     /// A thread gets ready to hand the state over: for an engine that can adopt it, instead of opening and copying.
     Ready,
     /// Everything is to be held back, and what is under way to end.
@@ -39,7 +45,9 @@ impl Phase {
             Self::Check => "check",
             Self::Open => "open",
             Self::Hold | Self::HoldAll => "hold",
-            Self::Copy => "copy",
+            Self::Migrate => "migrate",
+            Self::Settle | Self::Finish => "settle",
+            Self::Cancel => "cancel",
             Self::Ready => "ready",
             Self::Adopt => "adopt",
             Self::Stuck => "stuck",
@@ -56,6 +64,8 @@ pub enum Event {
     Requested,
     /// What the phase does has succeeded: checked, opened, held, copied, ready, committed, drained, retired.
     Succeeded,
+    /// What is left to copy is little.
+    CaughtUp,
     /// Checked, and the candidate can adopt the state of the live engine.
     CanAdopt,
     /// It has failed. Of a handoff: the state is the old engine's, which works as before.
@@ -64,6 +74,8 @@ pub enum Event {
     Refused,
     /// It takes too long. Of a handoff: it was called off before its commit, and will not commit any more.
     TimedOut,
+    /// It is not wanted any more. Where nothing can be given up, it is told again in a later phase.
+    Cancelled,
 }
 
 /// What is to be done, in this order.
@@ -75,8 +87,16 @@ pub enum Action {
     Open,
     /// Ask all workers to hold writes back.
     HoldWrites,
-    /// Copy the data.
-    Copy,
+    /// Note from here on what is written to the old engine.
+    Follow,
+    /// Note it no longer.
+    Unfollow,
+    /// Start the thread that copies the data.
+    Migrate,
+    /// Have it copy the last changes.
+    Finish,
+    /// Have it end early.
+    StopCopier,
     /// Make the candidate the live engine: the cutover.
     Publish,
     /// Start the thread that will hand the state over.
@@ -119,10 +139,13 @@ impl Reload {
         self.phase
     }
 
-    /// Whether the phase ends by itself when it takes too long; a copy, when it does not get on. A check has limits of its own.
+    /// Whether the phase ends by itself when it takes too long; where data are copied, when that does not get on. A check has limits of its own.
     pub fn has_timeout(&self) -> bool {
         use Phase::*;
-        matches!(self.phase, Open | Hold | Copy | HoldAll | Adopt | Drain | Retire)
+        matches!(
+            self.phase,
+            Open | Hold | Migrate | Settle | Finish | Cancel | HoldAll | Adopt | Drain | Retire
+        )
     }
 
     /// Takes an event. One that does not fit the phase came too late, and means nothing.
@@ -137,17 +160,30 @@ impl Reload {
             (Phase::Open, Event::Succeeded) => (Phase::Hold, &[HoldWrites]),
             (Phase::Open, Event::Failed) => (Phase::Idle, &[Refuse]),
             (Phase::Open, Event::TimedOut) => (Phase::Idle, &[AbandonCandidate, Refuse]),
-            (Phase::Hold, Event::Succeeded) => (Phase::Copy, &[Copy]),
-            (Phase::Hold, Event::Failed | Event::TimedOut) => {
+            (Phase::Hold, Event::Succeeded) => (Phase::Migrate, &[Follow, Release, Migrate]),
+            (Phase::Hold, Event::Failed | Event::TimedOut | Event::Cancelled) => {
                 (Phase::Idle, &[Release, DropCandidate, Refuse])
             }
+            (Phase::Migrate, Event::CaughtUp) => (Phase::Settle, &[HoldWrites]),
+            (Phase::Migrate, Event::Failed) => (Phase::Idle, &[Unfollow, DropCandidate, Refuse]),
+            (Phase::Migrate, Event::Cancelled) => (Phase::Cancel, &[StopCopier]),
+            (Phase::Settle, Event::Succeeded) => (Phase::Finish, &[Finish]),
+            (Phase::Settle, Event::TimedOut | Event::Cancelled) => (Phase::Cancel, &[Release, StopCopier]),
             // Published before writes go on: the first one that does goes to the new engine.
-            (Phase::Copy, Event::Succeeded) => (Phase::Drain, &[Publish, Release]),
-            (Phase::Copy, Event::TimedOut) => (Phase::Idle, &[Release, AbandonCandidate, Refuse]),
-            (Phase::Copy, Event::Failed) => (Phase::Idle, &[Release, DropCandidate, Refuse]),
+            (Phase::Finish, Event::Succeeded) => (Phase::Drain, &[Publish, Unfollow, Release]),
+            (Phase::Settle | Phase::Finish, Event::Failed) => {
+                (Phase::Idle, &[Release, Unfollow, DropCandidate, Refuse])
+            }
+            (Phase::Finish, Event::TimedOut) => (Phase::Idle, &[Release, Unfollow, AbandonCandidate, Refuse]),
+            (Phase::Cancel, Event::Succeeded | Event::Failed) => {
+                (Phase::Idle, &[Unfollow, DropCandidate, Refuse])
+            }
+            (Phase::Migrate | Phase::Cancel, Event::TimedOut) => {
+                (Phase::Idle, &[Unfollow, AbandonCandidate, Refuse])
+            }
             (Phase::Ready, Event::Succeeded) => (Phase::HoldAll, &[HoldAll]),
             (Phase::HoldAll, Event::Succeeded) => (Phase::Adopt, &[Adopt]),
-            (Phase::HoldAll, Event::Failed | Event::TimedOut) => {
+            (Phase::HoldAll, Event::Failed | Event::TimedOut | Event::Cancelled) => {
                 (Phase::Idle, &[Release, DropCandidate, Refuse])
             }
             (Phase::Adopt, Event::Succeeded) => (Phase::Drain, &[Publish, Release]),
@@ -198,6 +234,9 @@ mod tests {
         asked: bool,
         /// A library is loaded that is not live: as an open engine, or with the thread that will hand the state over to it.
         candidate: bool,
+        /// It is noted what is written to the old engine, by somebody who copies it.
+        followed: bool,
+        copying: bool,
         copied: bool,
         held: Held,
         suspended: bool,
@@ -219,10 +258,12 @@ mod tests {
             }
             match (phase, event) {
                 (Phase::Open, Event::Succeeded) => self.candidate = true,
-                (Phase::Copy, Event::Succeeded) => {
+                (Phase::Finish, Event::Succeeded) => {
                     assert_ne!(self.held, Held::Nothing, "copied while writes went on");
-                    self.copied = true;
+                    (self.copied, self.copying) = (true, false);
                 }
+                (Phase::Migrate | Phase::Settle | Phase::Finish | Phase::Cancel, Event::Failed)
+                | (Phase::Cancel, Event::Succeeded) => self.copying = false,
                 (Phase::Adopt, Event::Succeeded) => self.owner = Owner::New,
                 (Phase::Adopt | Phase::Stuck, Event::Failed) => self.owner = Owner::Old,
                 (Phase::Adopt | Phase::Stuck, Event::Refused) => {
@@ -247,7 +288,21 @@ mod tests {
 
         fn act(&mut self, action: Action, phase: Phase, event: Event) {
             match action {
-                Action::Check | Action::Open | Action::Copy | Action::Retire => {}
+                Action::Check | Action::Open | Action::Retire => {}
+                Action::Follow => {
+                    assert!(self.held == Held::Writes && !self.followed, "a write under way is missed");
+                    self.followed = true;
+                }
+                Action::Unfollow => {
+                    assert!(self.followed, "ended before it began");
+                    self.followed = false;
+                }
+                Action::Migrate => {
+                    assert!(self.followed && self.candidate);
+                    self.copying = true;
+                }
+                Action::Finish => assert!(self.copying && self.held == Held::Writes, "not the last changes"),
+                Action::StopCopier => assert!(self.copying && self.held == Held::Nothing),
                 Action::Ready => self.candidate = true,
                 Action::HoldWrites | Action::HoldAll => {
                     assert_eq!(self.held, Held::Nothing);
@@ -272,17 +327,18 @@ mod tests {
                     let adopted = self.held == Held::All && self.owner == Owner::New;
                     let copied = self.held == Held::Writes && self.copied && self.owner == Owner::Old;
                     assert!(self.candidate && (adopted || copied), "published without its data");
+                    assert!(!self.copying, "somebody copies into the live engine");
                     // Live now, it is the old one of the next reload.
                     self.owner = Owner::Old;
                     (self.candidate, self.copied, self.old) = (false, false, true);
                 }
                 Action::DropCandidate => {
-                    assert!(self.candidate && self.owner == Owner::Old);
+                    assert!(self.candidate && self.owner == Owner::Old && !self.copying);
                     self.candidate = false;
                 }
                 Action::AbandonCandidate => {
-                    assert_eq!(self.candidate, phase == Phase::Copy, "a thread is stuck in it");
-                    self.candidate = false;
+                    assert_eq!(self.candidate, phase != Phase::Open, "a thread is stuck in it");
+                    (self.candidate, self.copying) = (false, false);
                 }
                 Action::AbandonOld => {
                     assert!(self.old);
@@ -303,14 +359,14 @@ mod tests {
         let (mut seen, mut todo) = (HashSet::new(), vec![World::default()]);
         while let Some(world) = todo.pop() {
             if seen.insert(world) {
-                let events = [Requested, CanAdopt, Succeeded, Failed, Refused, TimedOut];
+                let events = [Requested, CanAdopt, Succeeded, CaughtUp, Failed, Refused, TimedOut, Cancelled];
                 todo.extend(
                     events.into_iter().filter(|event| world.can(*event)).map(|event| world.apply(event)),
                 );
             }
         }
         let phases: HashSet<Phase> = seen.iter().map(|world| world.reload.phase()).collect();
-        assert_eq!(phases.len(), 11, "a phase that cannot be reached");
+        assert_eq!(phases.len(), 14, "a phase that cannot be reached");
     }
 
     /// The phases of a reload in which this is what comes of the check and of an adopt, and all else succeeds.
@@ -323,6 +379,7 @@ mod tests {
             reload.on(match reload.phase() {
                 Phase::Check => checked,
                 Phase::Adopt => adopted,
+                Phase::Migrate => Event::CaughtUp,
                 _ => Event::Succeeded,
             });
         }
@@ -332,10 +389,19 @@ mod tests {
     #[test]
     fn a_reload_goes_through_its_phases() {
         let succeeded = Event::Succeeded;
-        assert_eq!(phases(succeeded, succeeded), ["check", "open", "hold", "copy", "drain", "retire"]);
+        assert_eq!(
+            phases(succeeded, succeeded),
+            ["check", "open", "hold", "migrate", "settle", "settle", "drain", "retire"]
+        );
         let adopted = phases(Event::CanAdopt, succeeded);
         assert_eq!(adopted, ["check", "ready", "hold", "adopt", "drain", "retire"]);
         let refused = phases(Event::CanAdopt, Event::Refused);
-        assert_eq!(refused, ["check", "ready", "hold", "adopt", "open", "hold", "copy", "drain", "retire"]);
+        assert_eq!(
+            refused,
+            [
+                "check", "ready", "hold", "adopt", "open", "hold", "migrate", "settle", "settle", "drain",
+                "retire"
+            ]
+        );
     }
 }

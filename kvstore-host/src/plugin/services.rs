@@ -5,6 +5,7 @@ use std::sync::Arc;
 use plugin_abi::calls::{Event as EngineEvent, HostServices};
 use plugin_abi::raw::*;
 
+use super::changes::Changes;
 use super::flight;
 use crate::pubsub::Event;
 use crate::server::{Server, add};
@@ -13,11 +14,12 @@ use crate::server::{Server, add};
 pub(super) struct Services {
     engine: String,
     server: Arc<Server>,
+    changes: Arc<Changes>,
 }
 
 impl Services {
-    pub(super) fn new(engine: &str, server: Arc<Server>) -> Self {
-        Self { engine: engine.to_owned(), server }
+    pub(super) fn new(engine: &str, server: Arc<Server>, changes: Arc<Changes>) -> Self {
+        Self { engine: engine.to_owned(), server, changes }
     }
 }
 
@@ -52,6 +54,7 @@ impl HostServices for Services {
             }
             KV_EVENT_EVICTED => {
                 add(&self.server.stats.evicted, 1);
+                self.changes.note_key(event.key);
                 self.server.pubsub.tell(Event::EVICTED, event.key);
             }
             _ => {}

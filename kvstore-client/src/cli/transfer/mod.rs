@@ -5,7 +5,6 @@ mod entry;
 mod export;
 mod import;
 mod lines;
-mod progress;
 
 pub(crate) use export::Export;
 pub(crate) use import::Import;

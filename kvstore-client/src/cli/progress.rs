@@ -10,16 +10,16 @@ const BYTES_OF_UNKNOWN: &str = "{spinner} {decimal_bytes}, {decimal_bytes_per_se
 
 /// What is counted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Unit {
+pub(crate) enum Unit {
     Entries,
     Bytes,
 }
 
-pub(super) struct Progress(ProgressBar);
+pub(crate) struct Progress(ProgressBar);
 
 impl Progress {
     /// Up to `total` if that is known. With `own_lines`, lines of this program go to the terminal where the bar would be: there is none.
-    pub(super) fn new(unit: Unit, total: Option<u64>, own_lines: bool) -> Self {
+    pub(crate) fn new(unit: Unit, total: Option<u64>, own_lines: bool) -> Self {
         if own_lines || !io::stderr().is_terminal() {
             return Self(ProgressBar::hidden());
         }
@@ -39,12 +39,18 @@ impl Progress {
         }
     }
 
-    pub(super) fn advance(&self, by: u64) {
+    pub(crate) fn advance(&self, by: u64) {
         self.0.inc(by);
     }
 
+    /// So many are done, and so many there are in all.
+    pub(crate) fn set(&self, done: u64, total: u64) {
+        self.0.set_length(total);
+        self.0.set_position(done);
+    }
+
     /// Prints a line to standard error, above the bar.
-    pub(super) fn note(&self, line: &str) {
+    pub(crate) fn note(&self, line: &str) {
         // Where standard error is closed, the summary and the exit code still tell.
         self.0.suspend(|| _ = writeln!(io::stderr(), "{line}"));
     }

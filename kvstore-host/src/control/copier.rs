@@ -1,0 +1,53 @@
+//! Copier: the thread that copies the data of the live engine into the next one while clients go on, and what is known of it meanwhile.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use crossbeam::channel::{Sender, bounded};
+
+use super::job::Done;
+use super::{Control, ControlMessage};
+use crate::plugin::migrate::{Progress, migrate};
+
+/// How the control thread reaches it. When this is dropped, the copier ends early.
+#[derive(Debug)]
+pub(super) struct Copier {
+    word: Sender<()>,
+    progress: Arc<Progress>,
+    /// How far it was when it was last looked.
+    seen: u64,
+}
+
+impl Copier {
+    /// Has it copy the last changes: nobody writes any more.
+    pub(super) fn finish(&self) {
+        // There is room for it.
+        let _ = self.word.try_send(());
+    }
+
+    /// How far it is.
+    pub(super) fn progress(&self) -> &Progress {
+        &self.progress
+    }
+
+    /// Whether it has got on since this was last asked.
+    pub(super) fn gets_on(&mut self) -> bool {
+        let steps = self.progress.steps.load(Ordering::Relaxed);
+        std::mem::replace(&mut self.seen, steps) != steps
+    }
+}
+
+impl Control {
+    /// Starts it.
+    pub(super) fn migrate(&mut self) {
+        let Some(job) = &mut self.job else { return };
+        let Some(to) = job.live.clone() else { return };
+        let (word, wait) = bounded(1);
+        let progress = Arc::<Progress>::default();
+        job.copier = Some(Copier { word, progress: Arc::clone(&progress), seen: 0 });
+        let from = self.shared.published.get();
+        let (handle, number) = (self.seed.handle(), self.last_job);
+        let caught_up = move || handle.send(ControlMessage::Done { job: number, done: Done::CaughtUp });
+        self.on_thread("copy to", move || Done::Migrated(migrate(&from, &to, &progress, &wait, caught_up)));
+    }
+}

@@ -1,0 +1,124 @@
+//! Changes: which keys of an engine were written since somebody follows it. Whoever does reads those keys again, so only that they have changed is noted.
+
+use std::collections::HashSet;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use plugin_abi::raw::{KV_OP_GET, KvOp};
+
+/// The changes of one engine. Nothing is noted while nobody follows.
+#[derive(Debug, Default)]
+pub(super) struct Changes {
+    followed: AtomicBool,
+    noted: Mutex<Noted>,
+}
+
+/// What has changed.
+#[derive(Debug, Default)]
+pub(super) struct Noted {
+    /// All entries were removed; what was written afterwards may be noted or not.
+    pub(super) cleared: bool,
+    // Keys, one behind the other, and where each ends. A key that is written often is there often.
+    bytes: Vec<u8>,
+    ends: Vec<usize>,
+}
+
+impl Changes {
+    /// Begins or ends to note them. What was noted before is forgotten.
+    ///
+    /// What is written later is noted; of a write that is under way nobody knows, so there is none when this is told.
+    pub(super) fn follow(&self, follow: bool) {
+        let mut noted = self.lock();
+        *noted = Noted::default();
+        self.followed.store(follow, Ordering::Release);
+    }
+
+    /// Whether somebody follows.
+    #[inline]
+    pub(super) fn are_followed(&self) -> bool {
+        self.followed.load(Ordering::Acquire)
+    }
+
+    /// Notes the keys that operations have, or may have, written. Called when they are carried out, and before anybody is told.
+    ///
+    /// # Safety
+    /// The keys of the operations are valid.
+    pub(super) unsafe fn note(&self, ops: &[KvOp]) {
+        let mut noted = self.lock();
+        for op in ops.iter().filter(|op| op.kind != KV_OP_GET) {
+            // SAFETY: valid, says the caller.
+            noted.push(unsafe { op.key.as_slice() });
+        }
+    }
+
+    /// Notes a key that was changed by the engine itself.
+    pub(super) fn note_key(&self, key: &[u8]) {
+        if self.are_followed() {
+            self.lock().push(key);
+        }
+    }
+
+    /// Notes that all entries were removed.
+    pub(super) fn note_clear(&self) {
+        if self.are_followed() {
+            *self.lock() = Noted { cleared: true, ..Noted::default() };
+        }
+    }
+
+    /// What was noted since this was asked last.
+    pub(super) fn take(&self) -> Noted {
+        std::mem::take(&mut self.lock())
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Noted> {
+        self.noted.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Noted {
+    fn push(&mut self, key: &[u8]) {
+        self.bytes.extend_from_slice(key);
+        self.ends.push(self.bytes.len());
+    }
+
+    /// The keys, each once.
+    pub(super) fn keys(&self) -> HashSet<&[u8]> {
+        let starts = std::iter::once(0).chain(self.ends.iter().copied());
+        starts.zip(&self.ends).filter_map(|(start, end)| self.bytes.get(start..*end)).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use plugin_abi::raw::{KV_OP_DELETE, KV_OP_SET};
+
+    use super::*;
+
+    #[test]
+    fn writes_are_noted_once_each_while_somebody_follows() {
+        let changes = Changes::default();
+        let ops = [KvOp::new(KV_OP_SET, b"a"), KvOp::new(KV_OP_GET, b"b"), KvOp::new(KV_OP_DELETE, b"")];
+        changes.note_key(b"before");
+        changes.follow(true);
+        for _ in 0..2 {
+            // SAFETY: constants.
+            unsafe { changes.note(&ops) };
+        }
+        changes.note_key(b"evicted");
+        let noted = changes.take();
+        assert!(!noted.cleared);
+        assert_eq!(noted.keys(), HashSet::from([&b"a"[..], b"", b"evicted"]));
+        assert!(changes.take().keys().is_empty());
+        changes.note_key(b"gone");
+        changes.note_clear();
+        changes.note_key(b"new");
+        let noted = changes.take();
+        assert!(noted.cleared && noted.keys() == HashSet::from([&b"new"[..]]));
+        changes.note_clear();
+        changes.follow(false);
+        changes.note_key(b"after");
+        changes.note_clear();
+        let noted = changes.take();
+        assert!(!noted.cleared && noted.keys().is_empty());
+    }
+}

@@ -1,0 +1,385 @@
+//! Migrate: all entries of one engine into another, while clients go on with the first.
+//!
+//! ```text
+//! changes are followed -> scan, and after each step what has changed meanwhile -> caught up -> writes are held back -> the last changes
+//! ```
+//!
+//! One thread reads from the one engine and writes to the other, so of each key what was read last is written last. What the scan has read may be old by
+//! the time it is written; then the key has changed since, and is read again. So nothing of a write is kept but its key, clients wait for nothing, and an
+//! engine may write, remove, expire or move entries in the middle of it as it likes.
+
+use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use crossbeam::channel::{Receiver, RecvTimeoutError};
+use plugin_abi::Status;
+use plugin_abi::calls::{CallError, Session};
+use plugin_abi::raw::*;
+
+use super::Keyspace as _;
+use super::live::Live;
+use super::wait::execute_and_wait;
+use super::work::{Plan, Storage, Work};
+
+/// Bytes of entries that are on their way at a time, unless one alone has more.
+const CHUNK_LEN_MAX: usize = 1 << 20;
+/// Entries that a step of the scan is asked for at most.
+const STEP_MAX: usize = 512;
+/// Changes that can be copied in so short a time are not worth waiting for.
+const SHORT: Duration = Duration::from_micros(500);
+/// How often it is looked for changes while the writes that are under way end.
+const LOOK_INTERVAL: Duration = Duration::from_millis(1);
+
+/// What was copied.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Migrated {
+    /// Entries that the scan brought.
+    pub entries: u64,
+    /// Bytes of their keys and values.
+    pub bytes: u64,
+    /// Keys that were read again, because they had changed.
+    pub changes: u64,
+    /// Whether versions came along.
+    pub versions: bool,
+}
+
+/// How far it is, for whoever asks meanwhile.
+#[derive(Debug, Default)]
+pub struct Progress {
+    /// How many entries there were when it began.
+    pub total: AtomicU64,
+    /// See [`Migrated`].
+    pub entries: AtomicU64,
+    /// See [`Migrated`].
+    pub changes: AtomicU64,
+    /// Grows as long as it gets on.
+    pub steps: AtomicU64,
+}
+
+/// Why entries could not be copied.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum MigrateError {
+    /// It was called off.
+    Cancelled,
+    /// An engine is closed, or does not return from a handoff.
+    Closed,
+    /// The old engine has no `kv_scan`.
+    CannotLeave {
+        /// Its name.
+        engine: String,
+    },
+    /// Others can change the entries of the old engine while they are copied.
+    OthersWrite {
+        /// Its name.
+        engine: String,
+    },
+    /// Reading failed.
+    Read(CallError),
+    /// Writing failed.
+    Write(CallError),
+    /// A key or a value is longer than the new engine takes.
+    TooLong {
+        /// The new engine's name.
+        engine: String,
+        /// Its longest key in bytes.
+        key_len_max: u64,
+        /// Its longest value in bytes.
+        value_len_max: u64,
+    },
+    /// Entries that expire cannot go into an engine without expiry.
+    Expiry {
+        /// How many of them there are.
+        entries: u64,
+        /// The new engine's name.
+        engine: String,
+    },
+}
+
+impl fmt::Display for MigrateError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Cancelled => write!(f, "it was cancelled"),
+            Self::Closed => write!(f, "an engine cannot be called"),
+            Self::CannotLeave { engine } => {
+                write!(f, "the data cannot leave engine '{engine}': it has no kv_scan")
+            }
+            Self::OthersWrite { engine } => {
+                write!(f, "others than this host can write to engine '{engine}' while its data are copied")
+            }
+            Self::Read(error) => write!(f, "reading from the old engine failed: {error}"),
+            Self::Write(error) => write!(f, "writing to the new engine failed: {error}"),
+            Self::TooLong { engine, key_len_max, value_len_max } => write!(
+                f,
+                "an entry is too long for engine '{engine}', which takes keys of {key_len_max} and values of {value_len_max} bytes"
+            ),
+            Self::Expiry { entries, engine } => {
+                write!(f, "{entries} entries expire, and engine '{engine}' lacks EXPIRY")
+            }
+        }
+    }
+}
+
+impl std::error::Error for MigrateError {}
+
+/// Copies all, while the changes of `from` are followed and others write to it. Tells when it has caught up, and goes on with what changes until it gets the
+/// word: then nobody writes any more, and it comes to its end. Blocks. When the other end of `word` is gone it is called off.
+///
+/// # Errors
+/// See [`MigrateError`]; then the new engine holds a part, and is to be thrown away.
+pub fn migrate(
+    from: &Live,
+    to: &Live,
+    progress: &Progress,
+    word: &Receiver<()>,
+    caught_up: impl FnOnce(),
+) -> Result<Migrated, MigrateError> {
+    let mut migration = Migration::new(from, to, progress, word)?;
+    migration.catch_up()?;
+    caught_up();
+    while !migration.may_finish {
+        migration.wait(LOOK_INTERVAL)?;
+        migration.catch_up()?;
+    }
+    migration.finish()
+}
+
+/// What is known of an entry that is on its way, beside its key and value. `None`: there is none.
+type Facts = Option<(Option<u64>, i64, (u32, u32))>;
+
+/// One under way.
+struct Migration<'a> {
+    from: &'a Live,
+    to: &'a Live,
+    progress: &'a Progress,
+    word: &'a Receiver<()>,
+    /// The word has come.
+    may_finish: bool,
+    migrated: Migrated,
+    /// Where the scan is.
+    cursor: Vec<u8>,
+    scanned: bool,
+    /// How many entries the next step is asked for.
+    step: usize,
+    /// Entries that expire, where they cannot go along.
+    expiring: u64,
+    /// The chunk that is on its way: keys and values, and what else is known of them.
+    storage: Storage,
+    facts: Vec<Facts>,
+    chunk_len: usize,
+    too_long: bool,
+}
+
+impl<'a> Migration<'a> {
+    fn new(
+        from: &'a Live,
+        to: &'a Live,
+        progress: &'a Progress,
+        word: &'a Receiver<()>,
+    ) -> Result<Self, MigrateError> {
+        let engine = || from.identity().name.clone();
+        let source = from.instance().ok_or(MigrateError::Closed)?;
+        if !source.has_symbol("kv_scan") {
+            return Err(MigrateError::CannotLeave { engine: engine() });
+        }
+        if from.identity().has(KV_CAP_EXTERNAL_WRITERS) {
+            return Err(MigrateError::OthersWrite { engine: engine() });
+        }
+        if source.has_symbol("kv_count") {
+            progress.total.store(from.count().map_err(MigrateError::Read)?, Ordering::Relaxed);
+        }
+        let versions = from.keeps_versions() && to.keeps_versions();
+        Ok(Self {
+            from,
+            to,
+            progress,
+            word,
+            may_finish: false,
+            migrated: Migrated { versions, ..Migrated::default() },
+            cursor: Vec::new(),
+            scanned: false,
+            step: STEP_MAX / 8,
+            expiring: 0,
+            storage: Storage::default(),
+            facts: Vec::new(),
+            chunk_len: 0,
+            too_long: false,
+        })
+    }
+
+    /// Scans what is left to scan, and copies what has changed until that is little, or no less than the time before: clients write as fast as it is
+    /// copied. Leaves time to clients.
+    fn catch_up(&mut self) -> Result<(), MigrateError> {
+        let mut before = usize::MAX;
+        while !self.may_finish {
+            self.wait(Duration::ZERO)?;
+            let (began, traffic) = (Instant::now(), self.from.traffic_bytes());
+            if self.scanned {
+                let changes = self.copy_changes()?;
+                if self.scanned && (began.elapsed() < SHORT || changes >= before) {
+                    break;
+                }
+                before = changes;
+            } else {
+                self.scan()?;
+                self.copy_changes()?;
+                // As long as clients have the engine, half of the time is theirs.
+                if self.from.traffic_bytes() != traffic {
+                    self.wait(began.elapsed())?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Waits for the word, so long at most.
+    fn wait(&mut self, at_most: Duration) -> Result<(), MigrateError> {
+        match self.word.recv_timeout(at_most) {
+            Ok(()) => self.may_finish = true,
+            Err(RecvTimeoutError::Timeout) => {}
+            Err(RecvTimeoutError::Disconnected) => return Err(MigrateError::Cancelled),
+        }
+        Ok(())
+    }
+
+    /// Copies what is left, while nobody writes.
+    fn finish(mut self) -> Result<Migrated, MigrateError> {
+        while self.copy_changes()? > 0 || !self.scanned {
+            if !self.scanned {
+                self.scan()?;
+            }
+        }
+        if self.migrated.versions {
+            // Numbers that the old engine gave to what was deleted since must not come again.
+            let (source, target) = (self.from.instance(), self.to.instance());
+            let (source, target) = (source.ok_or(MigrateError::Closed)?, target.ok_or(MigrateError::Closed)?);
+            let last = source.session().sequence(0).map_err(MigrateError::Read)?;
+            target.session().sequence(last).map_err(MigrateError::Write)?;
+        }
+        if self.expiring > 0 {
+            let engine = self.to.identity().name.clone();
+            return Err(MigrateError::Expiry { entries: self.expiring, engine });
+        }
+        Ok(self.migrated)
+    }
+
+    /// A step of the scan.
+    fn scan(&mut self) -> Result<(), MigrateError> {
+        let source = self.from.instance().ok_or(MigrateError::Closed)?;
+        let mut cursor = std::mem::take(&mut self.cursor);
+        let step = u32::try_from(self.step).unwrap_or(u32::MAX);
+        source
+            .session()
+            .scan(0, 0, step, &mut cursor, |entry| self.take(entry))
+            .map_err(MigrateError::Read)?;
+        let (count, bytes) = (self.facts.len(), self.chunk_len);
+        self.write()?;
+        self.cursor = cursor;
+        self.scanned = self.cursor.is_empty();
+        self.migrated.entries += count as u64;
+        self.migrated.bytes += bytes as u64;
+        if let Some(len) = bytes.checked_div(count) {
+            self.step = (CHUNK_LEN_MAX / len.max(1)).clamp(1, STEP_MAX);
+        }
+        self.progress.entries.store(self.migrated.entries, Ordering::Relaxed);
+        self.note_step();
+        if self.scanned && self.expiring > 0 {
+            // Known early: nobody has to stop for it.
+            let engine = self.to.identity().name.clone();
+            return Err(MigrateError::Expiry { entries: self.expiring, engine });
+        }
+        Ok(())
+    }
+
+    /// Reads again what has changed, and copies it. Answers how many keys that were.
+    fn copy_changes(&mut self) -> Result<usize, MigrateError> {
+        let noted = self.from.changes().take();
+        if noted.cleared {
+            // What was written afterwards may have been copied already, so all that there is now is scanned once more.
+            self.to.clear().map_err(MigrateError::Write)?;
+            self.cursor.clear();
+            (self.scanned, self.expiring) = (false, 0);
+        }
+        let source = self.from.instance().ok_or(MigrateError::Closed)?;
+        let keys = noted.keys();
+        for key in &keys {
+            self.read(&source.session(), key)?;
+            if self.chunk_len >= CHUNK_LEN_MAX || self.facts.len() >= STEP_MAX {
+                self.write()?;
+            }
+        }
+        self.write()?;
+        self.migrated.changes += keys.len() as u64;
+        self.progress.changes.store(self.migrated.changes, Ordering::Relaxed);
+        self.note_step();
+        Ok(keys.len())
+    }
+
+    fn note_step(&self) {
+        self.progress.steps.fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn read(&mut self, session: &Session<'_>, key: &[u8]) -> Result<(), MigrateError> {
+        let op = KvOp { flags: KV_OP_NO_TOUCH, ..KvOp::new(KV_OP_GET, key) };
+        let status = session.get(&op, |entry| {
+            self.take(&KvEntry { key: KvBytes::new(key), ..*entry });
+        });
+        if status.map_err(MigrateError::Read)? == Status::NOT_FOUND {
+            self.storage.requests.push([key]);
+            self.facts.push(None);
+        }
+        Ok(())
+    }
+
+    /// Takes an entry that the old engine lends.
+    fn take(&mut self, entry: &KvEntry) {
+        // SAFETY: lent for this call.
+        let (key, value) = unsafe { (entry.key.as_slice(), entry.value.as_slice()) };
+        let target = self.to.identity();
+        self.too_long |= key.len() as u64 > target.key_len_max || value.len() as u64 > target.value_len_max;
+        self.expiring += u64::from(entry.expiry_ms != 0 && !target.has(KV_CAP_EXPIRY));
+        self.storage.requests.push([key, value]);
+        let version = self.migrated.versions.then_some(entry.version);
+        self.facts.push(Some((version, entry.expiry_ms, (entry.type_, entry.flags))));
+        self.chunk_len += key.len() + value.len();
+    }
+
+    /// Writes the chunk. Where entries are there that cannot go along, the rest is only counted.
+    fn write(&mut self) -> Result<(), MigrateError> {
+        let target = self.to.identity();
+        if self.too_long {
+            return Err(MigrateError::TooLong {
+                engine: target.name.clone(),
+                key_len_max: target.key_len_max,
+                value_len_max: target.value_len_max,
+            });
+        }
+        let batch_len_max = usize::try_from(target.batch_len_max).unwrap_or(usize::MAX).max(1);
+        let mut first = 0;
+        for facts in self.facts.chunks(batch_len_max) {
+            if self.expiring > 0 {
+                break;
+            }
+            let (work, ()) = Work::plan(std::mem::take(&mut self.storage), |plan: &mut Plan<'_>, storage| {
+                for (request, facts) in storage.requests.iter_from(first, &storage.buffer).zip(facts) {
+                    let (key, value) = (request.name(), request.get(1).unwrap_or_default());
+                    match *facts {
+                        Some((version, expiry_ms, kind)) => plan.import(key, value, expiry_ms, kind, version),
+                        None => plan.delete(key),
+                    }
+                }
+            });
+            let (work, outcomes) = execute_and_wait(self.to, work);
+            if let Some(failed) = outcomes.all().iter().find(|outcome| outcome.has_failed()) {
+                let (status, text) = (failed.status, failed.message.clone());
+                return Err(MigrateError::Write(CallError { status, text }));
+            }
+            self.storage = work.into_storage();
+            first += facts.len();
+        }
+        self.storage.requests.clear();
+        self.facts.clear();
+        self.chunk_len = 0;
+        Ok(())
+    }
+}

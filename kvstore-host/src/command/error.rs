@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use plugin_abi::calls::CallError;
-use plugin_abi::{Identity, Status};
+use plugin_abi::{Effect, Identity, Status};
 
 use crate::plugin::{LEFT_OUT, Outcome};
 use crate::protocol::{Request, Value};
@@ -68,8 +68,9 @@ impl Error {
             Status::FULL => return Self::new("OOM command not allowed when used memory > 'maxmemory'."),
             Status::RETRY | Status::CONFLICT | Status::ABORTED => "TRYAGAIN",
             Status::UNAVAILABLE | Status::TIMEOUT | Status::CANCELLED => "UNAVAILABLE",
-            Status::UNKNOWN | Status::IO | Status::PANIC => "UNKNOWN",
             Status::READ_ONLY => "READONLY",
+            // Also one that this version does not know.
+            _ if status.effect() == Effect::Unknown => "UNKNOWN",
             _ => "ERR",
         };
         if message.is_empty() {
@@ -116,4 +117,18 @@ pub(super) fn unknown(request: Request<'_>) -> Error {
     let name = String::from_utf8_lossy(quote(request.name(), QUOTED_LEN_MAX));
     let args = String::from_utf8_lossy(&args);
     Error::text(format!("ERR unknown command '{name}', with args beginning with: {args}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_client_may_try_again_only_what_had_no_effect() {
+        for status in Status::ALL.iter().copied().filter(|status| status.0 < 0).chain([Status(-999)]) {
+            let text = Error::failure(status, "why").0;
+            let vague = status.effect() == Effect::Unknown;
+            assert_eq!(text.starts_with("UNKNOWN the engine answered "), vague, "{status}: {text}");
+        }
+    }
 }

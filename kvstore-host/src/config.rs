@@ -94,6 +94,8 @@ struct File {
     drain_timeout_ms: Option<u64>,
     /// How long `kv_open` and `kv_close` may take, in milliseconds.
     open_timeout_ms: Option<u64>,
+    /// After how long a call of the engine that has not returned is told in the log, in milliseconds; 0: never.
+    watchdog_ms: Option<u64>,
     /// After how long a client that takes no replies is closed, in milliseconds; 0 is never.
     output_stall_timeout_ms: Option<u64>,
     /// After how long an idle client is closed, in seconds; 0 is never.
@@ -139,6 +141,8 @@ pub struct Config {
     pub drain_timeout_ms: u64,
     /// How long `kv_open` and `kv_close` may take, in milliseconds.
     pub open_timeout_ms: u64,
+    /// After how long a call of the engine that has not returned is told, in milliseconds; 0: never.
+    pub watchdog_ms: u64,
     /// After how long a client that takes no replies is closed, in milliseconds; 0 is never.
     pub output_stall_timeout_ms: u64,
     /// After how long an idle client is closed, in seconds; 0 is never.
@@ -225,6 +229,7 @@ impl Config {
             clients_max: flags.clients_max.or(file.clients_max).unwrap_or(10_000),
             drain_timeout_ms: file.drain_timeout_ms.unwrap_or(5_000),
             open_timeout_ms: file.open_timeout_ms.unwrap_or(30_000),
+            watchdog_ms: file.watchdog_ms.unwrap_or(1_000),
             output_stall_timeout_ms: file.output_stall_timeout_ms.unwrap_or(60_000),
             idle_timeout_s: file.idle_timeout_s.unwrap_or(0),
             slowlog_threshold_us: file.slowlog_threshold_us.unwrap_or(10_000),

@@ -11,6 +11,7 @@ mod exclusive;
 mod history;
 mod job;
 mod signals;
+mod watchdog;
 
 use std::io;
 use std::sync::Arc;
@@ -32,6 +33,7 @@ use exclusive::{Asked, Exclusives};
 use history::History;
 use job::{Done, Job, Wishes};
 use signals::{Signal, Signals};
+use watchdog::Watchdog;
 
 const WAKER: Token = Token(usize::MAX);
 /// How long a stopping host waits for a reload to end, after its workers have ended.
@@ -162,6 +164,7 @@ impl Seed {
     ) -> Control {
         let history = History::new(&shared.published.get());
         Control {
+            watchdog: Watchdog::new(configured.watchdog),
             seed: self,
             shared,
             nursery,
@@ -189,6 +192,8 @@ pub struct Configured {
     pub engine: std::path::PathBuf,
     /// How long `kv_open` and `kv_close` may take before they are given up.
     pub open_timeout: Duration,
+    /// After how long a call of the engine that has not returned is told; zero: never.
+    pub watchdog: Duration,
 }
 
 /// The control thread.
@@ -210,6 +215,7 @@ pub struct Control {
     last_hold: u64,
     exclusives: Exclusives,
     history: History,
+    watchdog: Watchdog,
 }
 
 impl Control {
@@ -255,6 +261,7 @@ impl Control {
             }
             self.look();
             self.look_at_exclusives();
+            self.watch_calls();
             if let Some(since) = self.stopping
                 && self.workers.iter().all(|(_, thread)| thread.is_finished())
                 && (self.job.is_none() || since.elapsed() > STOP_TIMEOUT)
@@ -279,7 +286,8 @@ impl Control {
         let job = self.job.as_ref().and_then(|job| job.deadline);
         // A stopping worker's thread ends a moment after it has told so.
         let stop = self.stopping.map(|_| now + Duration::from_millis(20));
-        let next = [self.accept_again, job, self.exclusives.deadline(), stop].into_iter().flatten().min();
+        let all = [self.accept_again, job, self.exclusives.deadline(), stop, self.watchdog.due()];
+        let next = all.into_iter().flatten().min();
         next.map(|at| at.saturating_duration_since(now))
     }
 

@@ -46,7 +46,8 @@ pub fn serve(config: Config) -> Result<(), String> {
     );
     let shared = Arc::new(Shared {
         published: Published::new(live, config.workers),
-        pool: Pool::new(POOL_THREADS).map_err(|error| format!("cannot start threads: {error}"))?,
+        pool: Pool::new(POOL_THREADS, &server.calls)
+            .map_err(|error| format!("cannot start threads: {error}"))?,
         control: control.handle(),
         server,
     });
@@ -56,6 +57,7 @@ pub fn serve(config: Config) -> Result<(), String> {
     let configured = Configured {
         engine: config.engine.clone(),
         open_timeout: Duration::from_millis(config.open_timeout_ms),
+        watchdog: Duration::from_millis(config.watchdog_ms),
     };
     let control = control.grow(Arc::clone(&shared), nursery, listeners, workers, configured);
     let quiet = control.run().map_err(|error| format!("the control thread's event loop failed: {error}"))?;
@@ -139,7 +141,7 @@ fn start_workers(config: &Config, shared: &Arc<Shared>) -> Result<Workers, Strin
         let seed = worker::Seed::new()?;
         let handle = seed.handle();
         let worker = seed.grow(index, Arc::clone(shared));
-        let thread = thread::Builder::new().name(format!("worker-{index}")).spawn(move || worker.run())?;
+        let thread = thread::Builder::new().name(worker::name(index)).spawn(move || worker.run())?;
         Ok((handle, thread))
     };
     let started: std::io::Result<Workers> = (0..config.workers).map(start).collect();

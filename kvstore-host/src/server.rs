@@ -1,5 +1,6 @@
 //! Server: what all workers share: settings that can change live, counters, the clock, and the list of clients.
 
+mod calls;
 mod clients;
 mod clock;
 mod counter;
@@ -12,6 +13,7 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
+pub use calls::{Call, Caller, Calls};
 pub use clients::{ClientEntry, ClientInfo, ClientMemory, Clients, Order, Peer};
 pub use clock::Clock;
 pub use counter::Counter;
@@ -250,6 +252,8 @@ pub struct Server {
     pub latency: Latency,
     /// The time.
     pub clock: Clock,
+    /// Which threads are in calls of the engine.
+    pub calls: Calls,
     /// The clients.
     pub clients: Clients,
     /// Whether clients are to wait.

@@ -1,5 +1,8 @@
 //! Engines: those on which the end-to-end tests run, each by its library, and a macro that runs a test on all of them.
 
+#![allow(clippy::expect_used, reason = "a test's helper stops at the first surprise")]
+
+use std::fs;
 use std::path::{Path, PathBuf};
 
 use crate::binaries;
@@ -41,6 +44,22 @@ impl Engine {
     pub fn expires(self) -> bool {
         self != Self::CExample
     }
+}
+
+/// The C example, built in `dir`, which waits at these words of its source as long as there is a file at `gate`.
+///
+/// # Panics
+/// There are no such words, or no C compiler.
+pub fn that_waits(words: &str, gate: &Path, dir: &Path) -> PathBuf {
+    let source = fs::read_to_string(binaries::root().join("kvstore-engine/c-example/engine.c"));
+    let source = source.expect("the C example");
+    assert!(source.contains(words), "{words}");
+    let waits = format!("{words} while (access(\"{}\", F_OK) == 0) usleep(1000);", gate.display());
+    let (changed, library) = (dir.join("waits.c"), dir.join("waits.so"));
+    let unix = "#define _DEFAULT_SOURCE\n#include <unistd.h>\n";
+    fs::write(&changed, format!("{unix}{}", source.replace(words, &waits))).expect("a source file");
+    binaries::c_library(&changed, &library, &[]);
+    library
 }
 
 /// Makes a test on each engine of functions that take an [`Engine`](crate::engines::Engine).

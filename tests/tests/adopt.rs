@@ -221,7 +221,7 @@ fn each_step_may_fail_and_clients_do_not_notice() {
                 let reply = reply.unwrap();
                 assert!(reply["handoff"].starts_with("migrate: "), "{reply:?}");
                 assert!(why.iter().all(|part| reply["handoff"].contains(part)), "{reply:?}");
-                host.wait_for_log(&["reload done: generation 2", "entries copied", "not adopted", why[0]]);
+                host.wait_for_log(&["reload done: generation 2", "entries migrated", "not adopted", why[0]]);
                 assert_eq!(host.engine_info()["last_handoff"], "migrate");
             } else {
                 let refusal = reply.unwrap_err();
@@ -246,9 +246,9 @@ fn each_step_may_fail_and_clients_do_not_notice() {
     }
 }
 
-/// An option that the state cannot follow: it takes a copy, as always when the data cannot stay where they lie.
+/// An option that the state cannot follow: it takes a migration, as always when the data cannot stay where they lie.
 #[test]
-fn another_number_of_shards_comes_with_a_copy() {
+fn another_number_of_shards_comes_with_a_migration() {
     let host = Host::start(Engine::Memory);
     let mut client = host.client();
     fill(&mut client);
@@ -394,7 +394,7 @@ fn while_a_commit_hangs_requests_wait_and_nothing_is_lost() {
 }
 
 #[test]
-fn a_state_that_cannot_be_adopted_is_copied() {
+fn a_state_that_cannot_be_adopted_is_migrated() {
     let host = start(&[]);
     let mut client = host.client();
     let build = |name: &str, format: &[u8], versions: (u32, u32)| {
@@ -420,13 +420,13 @@ fn a_state_that_cannot_be_adopted_is_copied() {
     goes(&binaries::example("accepted_adopts"), "", "migrate");
     goes(&other(&host), "", "adopt");
     goes(&other(&host), "MIGRATE", "migrate");
-    // To an engine that can only be copied to, and back.
+    // To an engine that can only be migrated to, and back.
     goes(&Engine::Delayed.library(host.dir()), "", "migrate");
     goes(&other(&host), "", "migrate");
 }
 
 #[test]
-fn a_rollback_copies_where_the_older_engine_cannot_adopt() {
+fn a_rollback_migrates_where_the_older_engine_cannot_adopt() {
     let host = start(&[]);
     let mut client = host.client();
     let further =

@@ -6,8 +6,7 @@ use std::fs;
 use std::time::{Duration, Instant};
 
 use kvstore_client::{Connection, encode_command};
-use tests::binaries;
-use tests::engines::Engine;
+use tests::engines::{self, Engine};
 use tests::host::{Host, Options, fields};
 use tests::show::{ask, show};
 use tests::wait::wait_until;
@@ -23,16 +22,8 @@ fn send(connection: &mut Connection, lines: &[&str]) {
 #[test]
 fn a_transaction_may_take_longer_than_an_engine_to_open() {
     let host = Host::start_with(Engine::Memory, &Options::config("open_timeout_ms = 1000\n"));
-    // The C example, which stays in its scan while this file is there.
     let gate = host.path("gate");
-    let source = fs::read_to_string(binaries::root().join("kvstore-engine/c-example/engine.c")).unwrap();
-    let start = "uint32_t from = 0, lent = 0;";
-    let waits = format!("{start} while (access(\"{}\", F_OK) == 0) usleep(1000);", gate.display());
-    assert!(source.contains(start));
-    let (changed, library) = (host.path("waits.c"), host.path("waits.so"));
-    let unix = "#define _DEFAULT_SOURCE\n#include <unistd.h>\n";
-    fs::write(&changed, format!("{unix}{}", source.replace(start, &waits))).unwrap();
-    binaries::c_library(&changed, &library, &[]);
+    let library = engines::that_waits("uint32_t from = 0, lent = 0;", &gate, host.dir());
     let mut client = host.client();
     let reply = ask(&mut client, &format!("ENGINE RELOAD {}", library.display()));
     assert!(reply.contains("c-example"), "{reply}");

@@ -87,6 +87,11 @@ impl Pipeline {
         self.next >= self.input.requests.len()
     }
 
+    /// The command that runs by itself, if one does.
+    pub fn command(&self) -> Option<&'static Spec> {
+        self.alone.as_ref().map(|single| single.spec)
+    }
+
     /// Gives requests, after all earlier ones are taken.
     pub fn give(&mut self, input: Storage) {
         debug_assert!(self.is_empty());

@@ -5,6 +5,7 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use super::Control;
+use crate::net::WorkerHandle;
 use crate::server::add;
 
 /// How long to wait when the system has no room for another client.
@@ -41,7 +42,11 @@ impl Control {
                 continue;
             }
             add(&server.stats.connections, 1);
-            let loads = self.workers.iter().map(|(worker, _)| worker.connections());
+            let load = |(index, worker): (usize, &WorkerHandle)| {
+                // Who comes to one that does not return from the engine could not even ask what is wrong.
+                if self.watchdog.is_stuck(index) { usize::MAX } else { worker.connections() }
+            };
+            let loads = self.workers.iter().map(|(worker, _)| worker).enumerate().map(load);
             let worker = least(loads, self.next_worker);
             self.next_worker = worker + 1;
             if let Some((worker, _)) = self.workers.get(worker) {

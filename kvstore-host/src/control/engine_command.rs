@@ -96,6 +96,7 @@ impl Control {
             pair("operations", integer(stats.operations.get())),
             pair("reloads", count(&stats.reloads)),
             pair("reloads_refused", count(&stats.reloads_refused)),
+            pair("calls_stuck", Value::Array(self.watchdog.stuck().map(Value::text).collect())),
             pair("reload_phase", Value::text(self.reload.phase().name())),
         ];
         if let Some(job) = &self.job {

@@ -96,7 +96,7 @@ impl Control {
         self.exclusives.turn = Turn::Running { worker, from };
         if ready {
             let handle = self.seed.handle();
-            self.shared.pool.run(move || {
+            self.shared.pool.run(None, move || {
                 let run = AssertUnwindSafe(|| transaction.run(&shared.published.get(), &shared.server));
                 let done = catch_unwind(run).unwrap_or_else(|_| {
                     Transacted::Failed(

@@ -17,17 +17,23 @@ use mio::{Events, Poll, Token, Waker};
 use super::connection::{Connection, End, Spare, Waiting};
 use super::slab::Slab;
 use super::{ConnectionId, Message, Shared, WorkerHandle};
+use crate::command::Spec;
 use crate::command::pipeline::{Pending, Step};
 use crate::plugin::live::{Execution, Live};
 use crate::plugin::published::{self, Hold};
 use crate::plugin::{Home, Outcomes, Taker, Work};
 use crate::protocol::Value;
-use crate::server::{Peer, Tally};
+use crate::server::{Caller, Peer, Tally};
 use late::LATE_CHECK_INTERVAL;
 use round::Round;
 
 /// The token of a worker's waker; connections have their place as token.
 const WAKER: Token = Token(usize::MAX);
+
+/// What the thread of a worker is called.
+pub fn name(index: usize) -> String {
+    format!("worker-{index}")
+}
 
 /// What the pool did for a connection.
 pub enum PoolDone {
@@ -50,6 +56,8 @@ pub struct Worker {
     connections: Slab<Box<Connection>>,
     /// Where its commands are counted.
     tally: Arc<Tally>,
+    /// Where its calls of the engine are noted.
+    caller: Arc<Caller>,
     /// Connections with more to read than their turn allowed.
     again: Vec<usize>,
     /// Connections that wait for the end of a hold.
@@ -105,6 +113,7 @@ impl Seed {
         Worker {
             index,
             tally: shared.server.tallies.add(),
+            caller: shared.server.calls.add(name(index)),
             shared,
             poll,
             messages,
@@ -394,7 +403,7 @@ impl Worker {
                 }
                 Step::Keyspace { task, writes } if live.blocks() || task.blocks() => {
                     let server = Arc::clone(server);
-                    self.in_pool(live, place, move |live, _, _| {
+                    self.in_pool(live, place, pipeline.command(), move |live, _, _| {
                         Some(PoolDone::Value(task.run(&**live, &server)))
                     });
                     let generation = live.generation;
@@ -403,7 +412,9 @@ impl Worker {
                 }
                 Step::Keyspace { task, .. } => {
                     self.carry_out(shared);
+                    self.caller.enter(pipeline.command());
                     let value = task.run(&**live, server);
+                    self.caller.leave();
                     pipeline.finish_alone(&value, session, server, output);
                 }
             }
@@ -422,7 +433,7 @@ impl Worker {
         let (server, writes) = (&shared.server, work.writes());
         let Connection { pipeline, session, output, .. } = connection;
         let execution = if live.execution_blocks() {
-            self.in_pool(live, place, move |live, home, ticket| {
+            self.in_pool(live, place, pending.command(), move |live, home, ticket| {
                 match live.execute(work, (&home, ticket), None) {
                     Execution::Done(work, outcomes) => Some(PoolDone::Work(work, outcomes)),
                     _ => None,
@@ -430,9 +441,12 @@ impl Worker {
             });
             Execution::Later
         } else {
+            self.caller.enter(pending.command());
             let mut replier = pending.replier(work.room(), session, server, output);
             let taker = replier.as_mut().map(|replier| replier as &mut dyn Taker);
-            live.execute(work, (&self.home, place as u64), taker)
+            let execution = live.execute(work, (&self.home, place as u64), taker);
+            self.caller.leave();
+            execution
         };
         match execution {
             Execution::Done(work, outcomes) => {
@@ -460,11 +474,12 @@ impl Worker {
         &self,
         live: &Arc<Live>,
         place: usize,
+        command: Option<&'static Spec>,
         run: impl FnOnce(&Arc<Live>, Arc<dyn Home>, u64) -> Option<PoolDone> + Send + 'static,
     ) {
         let (live, handle, home) = (Arc::clone(live), self.handle.clone(), Arc::clone(&self.home));
         let ticket = place as u64;
-        self.shared.pool.run(move || {
+        self.shared.pool.run(command, move || {
             let run = AssertUnwindSafe(|| run(&live, home, ticket));
             let done = catch_unwind(run).unwrap_or(Some(PoolDone::Broken));
             drop(live);

@@ -5,7 +5,10 @@ use std::thread::{self, JoinHandle};
 
 use crossbeam::channel::{Sender, unbounded};
 
-type Job = Box<dyn FnOnce() + Send>;
+use crate::command::Spec;
+use crate::server::Calls;
+
+type Job = (Option<&'static Spec>, Box<dyn FnOnce() + Send>);
 
 /// The threads. They end when the pool is dropped and their jobs are done.
 #[derive(Debug)]
@@ -15,19 +18,22 @@ pub struct Pool {
 }
 
 impl Pool {
-    /// Starts `threads` threads.
+    /// Starts `threads` threads, which note their calls in `calls`.
     ///
     /// # Errors
     /// The system has no more threads.
-    pub fn new(threads: usize) -> io::Result<Self> {
+    pub fn new(threads: usize, calls: &Calls) -> io::Result<Self> {
         let (jobs, todo) = unbounded::<Job>();
         let start = |index: usize| {
-            let todo = todo.clone();
-            thread::Builder::new().name(format!("pool-{index}")).spawn(move || {
-                for job in todo {
+            let (todo, name) = (todo.clone(), format!("pool-{index}"));
+            let caller = calls.add(name.clone());
+            thread::Builder::new().name(name).spawn(move || {
+                for (command, job) in todo {
+                    caller.enter(command);
                     if std::panic::catch_unwind(std::panic::AssertUnwindSafe(job)).is_err() {
                         log::error!("a job of the pool panicked");
                     }
+                    caller.leave();
                 }
             })
         };
@@ -35,10 +41,10 @@ impl Pool {
         Ok(Self { jobs: Some(jobs), threads })
     }
 
-    /// Runs a job on one of the threads, as soon as one is free.
-    pub fn run(&self, job: impl FnOnce() + Send + 'static) {
+    /// Runs a job for this command on one of the threads, as soon as one is free.
+    pub fn run(&self, command: Option<&'static Spec>, job: impl FnOnce() + Send + 'static) {
         if let Some(jobs) = &self.jobs
-            && jobs.send(Box::new(job)).is_err()
+            && jobs.send((command, Box::new(job))).is_err()
         {
             log::error!("the pool has ended; a job is lost");
         }

@@ -18,6 +18,11 @@ pub struct Pending {
 }
 
 impl Pending {
+    /// The command of the first request.
+    pub fn command(&self) -> Option<&'static Spec> {
+        self.planned.first().and_then(|planned| planned.spec)
+    }
+
     /// Whether it is of one request, which is only to be answered: to plan that again would be the same once more.
     pub fn is_one_request(&self) -> bool {
         let one = matches!(&*self.planned, [one] if one.count == 1 && !one.muted);

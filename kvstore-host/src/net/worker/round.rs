@@ -105,6 +105,7 @@ impl Worker {
         let Some(live) = self.round.live.take() else { return };
         let Round { open, works, mut gathered, .. } = std::mem::take(&mut self.round);
         let server = &shared.server;
+        self.caller.enter(gathered.first().and_then(|gathered| gathered.pending.command()));
         let all = gathered.iter_mut().zip(&works).map(|(gathered, (_, work))| {
             let Connection { session, output, .. } = &mut *gathered.connection;
             (gathered.pending.replier(work.room(), session, server, output), None)
@@ -112,6 +113,7 @@ impl Worker {
         let (all, clock) = (all.collect(), &server.clock);
         let mut repliers = Repliers { all, clock, last_ns: clock.monotonic_ns() };
         let execution = live.execute_joint(works, &self.home, &mut repliers);
+        self.caller.leave();
         let times_ns = repliers.times_ns();
         if let Execution::Joined(joined) = execution {
             let refused = joined.refused;

@@ -1,0 +1,91 @@
+//! Watchdog: looks at times whether a call of the engine does not return, and tells which.
+
+use std::time::{Duration, Instant};
+
+use super::Control;
+use crate::command::table;
+use crate::net::worker;
+use crate::plugin::Keyspace;
+use crate::server::Call;
+
+/// What is known of the threads that call the engine, in their order.
+pub(super) struct Watchdog {
+    /// How long a call may take; zero: nobody looks.
+    patience: Duration,
+    next: Instant,
+    seen: Vec<Seen>,
+}
+
+/// A thread, as it was when it was last looked at.
+struct Seen {
+    name: String,
+    call: Option<Call>,
+    /// When it was first seen in this call, and whether that was told.
+    since: Instant,
+    told: bool,
+}
+
+impl Seen {
+    fn describe(&self) -> String {
+        let number = self.call.and_then(|call| call.command);
+        let command = table::all().find(|spec| Some(spec.number.get()) == number);
+        format!("{} in {}", self.name, command.map_or("a transaction", |spec| spec.full_name))
+    }
+}
+
+impl Watchdog {
+    pub(super) fn new(patience: Duration) -> Self {
+        Self { patience, next: Instant::now() + patience, seen: Vec::new() }
+    }
+
+    /// When it looks next.
+    pub(super) fn due(&self) -> Option<Instant> {
+        (!self.patience.is_zero()).then_some(self.next)
+    }
+
+    /// Whether this worker is in a call that does not return.
+    pub(super) fn is_stuck(&self, worker: usize) -> bool {
+        self.seen.iter().any(|seen| seen.told && seen.name == worker::name(worker))
+    }
+
+    /// The calls that do not return.
+    pub(super) fn stuck(&self) -> impl Iterator<Item = String> + '_ {
+        let text = |seen: &Seen| format!("{} for {} ms", seen.describe(), seen.since.elapsed().as_millis());
+        self.seen.iter().filter(|seen| seen.told).map(text)
+    }
+}
+
+impl Control {
+    /// Looks, if it is time for it.
+    pub(super) fn watch_calls(&mut self) {
+        let now = Instant::now();
+        let Some(due) = self.watchdog.due().filter(|due| *due <= now) else { return };
+        let engine = self.shared.published.get();
+        let engine = format!("engine {}, generation {}", engine.identity().name, engine.generation);
+        let Watchdog { patience, next, seen } = &mut self.watchdog;
+        // Two looks in one call are at least so far apart, also when this thread was late.
+        *next = due.max(now) + *patience;
+        let mut place = 0;
+        self.shared.server.calls.look(|name, call| {
+            if place == seen.len() {
+                seen.push(Seen { name: name.to_owned(), call: None, since: now, told: false });
+            }
+            let Some(before) = seen.get_mut(place) else { return };
+            place += 1;
+            let same = call.is_some() && call == before.call;
+            if !same {
+                if before.told {
+                    log::warn!("{engine}: {} has returned, after {:?}", before.describe(), before.since.elapsed());
+                }
+                *before = Seen { name: name.to_owned(), call, since: now, told: false };
+            } else if !before.told {
+                before.told = true;
+                log::error!(
+                    "{engine}: {} has not returned for {} ms; clients of that thread wait for it. ENGINE commands are answered",
+                    before.describe(),
+                    before.since.elapsed().as_millis()
+                );
+            }
+        });
+    }
+}

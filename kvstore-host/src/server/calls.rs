@@ -1,0 +1,67 @@
+//! Calls: which thread is in a call of the engine at the moment, and for which command, so that one that does not return can be named.
+
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+
+use super::lock;
+use crate::command::Spec;
+
+/// Not in a call.
+const NONE: usize = 0;
+/// In one for a command that is not known.
+const UNKNOWN: usize = usize::MAX;
+
+/// Where one thread notes its calls. Nobody else writes here.
+#[derive(Debug)]
+pub struct Caller {
+    name: String,
+    begun: AtomicU64,
+    /// The number of the command, and one more.
+    command: AtomicUsize,
+}
+
+impl Caller {
+    /// A call begins, for this command: of several, the first one.
+    pub fn enter(&self, command: Option<&Spec>) {
+        self.begun.store(self.begun.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
+        let number = command.map_or(UNKNOWN, |spec| spec.number.get() + 1);
+        self.command.store(number, Ordering::Relaxed);
+    }
+
+    /// It has returned.
+    pub fn leave(&self) {
+        self.command.store(NONE, Ordering::Relaxed);
+    }
+}
+
+/// A call under way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Call {
+    /// Which one of its thread's: no two have the same.
+    pub number: u64,
+    /// The command's number, where that is known.
+    pub command: Option<usize>,
+}
+
+/// The threads that call the engine.
+#[derive(Debug, Default)]
+pub struct Calls(Mutex<Vec<Arc<Caller>>>);
+
+impl Calls {
+    /// A place for a thread of this name.
+    pub fn add(&self, name: String) -> Arc<Caller> {
+        let caller = Arc::new(Caller { name, begun: AtomicU64::new(0), command: AtomicUsize::new(NONE) });
+        lock(&self.0).push(Arc::clone(&caller));
+        caller
+    }
+
+    /// Looks at each thread, always in the same order: its name, and its call if it is in one.
+    pub fn look(&self, mut sink: impl FnMut(&str, Option<Call>)) {
+        for Caller { name, begun, command } in lock(&self.0).iter().map(Arc::as_ref) {
+            let command = command.load(Ordering::Relaxed);
+            let number = begun.load(Ordering::Relaxed);
+            let call = Call { number, command: (command != UNKNOWN).then(|| command.saturating_sub(1)) };
+            sink(name, (command != NONE).then_some(call));
+        }
+    }
+}

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use super::adopter::Adopter;
 use super::dropped::{drop_candidate, unload_candidate};
+use super::manifest::{called_off, committed};
 use super::{Asker, Control, ControlMessage, engine_command};
 use crate::plugin::Keyspace;
 use crate::plugin::adopt::{Adopted, NotAdopted};
@@ -266,6 +267,9 @@ impl Control {
             if self.reload.phase() == Phase::Adopt && !job.call_off() {
                 return;
             }
+            if self.reload.phase() == Phase::Copy && !called_off(&self.next_manifest, job) {
+                return;
+            }
             self.event(Event::TimedOut);
         }
     }
@@ -305,6 +309,7 @@ impl Control {
             log::debug!("reload of {}: {}", job.source, self.reload.phase().name());
         }
         if self.reload.phase() == Phase::Idle {
+            self.forget_manifest();
             self.job = None;
         } else if self.reload.phase() != phase {
             // What the new phase waits for may have come already.
@@ -408,7 +413,8 @@ impl Control {
         let Some(candidate) = self.take_candidate() else { return };
         let (nursery, server) = (Arc::clone(&self.nursery), Arc::clone(&self.shared.server));
         let generation = self.shared.published.generation() + 1;
-        self.on_thread("open", move || Done::Opened(nursery.open(*candidate, generation, &server)));
+        let next = self.next_manifest(&candidate, generation);
+        self.on_thread("open", move || Done::Opened(nursery.open(*candidate, generation, &server, &next)));
     }
 
     fn copy(&self) {
@@ -416,7 +422,8 @@ impl Control {
         let (Some(live), progress) = (job.live.clone(), Arc::clone(&job.progress)) else { return };
         let old = self.shared.published.get();
         let tell = move |copied: Copied| progress.store(copied.entries + 1, Ordering::Relaxed);
-        self.on_thread("copy", move || Done::Copied(copy(&old, &live, tell)));
+        let next = self.next_manifest.clone();
+        self.on_thread("copy", move || committed(&next, &live, Done::Copied(copy(&old, &live, tell))));
     }
 
     fn publish(&mut self) {
@@ -439,7 +446,9 @@ impl Control {
         job.stopped = Duration::from_nanos(stopped_ns);
         let Some(old) = job.old.clone() else { return };
         self.shared.published.forget_previous();
+        let next = self.next_manifest.clone();
         self.on_thread("retire", move || {
+            next.settle();
             // SAFETY: every worker has passed the cutover, and no batch of this generation is under way; nobody can
             // pin it any more.
             Done::Retired(unsafe { retire(&old) })

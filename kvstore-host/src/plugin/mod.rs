@@ -17,6 +17,7 @@ pub mod pool;
 pub mod published;
 pub mod reload;
 mod services;
+pub mod state_dir;
 mod versioned;
 mod work;
 

@@ -296,42 +296,45 @@ fn a_manifest_that_cannot_be_put_in_its_place_refuses_the_reload_and_the_data_st
     assert_eq!((&*host.engine_info()["engine"], place.copies().len()), ("memory", 1));
 }
 
+/// What a host that tells all says of its steps, in their order.
+const STEPS: [&str; 6] = [
+    "writing the copy of the library",
+    "writing the next manifest",
+    "putting the next manifest in its place",
+    "syncing the directory",
+    "removing the copy of the library before",
+    "reload done",
+];
+
+/// Kills a host at each step of a reload, some of which copy and some adopt.
 #[test]
-fn killed_at_any_moment_of_a_reload_it_serves_with_the_old_engine_or_the_new_one() {
+fn killed_at_each_step_of_a_reload_it_serves_with_the_old_engine_or_the_new_one() {
     let place = Place::new();
-    let libraries = [place.memory(), place.memory_of_version("9.8.7"), place.c_example()];
+    let libraries = [place.c_example(), place.memory(), place.memory_of_version("9.8.7")];
     place.start_with(&libraries[0], &[]).stop();
-    // The digest that was answered last, and that of the reload after it.
-    let digest = |path: &Path| kvstore_host::plugin::file::Digest::of_file(path).unwrap().to_string();
-    let digests: Vec<String> = libraries.iter().map(|path| digest(path)).collect();
-    let mut generation = 1;
-    for round in 0..8_u64 {
-        let host = place.start(&[]);
+    let (mut generation, mut serving) = (1, 0);
+    // From one to the next: a copy, an adopt, and a copy to the first again.
+    for (round, step) in STEPS.iter().cycle().take(STEPS.len() + 2).enumerate() {
+        let mut options = place.options(&[]);
+        options.env.push(("KV_VERBOSE".to_owned(), "1".to_owned()));
+        let host = Host::start_in(Arc::clone(&place.dir), &options);
         let info = host.engine_info();
         let found: u64 = info["generation"].parse().unwrap();
         assert!(found == generation || found == generation + 1, "{found} after {generation}");
-        assert!(digests.contains(&info["digest"]), "{info:?}");
+        serving = (serving + (found - generation) as usize) % libraries.len();
+        generation = found;
+        assert_eq!(Path::new(&info["path"]), libraries[serving], "round {round}: {info:?}");
         assert!(place.copies().len() == 1 && place.manifest().contains(&info["digest"]), "{info:?}");
-        let connection = host.client();
-        let reloads = std::thread::spawn({
-            let libraries = libraries.clone();
-            move || {
-                let mut client = connection;
-                let mut answered = found;
-                for path in libraries.iter().cycle().skip(1) {
-                    match client.call(&["ENGINE", "RELOAD", path.to_str().unwrap()]) {
-                        Ok(reply) => answered = fields(reply)["generation"].parse().unwrap(),
-                        Err(_) => return answered,
-                    }
-                }
-                unreachable!("the list of libraries has no end")
-            }
-        });
-        // Another moment in each round: so many lines after the start.
-        let lines = host.log.len() + 1 + (round as usize * 5) % 7;
-        tests::wait::wait_until("lines of the log", || host.log.len() >= lines);
+        let (mut client, next) = (host.client(), libraries[(serving + 1) % libraries.len()].clone());
+        let from = host.log.len();
+        let reload =
+            std::thread::spawn(move || client.call(&["ENGINE", "RELOAD", next.to_str().unwrap()]).is_ok());
+        host.wait_for_log_after(from, &[step]);
         host.kill();
-        generation = reloads.join().unwrap();
+        if reload.join().unwrap() {
+            // What was answered is kept.
+            (generation, serving) = (generation + 1, (serving + 1) % libraries.len());
+        }
     }
 }
 

@@ -70,6 +70,15 @@ pub struct Flags {
     /// Most clients at a time [default: 10000].
     #[arg(long, value_name = "N")]
     pub clients_max: Option<usize>,
+    /// Directory in which it is kept which engine serves: the next start serves with that, whatever --engine says then.
+    #[arg(long, value_name = "DIR")]
+    pub state_dir: Option<PathBuf>,
+    /// Start with --engine, whatever the state directory says, and keep that there.
+    #[arg(long)]
+    pub ignore_manifest: bool,
+    /// Reload the engine whenever the file of --engine has changed and settled.
+    #[arg(long)]
+    pub watch: bool,
     /// Configuration file.
     #[arg(long, value_name = "FILE.toml")]
     pub config: Option<PathBuf>,
@@ -90,6 +99,8 @@ struct File {
     key_len_max: Option<usize>,
     value_len_max: Option<usize>,
     clients_max: Option<usize>,
+    state_dir: Option<PathBuf>,
+    watch: Option<bool>,
     /// How long a reload waits for what is under way, in milliseconds.
     drain_timeout_ms: Option<u64>,
     /// How long `kv_open` and `kv_close` may take, in milliseconds.
@@ -119,8 +130,8 @@ struct File {
 /// What the operator wants, complete.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Config {
-    /// The engine's library.
-    pub engine: PathBuf,
+    /// The engine's library. It may be missing where a state directory can tell.
+    pub engine: Option<PathBuf>,
     /// Its options.
     pub engine_opt: Vec<(String, String)>,
     /// TCP addresses to listen on.
@@ -161,6 +172,12 @@ pub struct Config {
     pub latency_tracking: bool,
     /// Where private copies of libraries are kept.
     pub copies_dir: Option<PathBuf>,
+    /// Where it is kept which engine serves.
+    pub state_dir: Option<PathBuf>,
+    /// Start with the engine given, whatever is kept there.
+    pub ignore_manifest: bool,
+    /// Reload the engine whenever its file has changed.
+    pub watch: bool,
     /// The configuration file, if there is one.
     pub file: Option<PathBuf>,
 }
@@ -184,11 +201,16 @@ impl Config {
     /// What is missing or cannot be understood, and where it stands.
     pub fn new(flags: Flags, env: impl Fn(&str) -> Option<String>) -> Result<Self, ConfigError> {
         let file = flags.config.as_deref().map(read).transpose()?.unwrap_or_default();
-        let Some(engine) = flags.engine.or(file.engine) else {
+        let engine = flags.engine.or(file.engine);
+        let state_dir = flags.state_dir.or(file.state_dir);
+        if engine.is_none() && (state_dir.is_none() || flags.ignore_manifest) {
             return Err(ConfigError(
                 "no engine: give --engine PATH, or 'engine' in the configuration file".to_owned(),
             ));
-        };
+        }
+        if flags.ignore_manifest && state_dir.is_none() {
+            return Err(ConfigError("--ignore-manifest: there is none without --state-dir DIR".to_owned()));
+        }
         let mut engine_opt = Vec::new();
         for (key, value) in file.engine_opt {
             // A flag for the same key wins.
@@ -239,6 +261,9 @@ impl Config {
             latency_threshold_ms: file.latency_threshold_ms.unwrap_or(0),
             latency_tracking: file.latency_tracking.unwrap_or(true),
             copies_dir: file.copies_dir,
+            state_dir,
+            ignore_manifest: flags.ignore_manifest,
+            watch: flags.watch || file.watch.unwrap_or(false),
             file: flags.config,
         })
     }
@@ -313,7 +338,10 @@ mod tests {
         assert_eq!(listens(&from_file), ["127.0.0.1:1"]);
         assert_eq!((from_file.workers, from_file.unix_mode), (3, 0o660));
         let pairs = [("name".to_owned(), "x".to_owned()), ("shards".to_owned(), "8".to_owned())];
-        assert_eq!((from_file.engine_opt, from_file.engine), (pairs.to_vec(), PathBuf::from("/file.so")));
+        assert_eq!(
+            (from_file.engine_opt, from_file.engine),
+            (pairs.to_vec(), Some(PathBuf::from("/file.so")))
+        );
         assert_eq!(listens(&config(&file, &port).unwrap()), ["127.0.0.1:2"]);
         let all =
             [&file[..], &["--listen", "127.0.0.1:3", "--listen", "[::1]:4", "--engine-opt", "shards=9"]]
@@ -327,6 +355,8 @@ mod tests {
     fn what_is_wrong_is_named() {
         let text = |result: Result<Config, ConfigError>| result.unwrap_err().to_string();
         assert!(text(config(&[], &[])).contains("--engine"));
+        assert!(text(config(&["--state-dir", "s", "--ignore-manifest"], &[])).contains("--engine"));
+        assert!(text(config(&["--engine", "a", "--ignore-manifest"], &[])).contains("--state-dir"));
         assert!(text(config(&["--engine", "a", "--listen", "nowhere"], &[])).contains("'nowhere'"));
         assert!(text(config(&["--config", "/does/not/exist"], &[])).contains("/does/not/exist"));
         let dir = tempfile::tempdir().unwrap();

@@ -10,7 +10,9 @@ mod engine_command;
 mod exclusive;
 mod history;
 mod job;
+mod manifest;
 mod signals;
+mod watch;
 mod watchdog;
 
 use std::io;
@@ -25,15 +27,19 @@ use mio::{Events, Poll, Token, Waker};
 use crate::command::pipeline::{Exclusive, Transacted};
 use crate::net::listener::Listener;
 use crate::net::{ConnectionId, Message, Shared, WorkerHandle};
+use crate::plugin::file::Digest;
 use crate::plugin::lifecycle::{Nursery, Source};
 use crate::plugin::live::Live;
 use crate::plugin::reload::Reload;
+use crate::plugin::state_dir::{NextManifest, StateDir};
 use crate::protocol::Value;
 use exclusive::{Asked, Exclusives};
 use history::History;
 use job::{Done, Job, Wishes};
 use signals::{Signal, Signals};
 use watchdog::Watchdog;
+
+pub use watch::Watch;
 
 const WAKER: Token = Token(usize::MAX);
 /// How long a stopping host waits for a reload to end, after its workers have ended.
@@ -52,6 +58,8 @@ enum ControlMessage {
     Transacted(Transacted),
     /// A step of a job has ended.
     Done { job: u64, done: Done },
+    /// The watched file has changed: to what.
+    Changed(Digest),
     /// A client asks for the end: with what.
     Stop(&'static str),
     /// A worker has moved on.
@@ -180,6 +188,8 @@ impl Seed {
             last_job: 0,
             last_hold: 0,
             exclusives: Exclusives::default(),
+            next_manifest: NextManifest::default(),
+            changed: None,
             history,
         }
     }
@@ -192,6 +202,10 @@ pub struct Configured {
     pub engine: std::path::PathBuf,
     /// How long `kv_open` and `kv_close` may take before they are given up.
     pub open_timeout: Duration,
+    /// Where it is kept which engine serves.
+    pub state_dir: Option<Arc<StateDir>>,
+    /// Looks whether the engine's file changes.
+    pub watch: Option<Watch>,
     /// After how long a call of the engine that has not returned is told; zero: never.
     pub watchdog: Duration,
 }
@@ -214,6 +228,10 @@ pub struct Control {
     last_job: u64,
     last_hold: u64,
     exclusives: Exclusives,
+    /// The manifest of the reload that is under way.
+    next_manifest: NextManifest,
+    /// What the watched file has changed to, until it is looked at.
+    changed: Option<Digest>,
     history: History,
     watchdog: Watchdog,
 }
@@ -222,10 +240,13 @@ impl Control {
     /// Serves until a signal ends it and all workers have ended. Answers whether the engine may be closed: nothing uses it any more.
     ///
     /// # Errors
-    /// The listeners cannot be watched.
+    /// The listeners, or the engine's file, cannot be watched.
     pub fn run(mut self) -> io::Result<bool> {
         for (index, listener) in self.listeners.iter_mut().enumerate() {
             listener.register(self.seed.poll.registry(), Token(index))?;
+        }
+        if let Some(watch) = self.configured.watch.clone() {
+            watch.start(self.seed.handle())?;
         }
         let mut events = Events::with_capacity(256);
         loop {
@@ -255,12 +276,14 @@ impl Control {
                     ControlMessage::Exclusive(asked) => self.exclusives.ask(asked),
                     ControlMessage::Transacted(done) => self.transacted(done),
                     ControlMessage::Done { job, done } => self.done(job, done),
+                    ControlMessage::Changed(digest) => self.changed = Some(digest),
                     ControlMessage::Stop(name) => self.stop(name),
                     ControlMessage::Look => {}
                 }
             }
             self.look();
             self.look_at_exclusives();
+            self.look_at_change();
             self.watch_calls();
             if let Some(since) = self.stopping
                 && self.workers.iter().all(|(_, thread)| thread.is_finished())

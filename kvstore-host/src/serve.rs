@@ -1,5 +1,7 @@
 //! Serve: puts the host together, runs it until it is told to stop, and takes it apart again.
 
+mod first;
+
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::thread;
@@ -7,15 +9,16 @@ use std::time::Duration;
 
 use crate::command::set_parameter;
 use crate::config::Config;
-use crate::control::{self, Configured};
+use crate::control::{self, Configured, Watch};
 use crate::net::listener::Listener;
 use crate::net::{Shared, worker};
 use crate::plugin::Keyspace;
-use crate::plugin::lifecycle::{Nursery, Source, retire};
-use crate::plugin::live::Live;
+use crate::plugin::lifecycle::{Nursery, retire};
 use crate::plugin::pool::Pool;
 use crate::plugin::published::Published;
+use crate::plugin::state_dir::StateDir;
 use crate::server::{Facts, Server};
+use first::First;
 
 /// Threads for calls that may block.
 const POOL_THREADS: usize = 8;
@@ -28,12 +31,23 @@ pub fn serve(config: Config) -> Result<(), String> {
     raise_descriptor_limit();
     let program =
         std::env::current_exe().map_err(|error| format!("cannot find this program's file: {error}"))?;
+    let state_dir = config.state_dir.as_deref().map(StateDir::open).transpose();
+    let state_dir = state_dir.map_err(|error| error.to_string())?;
+    let first = First::choose(&config, state_dir.clone())?;
+    let configured = Configured {
+        engine: first.configured.clone(),
+        open_timeout: Duration::from_millis(config.open_timeout_ms),
+        watchdog: Duration::from_millis(config.watchdog_ms),
+        state_dir,
+        // Before the file is read: what it becomes after that is seen.
+        watch: config.watch.then(|| Watch::new(&first.configured)),
+    };
     let nursery = Arc::new(Nursery::new(config.copies_dir.as_deref(), program)?);
     // Signals from here on reach the control thread, also while the engine is opened.
     let control = control::Seed::new().map_err(|error| format!("cannot make an event loop: {error}"))?;
     let listeners = bind(&config)?;
     let server = Arc::new(server(&config, &listeners)?);
-    let live = start_engine(&nursery, &config, &server)?;
+    let live = first.start(&nursery, &server)?;
     server.engine_options.set(&live.options);
     log::info!(
         "engine {} {}, generation {}, {} from {}; listening on {}",
@@ -54,11 +68,6 @@ pub fn serve(config: Config) -> Result<(), String> {
     let handle = shared.control.clone();
     shared.server.on_stop(move |who| handle.stop(who));
     let workers = start_workers(&config, &shared)?;
-    let configured = Configured {
-        engine: config.engine.clone(),
-        open_timeout: Duration::from_millis(config.open_timeout_ms),
-        watchdog: Duration::from_millis(config.watchdog_ms),
-    };
     let control = control.grow(Arc::clone(&shared), nursery, listeners, workers, configured);
     let quiet = control.run().map_err(|error| format!("the control thread's event loop failed: {error}"))?;
     close_engine(shared, quiet)
@@ -122,16 +131,6 @@ fn bind(config: &Config) -> Result<Vec<Listener>, String> {
         listeners.push(bound.map_err(|error| format!("cannot listen on {}: {error}", path.display()))?);
     }
     Ok(listeners)
-}
-
-/// Checks, loads and opens the first engine, on a thread made for it.
-fn start_engine(nursery: &Arc<Nursery>, config: &Config, server: &Arc<Server>) -> Result<Arc<Live>, String> {
-    let (nursery, server) = (Arc::clone(nursery), Arc::clone(server));
-    let (source, options) = (Source::Path(config.engine.clone()), config.engine_opt.clone());
-    let start = move || nursery.open(nursery.prepare(&source, options)?, 1, &server);
-    let thread = thread::Builder::new().name("open".to_owned()).spawn(start);
-    let thread = thread.map_err(|error| format!("cannot start a thread: {error}"))?;
-    thread.join().unwrap_or_else(|_| Err("opening the engine panicked".to_owned()))
 }
 
 type Workers = Vec<(crate::net::WorkerHandle, thread::JoinHandle<()>)>;

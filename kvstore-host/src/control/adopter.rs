@@ -53,15 +53,20 @@ impl Control {
         let (handle, job) = (self.seed.handle(), self.last_job);
         let server = Arc::clone(&self.shared.server);
         let giver = self.shared.published.get();
+        let manifest = self.next_manifest(&candidate, giver.generation + 1);
         let tell = move |done| handle.send(ControlMessage::Done { job, done });
         let broken = tell.clone();
         let run = move || {
+            if let Err(error) = manifest.prepare() {
+                unload_candidate(*candidate);
+                return tell(Done::Broken(error));
+            }
             tell(Done::Ready);
             if wait.recv().is_err() {
                 return unload_candidate(*candidate);
             }
             let generation = giver.generation + 1;
-            let adopted = adopt(&giver, *candidate, generation, &server, &progress);
+            let adopted = adopt(&giver, *candidate, generation, &server, &progress, &manifest);
             drop(giver);
             tell(Done::Adopted(adopted.map(|(live, adopted)| (Arc::new(live), adopted))));
         };

@@ -6,6 +6,7 @@ use std::sync::atomic::Ordering;
 use crossbeam::channel::{Sender, bounded};
 
 use super::job::Done;
+use super::manifest::committed;
 use super::{Control, ControlMessage};
 use crate::plugin::migrate::{Progress, migrate};
 
@@ -48,6 +49,10 @@ impl Control {
         let from = self.shared.published.get();
         let (handle, number) = (self.seed.handle(), self.last_job);
         let caught_up = move || handle.send(ControlMessage::Done { job: number, done: Done::CaughtUp });
-        self.on_thread("copy to", move || Done::Migrated(migrate(&from, &to, &progress, &wait, caught_up)));
+        let next = self.next_manifest.clone();
+        self.on_thread("copy to", move || {
+            let migrated = migrate(&from, &to, &progress, &wait, caught_up);
+            committed(&next, &to, Done::Migrated(migrated))
+        });
     }
 }

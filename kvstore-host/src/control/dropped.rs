@@ -1,10 +1,12 @@
-//! Dropped: candidates that never were live are closed and unloaded on threads made for it, as that may block.
+//! Dropped: candidates that never were live are closed and unloaded on threads made for it, as that may block; and what is left of their manifests
+//! is removed likewise.
 
 use std::sync::Arc;
 use std::thread;
 
 use crate::plugin::lifecycle::retire;
 use crate::plugin::live::{Candidate, Live};
+use crate::plugin::state_dir::NextManifest;
 
 /// Closes and unloads an engine that was never live.
 pub(super) fn drop_candidate(live: Arc<Live>) {
@@ -20,8 +22,15 @@ pub(super) fn unload_candidate(candidate: Candidate) {
     on_thread(move || log::info!("the library of the candidate is {}", candidate.library.unload()));
 }
 
+/// Settles a manifest that was committed and removes what was written of one that was not.
+pub(super) fn drop_manifest(next: NextManifest) {
+    if next.is_unsettled() {
+        on_thread(move || next.settle());
+    }
+}
+
 fn on_thread(drop_it: impl FnOnce() + Send + 'static) {
     if let Err(error) = thread::Builder::new().name("drop".to_owned()).spawn(drop_it) {
-        log::error!("cannot start a thread to close the candidate: {error}");
+        log::error!("cannot start a thread to clear up behind a reload: {error}");
     }
 }

@@ -99,6 +99,7 @@ impl Control {
             pair("calls_stuck", Value::Array(self.watchdog.stuck().map(Value::text).collect())),
             pair("reload_phase", Value::text(self.reload.phase().name())),
         ];
+        pairs.extend(self.kept().into_iter().map(|(name, text)| pair(name, Value::text(text))));
         if let Some(job) = &self.job {
             pairs.push(pair("reload_of", Value::text(job.source.to_string())));
             pairs.push(pair("reload_running_ms", integer(job.since.elapsed().as_millis() as u64)));

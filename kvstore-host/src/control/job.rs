@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use super::adopter::Adopter;
 use super::copier::Copier;
 use super::dropped::{drop_candidate, unload_candidate};
+use super::manifest::called_off;
 use super::{Asker, Control, ControlMessage, engine_command};
 use crate::plugin::Keyspace;
 use crate::plugin::adopt::{Adopted, NotAdopted};
@@ -272,6 +273,9 @@ impl Control {
             if self.reload.phase() == Phase::Adopt && !job.call_off() {
                 return;
             }
+            if self.reload.phase() == Phase::Finish && !called_off(&self.next_manifest, job) {
+                return;
+            }
             self.event(Event::TimedOut);
         }
     }
@@ -313,6 +317,7 @@ impl Control {
             log::debug!("reload of {}: {}", job.source, self.reload.phase().name());
         }
         if self.reload.phase() == Phase::Idle {
+            self.forget_manifest();
             let cancelled_by = self.job.take().and_then(|job| job.cancelled_by);
             let reply = match event {
                 Event::Succeeded => Value::error("ERR it was too late to cancel the reload: it is done"),
@@ -431,7 +436,8 @@ impl Control {
         let Some(candidate) = self.take_candidate() else { return };
         let (nursery, server) = (Arc::clone(&self.nursery), Arc::clone(&self.shared.server));
         let generation = self.shared.published.generation() + 1;
-        self.on_thread("open", move || Done::Opened(nursery.open(*candidate, generation, &server)));
+        let next = self.next_manifest(&candidate, generation);
+        self.on_thread("open", move || Done::Opened(nursery.open(*candidate, generation, &server, &next)));
     }
 
     /// The engine whose changes are followed: the live one, or the one before it where the next was just published.
@@ -473,7 +479,9 @@ impl Control {
         job.stopped = Duration::from_nanos(stopped_ns);
         let Some(old) = job.old.clone() else { return };
         self.shared.published.forget_previous();
+        let next = self.next_manifest.clone();
         self.on_thread("retire", move || {
+            next.settle();
             // SAFETY: every worker has passed the cutover, and no batch of this generation is under way; nobody can
             // pin it any more.
             Done::Retired(unsafe { retire(&old) })

@@ -1,9 +1,9 @@
 //! Adopt: an engine takes the state of another one over where it lies in memory, while nobody else calls either.
 //!
 //! ```text
-//! kv_handoff_prepare -> kv_handoff_give -> kv_open with the state -> commit giver, commit taker
-//!         |                    |                    |                 (nothing in between, cannot fail)
-//!         v                    v                    v
+//! kv_handoff_prepare -> kv_handoff_give -> kv_open with the state -> manifest -> commit giver, commit taker
+//!         |                    |                    |               |     (nothing in between, cannot fail)
+//!         v                    v                    v               v
 //!   works as before       close the taker if it was opened -> kv_handoff_abort: works as before
 //! ```
 //!
@@ -18,6 +18,7 @@ use plugin_abi::{Identity, Status};
 
 use super::Keyspace;
 use super::live::{Candidate, Live};
+use super::state_dir::NextManifest;
 use crate::server::Server;
 
 /// What was handed over.
@@ -106,7 +107,8 @@ fn takes(taker: &Identity, format: &str, version: u32) -> bool {
 
 /// Opens a candidate as generation `generation` with the state of `giver`, and commits. Blocks as long as the engines do.
 ///
-/// Nobody else calls the giver meanwhile, and after a commit nothing comes but its `kv_close`.
+/// Nobody else calls the giver meanwhile, and after a commit nothing comes but its `kv_close`. The manifest changes before the commits: it may
+/// fail, and they cannot.
 ///
 /// # Errors
 /// See [`NotAdopted`].
@@ -116,6 +118,7 @@ pub fn adopt(
     generation: u64,
     server: &Arc<Server>,
     progress: &Progress,
+    manifest: &NextManifest,
 ) -> Result<(Live, Adopted), Box<NotAdopted>> {
     let Some(instance) = giver.instance() else {
         return Err(Failure::Broken("the live engine is closed".to_owned()).with(Some(candidate)));
@@ -128,18 +131,21 @@ pub fn adopt(
         return Err(failure.with(Some(candidate)));
     }
     let mut prepared = Prepared(Some(&session));
-    take(giver, &session, &mut prepared, candidate, generation, server, progress).map_err(|mut not| {
-        // Also where it was called off.
-        let _ = progress.reach(ABORT);
-        if let Err(error) = prepared.abort() {
-            not.problem += &format!("; and kv_handoff_abort failed: {error}");
-            not.refused = false;
-        }
-        not
-    })
+    take(giver, &session, &mut prepared, candidate, generation, server, progress, manifest).map_err(
+        |mut not| {
+            // Also where it was called off.
+            let _ = progress.reach(ABORT);
+            if let Err(error) = prepared.abort() {
+                not.problem += &format!("; and kv_handoff_abort failed: {error}");
+                not.refused = false;
+            }
+            not
+        },
+    )
 }
 
 /// From the state that a prepared engine gives to the commit. After an error the handoff is still to be aborted.
+#[allow(clippy::too_many_arguments, reason = "it is the second half of `adopt`")]
 fn take(
     giver: &Live,
     session: &Session<'_>,
@@ -148,6 +154,7 @@ fn take(
     generation: u64,
     server: &Arc<Server>,
     progress: &Progress,
+    manifest: &NextManifest,
 ) -> Result<(Live, Adopted), Box<NotAdopted>> {
     let identity = candidate.file.identity().clone();
     let given = progress.reach(GIVE).and_then(|()| {
@@ -175,7 +182,7 @@ fn take(
     let failure = match taker.instance() {
         Some(instance) => {
             let taking = instance.session();
-            match progress.reach(COMMIT) {
+            match progress.reach(COMMIT).and_then(|()| manifest.commit().map_err(Failure::Broken)) {
                 Ok(()) => {
                     // The giver first, then the taker, and nothing in between.
                     prepared.commit();

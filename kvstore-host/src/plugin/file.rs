@@ -5,10 +5,11 @@
 mod copy;
 mod elf;
 mod error;
+mod kept;
 mod looks;
 #[cfg(test)]
 pub(super) mod tests;
-mod trust;
+pub(super) mod trust;
 
 use std::fmt;
 use std::fs::{File, Metadata, OpenOptions};

@@ -10,6 +10,7 @@ use super::check::{Depth, Limits, check};
 use super::file::{EngineFile, PrivateDir};
 use super::library::{Library, Verdict};
 use super::live::{Candidate, Live};
+use super::state_dir::NextManifest;
 use crate::server::Server;
 
 /// What is needed to bring engines to life.
@@ -79,7 +80,7 @@ impl Nursery {
         Ok(Candidate { library, file, check: report.summary(), options })
     }
 
-    /// Opens a candidate as generation `generation`.
+    /// Writes the manifest of a candidate, for a commit to come, and opens it as generation `generation`.
     ///
     /// # Errors
     /// Why it cannot be opened, in a line for people. It is unloaded then.
@@ -88,7 +89,11 @@ impl Nursery {
         candidate: Candidate,
         generation: u64,
         server: &Arc<Server>,
+        manifest: &NextManifest,
     ) -> Result<Arc<Live>, String> {
+        if let Err(error) = manifest.prepare() {
+            return Err(format!("{error} (the library is {})", candidate.library.unload()));
+        }
         let path = candidate.file.path().display().to_string();
         Live::open(candidate, generation, server, None).map(Arc::new).map_err(|failed| {
             let (error, library) = *failed;

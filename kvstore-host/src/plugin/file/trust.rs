@@ -29,6 +29,18 @@ pub(super) fn exposed(path: &Path, file: &Metadata) -> Option<String> {
     if let Some(text) = changeable("its file", rights(file), host) {
         return Some(text);
     }
+    exposed_by_parent(path)
+}
+
+/// The same of a directory that is to keep what the host relies on.
+pub(in crate::plugin) fn exposed_dir(path: &Path, dir: &Metadata) -> Option<String> {
+    let host = Host { uid: geteuid().as_raw(), gid: getegid().as_raw() };
+    changeable("it", rights(dir), host).or_else(|| exposed_by_parent(path))
+}
+
+/// What lets others put something else in the place of what is at this path.
+fn exposed_by_parent(path: &Path) -> Option<String> {
+    let host = Host { uid: geteuid().as_raw(), gid: getegid().as_raw() };
     // The directory of the file itself, not of a link to it.
     let looked = path.canonicalize().and_then(|real| {
         let dir = real.parent().unwrap_or(&real).to_owned();

@@ -1,0 +1,34 @@
+//! Kept: a copy of an engine's file that outlives the host, and the digest of a file of which nothing else is asked.
+
+use std::path::{Path, PathBuf};
+
+use super::{Digest, EngineFile, FileError, read};
+
+impl EngineFile {
+    /// Reads a copy that was kept of a file; it goes by the name of that file. Nobody but root and the host's user may be able to write
+    /// to the copy; who can write to the file by now does not matter.
+    ///
+    /// # Errors
+    /// As for [`EngineFile::open`] and [`EngineFile::trusted`].
+    pub fn open_kept(copy: &Path, source: PathBuf) -> Result<Self, FileError> {
+        let file = Self::open(copy)?;
+        file.trusted()?;
+        Ok(Self { path: source, ..file })
+    }
+
+    /// All that is in it.
+    pub(in crate::plugin) fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
+impl Digest {
+    /// That of a file's bytes, whatever they are.
+    ///
+    /// # Errors
+    /// It cannot be read, or is no regular file.
+    pub fn of_file(path: &Path) -> Result<Self, FileError> {
+        let fail = |problem| FileError { path: path.to_owned(), problem };
+        read(path).map(|(bytes, _)| Self::of(&bytes)).map_err(fail)
+    }
+}

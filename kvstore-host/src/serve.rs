@@ -28,7 +28,7 @@ pub fn serve(config: Config) -> Result<(), String> {
     raise_descriptor_limit();
     let program =
         std::env::current_exe().map_err(|error| format!("cannot find this program's file: {error}"))?;
-    let nursery = Arc::new(Nursery::new(config.copies_dir.as_deref(), program)?);
+    let nursery = Arc::new(Nursery::new(config.copies_dir.as_deref(), program, &config.engine_dir)?);
     // Signals from here on reach the control thread, also while the engine is opened.
     let control = control::Seed::new().map_err(|error| format!("cannot make an event loop: {error}"))?;
     let listeners = bind(&config)?;

@@ -49,6 +49,9 @@ pub struct Flags {
     /// An option for the engine; can be repeated.
     #[arg(long, value_name = "KEY=VALUE", value_parser = parse_option)]
     pub engine_opt: Vec<(String, String)>,
+    /// Take engines from this directory only; can be repeated. Default: from anywhere.
+    #[arg(long, value_name = "DIR")]
+    pub engine_dir: Vec<PathBuf>,
     /// Address to listen on; can be repeated. Default: KV_HOST and KV_PORT, else 127.0.0.1:8080.
     #[arg(long, value_name = "ADDR")]
     pub listen: Vec<String>,
@@ -92,6 +95,8 @@ struct File {
     #[serde(default)]
     engine_opt: BTreeMap<String, toml::Value>,
     #[serde(default)]
+    engine_dir: Vec<PathBuf>,
+    #[serde(default)]
     listen: Vec<String>,
     unix: Option<PathBuf>,
     unix_mode: Option<String>,
@@ -134,6 +139,8 @@ pub struct Config {
     pub engine: Option<PathBuf>,
     /// Its options.
     pub engine_opt: Vec<(String, String)>,
+    /// From where engines are taken; empty: from anywhere.
+    pub engine_dir: Vec<PathBuf>,
     /// TCP addresses to listen on.
     pub listen: Vec<SocketAddr>,
     /// Unix socket to listen on.
@@ -242,6 +249,7 @@ impl Config {
         Ok(Self {
             engine,
             engine_opt,
+            engine_dir: if flags.engine_dir.is_empty() { file.engine_dir } else { flags.engine_dir },
             listen,
             unix: flags.unix.or(file.unix),
             unix_mode,
@@ -327,7 +335,7 @@ mod tests {
     fn flag_before_environment_before_file_before_default() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("host.toml");
-        let text = "engine = \"/file.so\"\nlisten = [\"127.0.0.1:1\"]\nworkers = 3\nunix_mode = \"660\"\n[engine_opt]\nshards = 8\nname = \"x\"\n";
+        let text = "engine = \"/file.so\"\nlisten = [\"127.0.0.1:1\"]\nworkers = 3\nunix_mode = \"660\"\nengine_dir = [\"/file\", \"/too\"]\n[engine_opt]\nshards = 8\nname = \"x\"\n";
         std::fs::write(&path, text).unwrap();
         let file = ["--config", path.to_str().unwrap()];
         let port = [("KV_PORT", "2")];
@@ -338,11 +346,13 @@ mod tests {
         assert_eq!(listens(&from_file), ["127.0.0.1:1"]);
         assert_eq!((from_file.workers, from_file.unix_mode), (3, 0o660));
         let pairs = [("name".to_owned(), "x".to_owned()), ("shards".to_owned(), "8".to_owned())];
-        assert_eq!(
-            (from_file.engine_opt, from_file.engine),
-            (pairs.to_vec(), Some(PathBuf::from("/file.so")))
-        );
+        assert_eq!(from_file.engine_opt, pairs);
+        assert_eq!(from_file.engine, Some(PathBuf::from("/file.so")));
         assert_eq!(listens(&config(&file, &port).unwrap()), ["127.0.0.1:2"]);
+        let dirs = |config: Config| config.engine_dir;
+        assert_eq!((dirs(plain), dirs(from_file)), (vec![], vec!["/file".into(), "/too".into()]));
+        let flags = [&file[..], &["--engine-dir", "/a", "--engine-dir", "/b"]].concat();
+        assert_eq!(dirs(config(&flags, &[]).unwrap()), [PathBuf::from("/a"), PathBuf::from("/b")]);
         let all =
             [&file[..], &["--listen", "127.0.0.1:3", "--listen", "[::1]:4", "--engine-opt", "shards=9"]]
                 .concat();

@@ -42,7 +42,7 @@ pub fn serve(config: Config) -> Result<(), String> {
         // Before the file is read: what it becomes after that is seen.
         watch: config.watch.then(|| Watch::new(&first.configured)),
     };
-    let nursery = Arc::new(Nursery::new(config.copies_dir.as_deref(), program)?);
+    let nursery = Arc::new(Nursery::new(config.copies_dir.as_deref(), program, &config.engine_dir)?);
     // Signals from here on reach the control thread, also while the engine is opened.
     let control = control::Seed::new().map_err(|error| format!("cannot make an event loop: {error}"))?;
     let listeners = bind(&config)?;

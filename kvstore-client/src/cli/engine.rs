@@ -34,6 +34,9 @@ pub(crate) enum Engine {
 pub(crate) struct Reload {
     /// Library to load; without it, the one that the host is configured with. A path of a file that exists here is sent as an absolute path
     path: Option<OsString>,
+    /// Refuse the library unless it has this SHA-256, of 64 hexadecimal digits
+    #[arg(long, value_name = "DIGEST", value_parser = digest)]
+    sha256: Option<String>,
     /// Migrate the data, also where the engine could adopt them
     #[arg(long)]
     migrate: bool,
@@ -71,6 +74,9 @@ impl Engine {
             Self::Reload(reload) => {
                 words.push(b"RELOAD".to_vec());
                 words.extend(reload.path.map(|path| absolute(Path::new(&path))));
+                if let Some(digest) = reload.sha256 {
+                    words.extend([b"SHA256".to_vec(), digest.into_bytes()]);
+                }
                 if reload.migrate {
                     words.push(b"MIGRATE".to_vec());
                 }
@@ -120,6 +126,13 @@ pub(crate) fn absolute(path: &Path) -> Vec<u8> {
         Ok(absolute) if path.exists() => absolute.as_os_str().as_bytes().to_vec(),
         _ => path.as_os_str().as_bytes().to_vec(),
     }
+}
+
+fn digest(text: &str) -> Result<String, String> {
+    if text.len() == 64 && text.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+        return Ok(text.to_owned());
+    }
+    Err("expected 64 hexadecimal digits".to_owned())
 }
 
 fn key_and_value(text: &str) -> Result<OsString, String> {

@@ -19,6 +19,11 @@ fn the_definition_of_the_command_line_is_sound() {
     Cli::command().debug_assert();
 }
 
+/// A line with a digest in it.
+fn pinned(line: &str) -> String {
+    line.replace('#', &"0f".repeat(32))
+}
+
 #[test]
 fn commands_become_requests() {
     for (line, request) in [
@@ -62,6 +67,7 @@ fn commands_become_requests() {
         ("PEXPIRE k 5", "PEXPIRE k 5"),
         ("ENGINE RELOAD x OPTS a=b", "ENGINE RELOAD x OPTS a=b"),
         ("--json incrby k -5", "incrby k -5"),
+        (&pinned("engine reload a.so --copy --sha256 #"), &pinned("ENGINE RELOAD a.so SHA256 # COPY")),
     ] {
         let request: Vec<_> = request.split(' ').collect();
         assert_eq!(words(line), request, "{line}");
@@ -71,6 +77,7 @@ fn commands_become_requests() {
 #[test]
 fn what_makes_no_sense_is_refused() {
     for line in [
+        "engine reload a.so --sha256 0f",
         "get",
         "get a b",
         "set k",

@@ -4,7 +4,7 @@ use super::{Error, Session};
 use crate::protocol::Request;
 
 super::table::commands! { pub(super) static SUBCOMMANDS of "engine" =
-    "reload"  -2 NO_KEYS [admin noscript loading stale] [] server "0.1.0" "Replace the live engine, with its data" "[path] [MIGRATE] [OPTS option [option ...]]" => Engine;
+    "reload"  -2 NO_KEYS [admin noscript loading stale] [] server "0.1.0" "Replace the live engine, with its data" "[path] [SHA256 digest] [MIGRATE] [OPTS option [option ...]]" => Engine;
     "cancel"   2 NO_KEYS [admin noscript loading stale] [] server "0.1.0" "Call off the reload that is under way" "" => Engine;
     "rollback" 2 NO_KEYS [admin noscript loading stale] [] server "0.1.0" "Go back to the engine before this one, with the data as they are now" "" => Engine;
     "info"     2 NO_KEYS [admin noscript loading stale] [] server "0.1.0" "Tell about the live engine, and about a reload under way" "" => Engine;

@@ -9,15 +9,16 @@ use super::{Asker, Control, Source};
 use crate::command::Error;
 use crate::net::ConnectionId;
 use crate::plugin::Keyspace;
+use crate::plugin::file::Digest;
 use crate::plugin::live::Live;
 use crate::protocol::Value;
 
 const HELP: &[&str] = &[
     "ENGINE <subcommand> [<arg> ...]. Only for clients of this machine. Subcommands are:",
-    "RELOAD [<path>] [MIGRATE] [OPTS <key>=<value> ...]",
+    "RELOAD [<path>] [SHA256 <digest>] [MIGRATE] [OPTS <key>=<value> ...]",
     "    Replace the live engine by that in the file at <path> (default: the configured one), with its data.",
     "    It adopts them where they lie in memory, if both engines can, and else copies them while clients go on.",
-    "    MIGRATE: it always copies them.",
+    "    SHA256: it is refused unless the file has this digest, of 64 hexadecimal digits. MIGRATE: it always copies them.",
     "    Without OPTS: the options last used with an engine of that name.",
     "CANCEL",
     "    Call off the reload that is under way. The live engine stays, and nothing is left of the other one.",
@@ -44,7 +45,7 @@ impl Control {
             ("cancel", []) => return self.cancel(asker),
             ("rollback", []) => return self.rollback(asker),
             ("reload", rest) => match parse_reload(rest) {
-                Ok((path, wishes)) => return self.reload(asker, path, wishes),
+                Ok(asked) => return self.reload(asker, asked),
                 Err(error) => error.into(),
             },
             ("help" | "info" | "list" | "cancel" | "rollback", _) => {
@@ -55,9 +56,13 @@ impl Control {
         self.reply(asker, value);
     }
 
-    fn reload(&mut self, asker: Asker, path: Option<String>, wishes: Wishes) {
-        let path = path.map_or_else(|| self.configured.engine.clone(), PathBuf::from);
-        self.request(asker, Source::Path(path), wishes);
+    fn reload(&mut self, asker: Asker, asked: Reload) {
+        let path = asked.path.map_or_else(|| self.configured.engine.clone(), PathBuf::from);
+        let source = match asked.digest {
+            Some(digest) => Source::Pinned(path, digest),
+            None => Source::Path(path),
+        };
+        self.request(asker, source, asked.wishes);
     }
 
     fn rollback(&mut self, asker: Asker) {
@@ -194,25 +199,48 @@ fn migrated(not_adopted: Option<&str>) -> String {
     format!("migrate: all entries, with their expiry, while clients went on{why}")
 }
 
-/// `[path] [MIGRATE] [OPTS key=value …]`
-fn parse_reload(args: &[String]) -> Result<(Option<String>, Wishes), Error> {
+/// What a reload is asked to do.
+#[derive(Debug, PartialEq, Eq)]
+struct Reload {
+    /// The engine's file; `None`: the configured one.
+    path: Option<String>,
+    /// The digest that it has to have.
+    digest: Option<Digest>,
+    wishes: Wishes,
+}
+
+/// `[path] [SHA256 digest] [MIGRATE] [OPTS key=value …]`
+fn parse_reload(args: &[String]) -> Result<Reload, Error> {
     let is = |word: &str, arg: &String| arg.eq_ignore_ascii_case(word);
-    let (path, rest) = match args.split_first() {
-        Some((first, rest)) if !is("migrate", first) && !is("opts", first) => (Some(first.clone()), rest),
+    let (path, mut rest) = match args.split_first() {
+        Some((first, rest)) if !["sha256", "migrate", "opts"].iter().any(|word| is(word, first)) => {
+            (Some(first.clone()), rest)
+        }
         _ => (None, args),
     };
-    let (migrates, rest) = match rest.split_first() {
-        Some((word, rest)) if is("migrate", word) => (true, rest),
-        _ => (false, rest),
-    };
-    let options = match rest.split_first() {
-        None => None,
-        Some((word, pairs)) if is("opts", word) => {
-            Some(pairs.iter().map(|pair| parse_option(pair)).collect::<Result<_, _>>()?)
-        }
-        Some(_) => return Err(Error::SYNTAX),
-    };
-    Ok((path, Wishes { options, migrates }))
+    let mut reload = Reload { path, digest: None, wishes: Wishes::default() };
+    while let Some((word, behind)) = rest.split_first() {
+        rest = match behind.split_first() {
+            Some((text, behind)) if is("sha256", word) && reload.digest.is_none() => {
+                let wrong = || {
+                    Error::new("ERR syntax error: SHA256 is followed by a digest of 64 hexadecimal digits")
+                };
+                reload.digest = Some(Digest::parse(text).ok_or_else(wrong)?);
+                behind
+            }
+            _ if is("migrate", word) && !reload.wishes.migrates => {
+                reload.wishes.migrates = true;
+                behind
+            }
+            _ if is("opts", word) => {
+                let pairs = behind.iter().map(|pair| parse_option(pair));
+                reload.wishes.options = Some(pairs.collect::<Result<_, _>>()?);
+                &[]
+            }
+            _ => return Err(Error::SYNTAX),
+        };
+    }
+    Ok(reload)
 }
 
 /// `key=value`
@@ -228,25 +256,36 @@ mod tests {
     use super::*;
 
     #[test]
-    fn reload_takes_a_path_and_migrate_and_options_or_none_of_them() {
+    fn reload_takes_a_path_and_a_digest_and_migrate_and_options_or_none_of_them() {
         let parse = |text: &str| {
             let args: Vec<String> = text.split_whitespace().map(str::to_owned).collect();
             parse_reload(&args)
         };
         let option = |key: &str, value: &str| (key.to_owned(), value.to_owned());
-        let wishes = |options, migrates| Wishes { options, migrates };
-        assert_eq!(parse(""), Ok((None, wishes(None, false))));
-        assert_eq!(parse("/a.so"), Ok((Some("/a.so".to_owned()), wishes(None, false))));
-        assert_eq!(parse("opts"), Ok((None, wishes(Some(vec![]), false))));
-        assert_eq!(parse("migrate"), Ok((None, wishes(None, true))));
-        assert_eq!(
-            parse("./migrate MIGRATE opts"),
-            Ok((Some("./migrate".to_owned()), wishes(Some(vec![]), true)))
-        );
+        let reload = |path: &str, options, migrates| {
+            let path = Some(path.to_owned()).filter(|path| !path.is_empty());
+            Ok(Reload { path, digest: None, wishes: Wishes { options, migrates } })
+        };
+        assert_eq!(parse(""), reload("", None, false));
+        assert_eq!(parse("/a.so"), reload("/a.so", None, false));
+        assert_eq!(parse("opts"), reload("", Some(vec![]), false));
+        assert_eq!(parse("migrate"), reload("", None, true));
+        assert_eq!(parse("./migrate MIGRATE opts"), reload("./migrate", Some(vec![]), true));
         let options = Some(vec![option("x", "1"), option("y", "=")]);
-        assert_eq!(parse("a OPTS x=1 y=="), Ok((Some("a".to_owned()), wishes(options, false))));
-        assert_eq!(parse("a b"), Err(Error::SYNTAX));
-        assert_eq!(parse("migrate a"), Err(Error::SYNTAX));
+        assert_eq!(parse("a OPTS x=1 y=="), reload("a", options, false));
+        for wrong in ["a b", "migrate a", "a migrate migrate", "a sha256", "sha256"] {
+            assert_eq!(parse(wrong), Err(Error::SYNTAX), "{wrong}");
+        }
         assert!(parse("OPTS =1").is_err() && parse("OPTS x").is_err());
+        let digest = Digest::of(b"abc");
+        for pinned in [format!("a SHA256 {digest} migrate"), format!("a migrate sha256 {digest}")] {
+            let mut wanted = reload("a", None, true).unwrap();
+            wanted.digest = Some(digest);
+            assert_eq!(parse(&pinned), Ok(wanted), "{pinned}");
+        }
+        for wrong in ["x", "ba7816bf", &format!("{digest}0"), &format!("{digest}").replace('b', "g")] {
+            let text = parse(&format!("a sha256 {wrong}")).unwrap_err().0;
+            assert!(text.starts_with("ERR syntax error") && text.contains("64 hexadecimal digits"), "{text}");
+        }
     }
 }

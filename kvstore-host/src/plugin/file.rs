@@ -7,6 +7,7 @@ mod elf;
 mod error;
 mod kept;
 mod looks;
+mod place;
 #[cfg(test)]
 pub(super) mod tests;
 pub(super) mod trust;
@@ -22,6 +23,7 @@ use sha2::{Digest as _, Sha256};
 
 pub use copy::{CopyError, PrivateCopy, PrivateDir};
 pub use error::{FileError, Problem};
+pub use place::EngineDir;
 
 /// The largest file that is read, in bytes. An engine with all its debug information is far below.
 const FILE_LEN_MAX: u64 = 1 << 30;
@@ -80,6 +82,15 @@ pub struct Pins {
     pub thread_destructors: bool,
 }
 
+/// What is asked of a file, beside being an engine.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Demands<'a> {
+    /// It lies in one of these directories; none: it may lie anywhere.
+    pub dirs: &'a [EngineDir],
+    /// The digest of its bytes.
+    pub digest: Option<Digest>,
+}
+
 /// An engine's file: its bytes, and what they say of it.
 #[derive(Clone, Debug)]
 pub struct EngineFile {
@@ -97,11 +108,23 @@ impl EngineFile {
     /// # Errors
     /// What is wrong with it, and what to do about it.
     pub fn open(path: &Path) -> Result<Self, FileError> {
+        Self::open_with(path, Demands::default())
+    }
+
+    /// The same of a file of which more is asked. One that lies elsewhere is not even read.
+    ///
+    /// # Errors
+    /// As for [`EngineFile::open`], and what else was asked for and is not so.
+    pub fn open_with(path: &Path, demands: Demands<'_>) -> Result<Self, FileError> {
         let fail = |problem| FileError { path: path.to_owned(), problem };
-        let (bytes, metadata) = read(path).map_err(fail)?;
+        let Contents { bytes, metadata, place } = read(path, demands.dirs).map_err(fail)?;
+        let digest = Digest::of(&bytes);
+        if let Some(wanted) = demands.digest.filter(|wanted| *wanted != digest) {
+            return Err(fail(Problem::OtherDigest { found: digest, wanted }));
+        }
         let facts = elf::inspect(&bytes).map_err(fail)?;
-        let exposed = trust::exposed(path, &metadata);
-        Ok(Self { path: path.to_owned(), digest: Digest::of(&bytes), bytes, exposed, facts })
+        let exposed = trust::exposed(&place, &metadata);
+        Ok(Self { path: path.to_owned(), digest, bytes, exposed, facts })
     }
 
     /// What a private copy's bytes say of it. Its digest is known, and so not made again.
@@ -110,7 +133,7 @@ impl EngineFile {
     /// As for [`EngineFile::open`].
     pub(super) fn inspect_copy(path: &Path) -> Result<(Identity, Pins), FileError> {
         let fail = |problem| FileError { path: path.to_owned(), problem };
-        let (bytes, _) = read(path).map_err(fail)?;
+        let bytes = read(path, &[]).map_err(fail)?.bytes;
         let facts = elf::inspect(&bytes).map_err(fail)?;
         Ok((facts.identity, facts.pins))
     }
@@ -183,14 +206,27 @@ impl EngineFile {
     }
 }
 
-/// Reads a file through one descriptor: its bytes, and whose it is.
-fn read(path: &Path) -> Result<(Vec<u8>, Metadata), Problem> {
+/// What one descriptor gave of a file.
+struct Contents {
+    bytes: Vec<u8>,
+    metadata: Metadata,
+    place: std::io::Result<PathBuf>,
+}
+
+/// Reads a file through one descriptor, once it is known to lie in one of these directories: its bytes, whose it is, and where it lies.
+fn read(path: &Path, dirs: &[EngineDir]) -> Result<Contents, Problem> {
     // A FIFO without a writer must not block the open.
     let opened = OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(path);
     let file = opened.map_err(|error| match error.kind() {
         std::io::ErrorKind::NotFound => Problem::NotFound,
         _ => Problem::Unreadable(error.to_string()),
     })?;
+    let place = place::of(&file);
+    if !dirs.is_empty() {
+        let place = place.as_deref().map_err(|error| Problem::Unreadable(error.to_string()))?;
+        place::is_within(place, dirs)
+            .map_err(|accepted| Problem::Outside { place: place.to_owned(), accepted })?;
+    }
     let unreadable = |error: std::io::Error| Problem::Unreadable(error.to_string());
     let metadata = file.metadata().map_err(unreadable)?;
     let kind = metadata.file_type();
@@ -212,7 +248,7 @@ fn read(path: &Path) -> Result<(Vec<u8>, Metadata), Problem> {
     if bytes.len() as u64 > FILE_LEN_MAX {
         return Err(Problem::TooLarge { len: bytes.len() as u64, accepted: FILE_LEN_MAX });
     }
-    Ok((bytes, metadata))
+    Ok(Contents { bytes, metadata, place })
 }
 
 fn read_all(file: &File, len: u64) -> std::io::Result<Vec<u8>> {

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::check::{Depth, Limits, check};
-use super::file::{EngineFile, PrivateDir};
+use super::file::{Demands, Digest, EngineDir, EngineFile, PrivateDir};
 use super::library::{Library, Verdict};
 use super::live::{Candidate, Live};
 use super::state_dir::NextManifest;
@@ -20,6 +20,8 @@ pub struct Nursery {
     pub copies: Arc<PrivateDir>,
     /// The program that runs as the checker's child: this one.
     pub program: PathBuf,
+    /// From where engines may come; none: from anywhere.
+    dirs: Vec<EngineDir>,
     /// Numbers for copies, none of them used twice.
     last_copy: AtomicU64,
 }
@@ -29,6 +31,8 @@ pub struct Nursery {
 pub enum Source {
     /// A file.
     Path(PathBuf),
+    /// A file whose bytes have this digest.
+    Pinned(PathBuf, Digest),
     /// A file that was loaded before, as it was then.
     Kept(Arc<EngineFile>),
 }
@@ -36,20 +40,21 @@ pub enum Source {
 impl fmt::Display for Source {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Path(path) => write!(f, "{}", path.display()),
+            Self::Path(path) | Self::Pinned(path, _) => write!(f, "{}", path.display()),
             Self::Kept(file) => write!(f, "{}", file.path().display()),
         }
     }
 }
 
 impl Nursery {
-    /// Prepares to load engines.
+    /// Prepares to load engines, from these directories only if there are any.
     ///
     /// # Errors
-    /// The directory for private copies cannot be made.
-    pub fn new(base: Option<&Path>, program: PathBuf) -> Result<Self, String> {
+    /// The directory for private copies cannot be made, or one for engines is not there.
+    pub fn new(base: Option<&Path>, program: PathBuf, dirs: &[PathBuf]) -> Result<Self, String> {
         let copies = PrivateDir::create(base).map_err(|error| error.to_string())?;
-        Ok(Self { copies, program, last_copy: AtomicU64::new(0) })
+        let dirs = open_dirs(dirs)?;
+        Ok(Self { copies, program, dirs, last_copy: AtomicU64::new(0) })
     }
 
     /// Reads, checks in a child process, and loads an engine.
@@ -57,12 +62,14 @@ impl Nursery {
     /// # Errors
     /// Why it is refused, in a line for people.
     pub fn prepare(&self, source: &Source, options: Vec<(String, String)>) -> Result<Candidate, String> {
+        let read = |path, digest| {
+            let file = EngineFile::open_with(path, Demands { dirs: &self.dirs, digest });
+            let trusted = file.and_then(|file| file.trusted().map(|()| Arc::new(file)));
+            trusted.map_err(|error| error.to_string())
+        };
         let file = match source {
-            Source::Path(path) => {
-                let file = EngineFile::open(path);
-                let trusted = file.and_then(|file| file.trusted().map(|()| file));
-                Arc::new(trusted.map_err(|error| error.to_string())?)
-            }
+            Source::Path(path) => read(path, None)?,
+            Source::Pinned(path, digest) => read(path, Some(*digest))?,
             Source::Kept(file) => Arc::clone(file),
         };
         for warning in file.warnings() {
@@ -101,6 +108,18 @@ impl Nursery {
             format!("{path}: kv_open failed: {error} (the library is {verdict})")
         })
     }
+}
+
+/// Opens the directories from which engines may come.
+///
+/// # Errors
+/// Which one cannot be opened, and why, in a line for people.
+pub fn open_dirs(paths: &[PathBuf]) -> Result<Vec<EngineDir>, String> {
+    let open = |path: &PathBuf| {
+        let fail = |error| format!("{}: this directory of engines cannot be opened: {error}", path.display());
+        EngineDir::open(path).map_err(fail)
+    };
+    paths.iter().map(open).collect()
 }
 
 /// Closes an engine and unloads its library; answers what became of it.

@@ -6,13 +6,20 @@ use std::process::ExitCode;
 
 use super::document::document;
 use super::{CheckProblem, Depth, Limits, Report, check, print_table};
-use crate::plugin::file::{EngineFile, PrivateDir};
+use crate::plugin::file::{Demands, Digest, EngineFile, PrivateDir};
+use crate::plugin::lifecycle::open_dirs;
 
 /// Arguments of `kvstore-host check`.
 #[derive(Clone, Debug, clap::Args)]
 pub struct CheckArgs {
     /// Path of the engine's library.
     pub path: PathBuf,
+    /// The SHA-256 that the file has to have, as 64 hexadecimal digits.
+    #[arg(long, value_name = "HEX", value_parser = parse_digest)]
+    pub sha256: Option<Digest>,
+    /// Refuse what does not lie in this directory, as a host does that has this flag; can be repeated.
+    #[arg(long, value_name = "DIR")]
+    pub engine_dir: Vec<PathBuf>,
     /// Run only what a reload runs.
     #[arg(long)]
     pub short: bool,
@@ -63,6 +70,10 @@ pub fn check_command(args: &CheckArgs) -> ExitCode {
     }
 }
 
+fn parse_digest(text: &str) -> Result<Digest, String> {
+    Digest::parse(text).ok_or_else(|| "a SHA-256 has 64 hexadecimal digits".to_owned())
+}
+
 fn print(report: Option<&Report>, accepted: bool, out: &mut impl Write) -> io::Result<()> {
     let Some(report) = report else { return Ok(()) };
     print_table(report, out)?;
@@ -75,7 +86,9 @@ fn print(report: Option<&Report>, accepted: bool, out: &mut impl Write) -> io::R
 /// The report; or why the engine is refused, with the report if there is one.
 fn run(args: &CheckArgs) -> Result<Report, (Option<Box<Report>>, String)> {
     let plain = |text: String| (None, text);
-    let file = EngineFile::open(&args.path).map_err(|error| plain(error.to_string()))?;
+    let dirs = open_dirs(&args.engine_dir).map_err(plain)?;
+    let demands = Demands { dirs: &dirs, digest: args.sha256 };
+    let file = EngineFile::open_with(&args.path, demands).map_err(|error| plain(error.to_string()))?;
     let dir = PrivateDir::create(args.copy_dir.as_deref()).map_err(|error| plain(error.to_string()))?;
     let copy = dir.copy(&file, 0).map_err(|error| plain(error.to_string()))?;
     let program = std::env::current_exe().map_err(|error| plain(format!("this program's path: {error}")))?;

@@ -5,6 +5,8 @@ use std::path::PathBuf;
 
 use plugin_abi::Refusal;
 
+use super::Digest;
+
 /// Why a file is not taken for an engine.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FileError {
@@ -68,6 +70,20 @@ pub enum Problem {
     StaticTls,
     /// Others can change it: how, and what to do.
     Exposed(String),
+    /// It lies elsewhere than engines may come from.
+    Outside {
+        /// Where it lies, without any links.
+        place: PathBuf,
+        /// The directories from which engines may come.
+        accepted: Vec<PathBuf>,
+    },
+    /// Its bytes are others than were asked for.
+    OtherDigest {
+        /// Their digest.
+        found: Digest,
+        /// The digest that was asked for.
+        wanted: Digest,
+    },
 }
 
 impl fmt::Display for FileError {
@@ -124,6 +140,18 @@ impl fmt::Display for Problem {
                 write!(f, "{refusal}{}", if again { "; build it with this host's kvstore.h" } else { "" })
             }
             Self::Exposed(how) => write!(f, "others could run code in the host through it: {how}"),
+            Self::Outside { place, accepted } => {
+                let accepted: Vec<String> = accepted.iter().map(|dir| dir.display().to_string()).collect();
+                let (place, accepted) = (place.display(), accepted.join(", "));
+                write!(
+                    f,
+                    "the file is {place}, and engines are only taken from {accepted} (--engine-dir); put it there"
+                )
+            }
+            Self::OtherDigest { found, wanted } => write!(
+                f,
+                "its SHA-256 is {found}, and the one asked for is {wanted}; is it another build, or damaged on its way here?"
+            ),
             Self::StaticTls => write!(
                 f,
                 "it uses static thread-local storage (DF_STATIC_TLS), of which a process has room for a few loads only; \

@@ -29,6 +29,6 @@ impl Digest {
     /// It cannot be read, or is no regular file.
     pub fn of_file(path: &Path) -> Result<Self, FileError> {
         let fail = |problem| FileError { path: path.to_owned(), problem };
-        read(path).map(|(bytes, _)| Self::of(&bytes)).map_err(fail)
+        read(path, &[]).map(|contents| Self::of(&contents.bytes)).map_err(fail)
     }
 }

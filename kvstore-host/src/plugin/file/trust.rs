@@ -1,8 +1,9 @@
 //! Trust: whether somebody other than root and the host's own user can change an engine's file, or put another in its place.
 
 use std::fs::Metadata;
+use std::io;
 use std::os::unix::fs::MetadataExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use rustix::process::{getegid, geteuid};
 
@@ -23,32 +24,33 @@ struct Host {
 
 /// What lets others run code in the host through this file, and what to do about it; `None` if nothing does.
 ///
-/// Of directories, the one that the file is in counts: what lies in it is as safe from others as its own owner and mode make it.
-pub(super) fn exposed(path: &Path, file: &Metadata) -> Option<String> {
+/// Both are of the opened file, not of its path: `place` is where it lies. Of directories, the one that the file is in counts: what lies in it is as safe
+/// from others as its own owner and mode make it.
+pub(super) fn exposed(place: &io::Result<PathBuf>, file: &Metadata) -> Option<String> {
     let host = Host { uid: geteuid().as_raw(), gid: getegid().as_raw() };
     if let Some(text) = changeable("its file", rights(file), host) {
         return Some(text);
     }
-    exposed_by_parent(path)
+    exposed_by_parent(place)
 }
 
 /// The same of a directory that is to keep what the host relies on.
 pub(in crate::plugin) fn exposed_dir(path: &Path, dir: &Metadata) -> Option<String> {
     let host = Host { uid: geteuid().as_raw(), gid: getegid().as_raw() };
-    changeable("it", rights(dir), host).or_else(|| exposed_by_parent(path))
+    changeable("it", rights(dir), host).or_else(|| exposed_by_parent(&path.canonicalize()))
 }
 
-/// What lets others put something else in the place of what is at this path.
-fn exposed_by_parent(path: &Path) -> Option<String> {
+/// What lets others put something else in the place of what lies here, no link to it.
+fn exposed_by_parent(place: &io::Result<PathBuf>) -> Option<String> {
     let host = Host { uid: geteuid().as_raw(), gid: getegid().as_raw() };
-    // The directory of the file itself, not of a link to it.
-    let looked = path.canonicalize().and_then(|real| {
-        let dir = real.parent().unwrap_or(&real).to_owned();
-        dir.metadata().map(|metadata| (dir, rights(&metadata)))
-    });
-    let (dir, mut dir_rights) = match looked {
-        Ok(looked) => looked,
-        Err(error) => return Some(format!("its directory cannot be looked at: {error}")),
+    let unknown = |error: &io::Error| Some(format!("its directory cannot be looked at: {error}"));
+    let dir = match place {
+        Ok(place) => place.parent().unwrap_or(place),
+        Err(error) => return unknown(error),
+    };
+    let mut dir_rights = match dir.metadata() {
+        Ok(metadata) => rights(&metadata),
+        Err(error) => return unknown(&error),
     };
     if dir_rights.mode & 0o1000 != 0 {
         // With the sticky bit, others cannot rename or remove what is not theirs.

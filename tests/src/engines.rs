@@ -51,13 +51,21 @@ impl Engine {
 /// # Panics
 /// There are no such words, or no C compiler.
 pub fn that_waits(words: &str, gate: &Path, dir: &Path) -> PathBuf {
+    let waits = format!("{words} while (access(\"{}\", F_OK) == 0) usleep(1000);", gate.display());
+    changed("waits", words, &waits, dir)
+}
+
+/// The C example, built in `dir` under this name, with other words in its source.
+///
+/// # Panics
+/// There are no such words, or no C compiler.
+pub fn changed(name: &str, words: &str, others: &str, dir: &Path) -> PathBuf {
     let source = fs::read_to_string(binaries::root().join("kvstore-engine/c-example/engine.c"));
     let source = source.expect("the C example");
     assert!(source.contains(words), "{words}");
-    let waits = format!("{words} while (access(\"{}\", F_OK) == 0) usleep(1000);", gate.display());
-    let (changed, library) = (dir.join("waits.c"), dir.join("waits.so"));
+    let (changed, library) = (dir.join(format!("{name}.c")), dir.join(format!("{name}.so")));
     let unix = "#define _DEFAULT_SOURCE\n#include <unistd.h>\n";
-    fs::write(&changed, format!("{unix}{}", source.replace(words, &waits))).expect("a source file");
+    fs::write(&changed, format!("{unix}{}", source.replace(words, others))).expect("a source file");
     binaries::c_library(&changed, &library, &[]);
     library
 }

@@ -49,9 +49,10 @@ impl Control {
         let from = self.shared.published.get();
         let (handle, number) = (self.seed.handle(), self.last_job);
         let caught_up = move || handle.send(ControlMessage::Done { job: number, done: Done::CaughtUp });
+        let comparison = job.comparison.clone();
         let next = self.next_manifest.clone();
         self.on_thread("copy to", move || {
-            let migrated = migrate(&from, &to, &progress, &wait, caught_up);
+            let migrated = migrate(&from, &to, &progress, &wait, comparison.as_deref(), caught_up);
             committed(&next, &to, Done::Migrated(migrated))
         });
     }

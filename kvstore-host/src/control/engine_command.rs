@@ -11,7 +11,11 @@ use crate::net::ConnectionId;
 use crate::plugin::Keyspace;
 use crate::plugin::file::Digest;
 use crate::plugin::live::Live;
+use crate::plugin::shadow::{Compared, Times};
 use crate::protocol::Value;
+
+/// Of 100 reads of clients, so many are repeated on a shadow.
+const SAMPLE_PERCENT: f64 = 1.0;
 
 const HELP: &[&str] = &[
     "ENGINE <subcommand> [<arg> ...]. Only for clients of this machine. Subcommands are:",
@@ -20,6 +24,13 @@ const HELP: &[&str] = &[
     "    It adopts them where they lie in memory, if both engines can, and else copies them while clients go on.",
     "    SHA256: it is refused unless the file has this digest, of 64 hexadecimal digits. MIGRATE: it always copies them.",
     "    Without OPTS: the options last used with an engine of that name.",
+    "SHADOW <path> [SHA256 <digest>] [SAMPLE <percent>] [OPTS <key>=<value> ...]",
+    "    Keep the engine at <path> beside the live one, with the same data, and repeat a share of the reads on it (default: 1 percent).",
+    "    INFO tells whether it answers the same, and how fast.",
+    "PROMOTE",
+    "    Make the shadow the live engine.",
+    "DROP",
+    "    Close the shadow.",
     "CANCEL",
     "    Call off the reload that is under way. The live engine stays, and nothing is left of the other one.",
     "ROLLBACK",
@@ -42,13 +53,19 @@ impl Control {
             ("help", []) => Value::Array(HELP.iter().map(|line| Value::Simple((*line).into())).collect()),
             ("info", []) => self.info(),
             ("list", []) => self.list(),
+            ("shadow", rest) => match parse_shadow(rest) {
+                Ok(asked) => return self.reload(asker, asked),
+                Err(error) => error.into(),
+            },
+            ("promote", []) => return self.promote(asker),
+            ("drop", []) => return self.drop_shadow(asker),
             ("cancel", []) => return self.cancel(asker),
             ("rollback", []) => return self.rollback(asker),
             ("reload", rest) => match parse_reload(rest) {
                 Ok(asked) => return self.reload(asker, asked),
                 Err(error) => error.into(),
             },
-            ("help" | "info" | "list" | "cancel" | "rollback", _) => {
+            ("help" | "info" | "list" | "promote" | "drop" | "cancel" | "rollback", _) => {
                 Error::arity(&format!("engine|{}", name.to_ascii_lowercase())).into()
             }
             _ => Error::text(format!("ERR unknown subcommand '{name}'. Try ENGINE HELP.")).into(),
@@ -68,7 +85,7 @@ impl Control {
     fn rollback(&mut self, asker: Asker) {
         match self.history.previous.clone() {
             Some((file, options)) => {
-                let wishes = Wishes { options: Some(options), migrates: false };
+                let wishes = Wishes { options: Some(options), ..Wishes::default() };
                 self.request(asker, Source::Kept(file), wishes);
             }
             None => self.reply(asker, Value::error("ERR there is no engine before this one")),
@@ -112,6 +129,9 @@ impl Control {
                 pairs.push(pair("migrate_entries", count(&progress.entries)));
                 pairs.push(pair("migrate_entries_total", count(&progress.total)));
                 pairs.push(pair("migrate_changes", count(&progress.changes)));
+            }
+            if let Some(comparison) = &job.comparison {
+                pairs.extend(compared(&comparison.look()));
             }
         }
         if let Some((way, held)) = self.history.handoff {
@@ -194,6 +214,32 @@ pub(super) fn accepted(job: &Job, live: &Live, old: &Live, old_verdict: &str) ->
     Value::Map(pairs)
 }
 
+/// The reply to a shadow that is there.
+pub(super) fn introduced(job: &Job, shadow: &Live) -> Value {
+    let identity = shadow.identity();
+    Value::Map(vec![
+        pair("shadow", Value::text(&identity.name)),
+        pair("version", Value::text(&identity.version)),
+        pair("check", Value::text(&shadow.check)),
+        pair("took_ms", integer(job.since.elapsed().as_millis() as u64)),
+    ])
+}
+
+/// What a shadow has come to.
+fn compared(compared: &Compared) -> Vec<(Value, Value)> {
+    let examples = compared.examples.iter().map(Value::text).collect();
+    let [live, shadow] = compared.times.map(|Times { p50_us, p99_us, p999_us, max_us }| {
+        Value::text(format!("p50 {p50_us:.1}, p99 {p99_us:.1}, p99.9 {p999_us:.1}, longest {max_us:.1}"))
+    });
+    vec![
+        pair("shadow_reads", integer(compared.reads)),
+        pair("shadow_mismatches", integer(compared.mismatches)),
+        pair("shadow_mismatches_last", Value::Array(examples)),
+        pair("live_read_times_us", live),
+        pair("shadow_read_times_us", shadow),
+    ]
+}
+
 fn migrated(not_adopted: Option<&str>) -> String {
     let why = not_adopted.map_or_else(String::new, |why| format!("; not adopted: {why}"));
     format!("migrate: all entries, with their expiry, while clients went on{why}")
@@ -243,6 +289,26 @@ fn parse_reload(args: &[String]) -> Result<Reload, Error> {
     Ok(reload)
 }
 
+/// `path [SHA256 digest] [SAMPLE percent] [OPTS key=value …]`
+fn parse_shadow(args: &[String]) -> Result<Reload, Error> {
+    let mut args = args.to_vec();
+    let end = args.iter().position(|arg| arg.eq_ignore_ascii_case("opts")).unwrap_or(args.len());
+    let place = args.iter().take(end).skip(1).position(|arg| arg.eq_ignore_ascii_case("sample"));
+    let mut percent = SAMPLE_PERCENT;
+    if let Some(place) = place {
+        let mut given = args.drain(place + 1..(place + 3).min(end));
+        let number = given.nth(1).and_then(|text| text.parse().ok());
+        let wrong = || Error::new("ERR syntax error: SAMPLE is followed by a number from 0 to 100");
+        percent = number.filter(|percent| (0.0..=100.0).contains(percent)).ok_or_else(wrong)?;
+    }
+    let mut shadow = parse_reload(&args)?;
+    if shadow.path.is_none() || shadow.wishes.migrates {
+        return Err(Error::SYNTAX);
+    }
+    shadow.wishes.shadow = Some(if percent > 0.0 { (100.0 / percent).round() as u64 } else { 0 });
+    Ok(shadow)
+}
+
 /// `key=value`
 fn parse_option(text: &str) -> Result<(String, String), Error> {
     match text.split_once('=') {
@@ -264,7 +330,7 @@ mod tests {
         let option = |key: &str, value: &str| (key.to_owned(), value.to_owned());
         let reload = |path: &str, options, migrates| {
             let path = Some(path.to_owned()).filter(|path| !path.is_empty());
-            Ok(Reload { path, digest: None, wishes: Wishes { options, migrates } })
+            Ok(Reload { path, digest: None, wishes: Wishes { options, migrates, shadow: None } })
         };
         assert_eq!(parse(""), reload("", None, false));
         assert_eq!(parse("/a.so"), reload("/a.so", None, false));
@@ -286,6 +352,32 @@ mod tests {
         for wrong in ["x", "ba7816bf", &format!("{digest}0"), &format!("{digest}").replace('b', "g")] {
             let text = parse(&format!("a sha256 {wrong}")).unwrap_err().0;
             assert!(text.starts_with("ERR syntax error") && text.contains("64 hexadecimal digits"), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_shadow_takes_a_path_and_a_share_of_reads() {
+        let parse = |text: &str| {
+            let args: Vec<String> = text.split_whitespace().map(str::to_owned).collect();
+            parse_shadow(&args).map(|asked| (asked.path, asked.wishes.shadow, asked.wishes.options))
+        };
+        let path = Some("/a.so".to_owned());
+        assert_eq!(parse("/a.so"), Ok((path.clone(), Some(100), None)));
+        assert_eq!(parse("/a.so SAMPLE 100"), Ok((path.clone(), Some(1), None)));
+        assert_eq!(parse("/a.so sample 0 OPTS"), Ok((path.clone(), Some(0), Some(vec![]))));
+        let options = Some(vec![("sample".to_owned(), "x".to_owned())]);
+        assert_eq!(parse("/a.so SAMPLE 0.5 OPTS sample=x"), Ok((path, Some(200), options)));
+        for wrong in [
+            "",
+            "a MIGRATE",
+            "a b",
+            "a SAMPLE",
+            "a SAMPLE x",
+            "a SAMPLE 101",
+            "a SAMPLE NaN",
+            "a SAMPLE OPTS",
+        ] {
+            assert!(parse(wrong).is_err(), "{wrong}");
         }
     }
 }

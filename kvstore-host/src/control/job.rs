@@ -17,6 +17,7 @@ use crate::plugin::live::{Candidate, Live};
 use crate::plugin::migrate::{MigrateError, Migrated};
 use crate::plugin::published::Hold;
 use crate::plugin::reload::{Action, Event, Phase};
+use crate::plugin::shadow::Comparison;
 use crate::protocol::Value;
 use crate::server::add;
 
@@ -30,6 +31,8 @@ pub(super) struct Wishes {
     pub(super) options: Option<Options>,
     /// Migrate the data, also where they could be adopted.
     pub(super) migrates: bool,
+    /// Keep the candidate beside the live engine, and repeat one of so many reads on both; 0: none.
+    pub(super) shadow: Option<u64>,
 }
 
 /// What a thread of a job has done.
@@ -38,6 +41,8 @@ pub(super) enum Done {
     Opened(Result<Arc<Live>, String>),
     /// What is left to copy is little.
     CaughtUp,
+    /// Somebody wants the shadow to become the live engine.
+    Promoted,
     Migrated(Result<Migrated, MigrateError>),
     /// It waits for the word to hand the state over.
     Ready,
@@ -57,6 +62,8 @@ pub(super) struct Job {
     options: Option<Options>,
     /// The data are to be migrated, also where they could be adopted.
     migrates: bool,
+    /// What is compared, where the candidate is to be a shadow.
+    pub(super) comparison: Option<Arc<Comparison>>,
     candidate: Option<Box<Candidate>>,
     pub(super) live: Option<Arc<Live>>,
     old: Option<Arc<Live>>,
@@ -147,7 +154,8 @@ impl Control {
                 deadline: None,
                 since: Instant::now(),
                 options: wishes.options,
-                migrates: wishes.migrates,
+                migrates: wishes.migrates || wishes.shadow.is_some(),
+                comparison: wishes.shadow.map(|every| Arc::new(Comparison::new(every))),
                 candidate: None,
                 live: None,
                 old: None,
@@ -173,7 +181,13 @@ impl Control {
         let Some(job) = self.job.as_mut().filter(|job| job.number == number) else {
             return self.too_late(done);
         };
-        if matches!(done, Done::Opened(_) | Done::Ready | Done::CaughtUp) && self.exclusives.under_way() {
+        // What holds back next.
+        let holds = match done {
+            Done::Opened(_) | Done::Ready | Done::Promoted => true,
+            Done::CaughtUp => job.comparison.is_none(),
+            _ => false,
+        };
+        if holds && self.exclusives.under_way() {
             // It is there in time; how long the transaction takes is not its fault.
             job.deadline = None;
             return self.exclusives.postpone(number, done);
@@ -185,7 +199,9 @@ impl Control {
                 if adopts { Event::CanAdopt } else { Event::Succeeded }
             }
             Done::Ready => Event::Succeeded,
+            Done::CaughtUp if job.comparison.is_some() => Event::InStep,
             Done::CaughtUp => Event::CaughtUp,
+            Done::Promoted => Event::Promoted,
             Done::Adopted(Ok((live, adopted))) => {
                 (job.live, job.adopted) = (Some(live), Some(adopted));
                 Event::Succeeded
@@ -384,6 +400,7 @@ impl Control {
             Action::Refuse => self.refuse(),
             // Answered where it was asked for.
             Action::RefuseBusy => {}
+            Action::Introduce => self.introduce(),
         }
     }
 
@@ -444,6 +461,36 @@ impl Control {
     fn followed(&self) -> Arc<Live> {
         let old = self.job.as_ref().and_then(|job| job.old.clone());
         old.unwrap_or_else(|| self.shared.published.get())
+    }
+
+    /// Tells that the shadow is there.
+    fn introduce(&mut self) {
+        let Some(job) = &mut self.job else { return };
+        let asker = job.asker.take();
+        let Some(live) = &job.live else { return };
+        log::info!("{live:?} is the shadow of generation {}", self.shared.published.generation());
+        let reply = engine_command::introduced(job, live);
+        self.reply(asker, reply);
+    }
+
+    /// Has the shadow become the live engine.
+    pub(super) fn promote(&mut self, asker: Asker) {
+        match &mut self.job {
+            Some(job) if self.reload.phase() == Phase::Shadow && job.asker.is_none() && !job.cancelled => {
+                job.asker = asker;
+                let number = job.number;
+                self.done(number, Done::Promoted);
+            }
+            _ => self.reply(asker, Value::error("ERR there is no shadow to promote")),
+        }
+    }
+
+    /// Drops the shadow.
+    pub(super) fn drop_shadow(&mut self, asker: Asker) {
+        match self.reload.phase() {
+            Phase::Shadow => self.cancel(asker),
+            _ => self.reply(asker, Value::error("ERR there is no shadow to drop")),
+        }
     }
 
     /// Calls the reload off that is under way, as soon as that can be done.
@@ -515,6 +562,9 @@ impl Control {
 
     fn refuse(&mut self) {
         let Some(job) = &self.job else { return };
+        if job.cancelled && job.comparison.is_some() && job.asker.is_none() {
+            return log::info!("the shadow of {} is dropped", job.source);
+        }
         add(&self.shared.server.stats.reloads_refused, 1);
         let mut problem = job.problem.clone();
         if let Some(why) = &job.not_adopted {

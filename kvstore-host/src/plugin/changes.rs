@@ -1,7 +1,8 @@
-//! Changes: which keys of an engine were written since somebody follows it. Whoever does reads those keys again, so only that they have changed is noted.
+//! Changes: which keys of an engine were written since somebody follows it. Whoever does reads those keys again, so only that they have changed is noted;
+//! and some of the keys that clients read, for whom wants to repeat that.
 
 use std::collections::HashSet;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use plugin_abi::raw::{KV_OP_GET, KvOp};
@@ -11,6 +12,19 @@ use plugin_abi::raw::{KV_OP_GET, KvOp};
 pub(super) struct Changes {
     followed: AtomicBool,
     noted: Mutex<Noted>,
+    /// Of so many reads one is noted; 0: none.
+    sample_every: AtomicU64,
+    sampled: Mutex<Sampled>,
+}
+
+/// Keys that were read and not looked at yet, at most; others are not noted meanwhile.
+const SAMPLED_MAX: usize = 1024;
+
+/// Some of the keys that were read.
+#[derive(Debug, Default)]
+struct Sampled {
+    reads: u64,
+    keys: Vec<Vec<u8>>,
 }
 
 /// What has changed.
@@ -30,6 +44,7 @@ impl Changes {
     pub(super) fn follow(&self, follow: bool) {
         let mut noted = self.lock();
         *noted = Noted::default();
+        self.sample(0);
         self.followed.store(follow, Ordering::Release);
     }
 
@@ -44,11 +59,44 @@ impl Changes {
     /// # Safety
     /// The keys of the operations are valid.
     pub(super) unsafe fn note(&self, ops: &[KvOp]) {
+        if ops.iter().all(|op| op.kind == KV_OP_GET) {
+            return;
+        }
         let mut noted = self.lock();
         for op in ops.iter().filter(|op| op.kind != KV_OP_GET) {
             // SAFETY: valid, says the caller.
             noted.push(unsafe { op.key.as_slice() });
         }
+    }
+
+    /// Notes one of so many reads from here on; 0: none.
+    pub(super) fn sample(&self, every: u64) {
+        self.sample_every.store(every, Ordering::Relaxed);
+        *self.sampled.lock().unwrap_or_else(PoisonError::into_inner) = Sampled::default();
+    }
+
+    /// Notes some of the keys that operations have read.
+    ///
+    /// # Safety
+    /// As for [`note`](Self::note).
+    pub(super) unsafe fn note_reads(&self, ops: &[KvOp]) {
+        let every = self.sample_every.load(Ordering::Relaxed);
+        if every == 0 {
+            return;
+        }
+        let mut sampled = self.sampled.lock().unwrap_or_else(PoisonError::into_inner);
+        for op in ops.iter().filter(|op| op.kind == KV_OP_GET) {
+            sampled.reads += 1;
+            if sampled.reads.is_multiple_of(every) && sampled.keys.len() < SAMPLED_MAX {
+                // SAFETY: valid, says the caller.
+                sampled.keys.push(unsafe { op.key.as_slice() }.to_vec());
+            }
+        }
+    }
+
+    /// The keys of reads that were noted since this was asked last.
+    pub(super) fn take_sampled(&self) -> Vec<Vec<u8>> {
+        std::mem::take(&mut self.sampled.lock().unwrap_or_else(PoisonError::into_inner).keys)
     }
 
     /// Notes a key that was changed by the engine itself.
@@ -109,6 +157,12 @@ mod tests {
         assert!(!noted.cleared);
         assert_eq!(noted.keys(), HashSet::from([&b"a"[..], b"", b"evicted"]));
         assert!(changes.take().keys().is_empty());
+        changes.sample(2);
+        for _ in 0..2 {
+            // SAFETY: constants.
+            unsafe { changes.note_reads(&ops) };
+        }
+        assert_eq!((changes.take_sampled(), changes.take_sampled().len()), (vec![b"b".to_vec()], 0));
         changes.note_key(b"gone");
         changes.note_clear();
         changes.note_key(b"new");

@@ -188,7 +188,10 @@ impl Live {
     fn note_changes(&self, execution: Execution) -> Execution {
         if self.changes.are_followed() {
             // SAFETY: the operations of a work point into it.
-            let note = |work: &Work| unsafe { self.changes.note(work.ops()) };
+            let note = |work: &Work| unsafe {
+                self.changes.note(work.ops());
+                self.changes.note_reads(work.ops());
+            };
             match &execution {
                 Execution::Done(work, _) => note(work),
                 Execution::Joined(joined) => joined.works().for_each(note),

@@ -16,9 +16,12 @@ use crossbeam::channel::{Receiver, RecvTimeoutError};
 use plugin_abi::Status;
 use plugin_abi::calls::{CallError, Session};
 use plugin_abi::raw::*;
+use plugin_abi::sdk::Entry;
 
 use super::Keyspace as _;
+use super::entry::Owned;
 use super::live::Live;
+use super::shadow::Comparison;
 use super::wait::execute_and_wait;
 use super::work::{Plan, Storage, Work};
 
@@ -78,6 +81,8 @@ pub enum MigrateError {
     Read(CallError),
     /// Writing failed.
     Write(CallError),
+    /// The new engine failed to read.
+    Shadow(CallError),
     /// A key or a value is longer than the new engine takes.
     TooLong {
         /// The new engine's name.
@@ -109,6 +114,7 @@ impl fmt::Display for MigrateError {
             }
             Self::Read(error) => write!(f, "reading from the old engine failed: {error}"),
             Self::Write(error) => write!(f, "writing to the new engine failed: {error}"),
+            Self::Shadow(error) => write!(f, "reading from the new engine failed: {error}"),
             Self::TooLong { engine, key_len_max, value_len_max } => write!(
                 f,
                 "an entry is too long for engine '{engine}', which takes keys of {key_len_max} and values of {value_len_max} bytes"
@@ -122,8 +128,11 @@ impl fmt::Display for MigrateError {
 
 impl std::error::Error for MigrateError {}
 
+/// How long two engines may answer differently on a key of which no change is noted: a write has its effect a little before it is noted.
+const PATIENCE: Duration = Duration::from_millis(100);
+
 /// Copies all, while the changes of `from` are followed and others write to it. Tells when it has caught up, and goes on with what changes until it gets the
-/// word: then nobody writes any more, and it comes to its end. Blocks. When the other end of `word` is gone it is called off.
+/// word: then nobody writes any more, and it comes to its end. With a `comparison`, it repeats reads of clients on both engines meanwhile. Blocks. When the other end of `word` is gone it is called off.
 ///
 /// # Errors
 /// See [`MigrateError`]; then the new engine holds a part, and is to be thrown away.
@@ -132,20 +141,37 @@ pub fn migrate(
     to: &Live,
     progress: &Progress,
     word: &Receiver<()>,
+    comparison: Option<&Comparison>,
     caught_up: impl FnOnce(),
 ) -> Result<Migrated, MigrateError> {
     let mut migration = Migration::new(from, to, progress, word)?;
     migration.catch_up()?;
+    if let Some(comparison) = comparison {
+        from.changes().sample(comparison.every());
+    }
     caught_up();
     while !migration.may_finish {
         migration.wait(LOOK_INTERVAL)?;
         migration.catch_up()?;
+        if let Some(comparison) = comparison {
+            migration.compare(comparison)?;
+        }
     }
     migration.finish()
 }
 
 /// What is known of an entry that is on its way, beside its key and value. `None`: there is none.
 type Facts = Option<(Option<u64>, i64, (u32, u32))>;
+
+/// A key on which both engines answer differently: how, and since when they answer so without a change of it.
+struct Suspect {
+    key: Vec<u8>,
+    answers: Answers,
+    since: Instant,
+}
+
+/// What the live engine and the shadow answer.
+type Answers = (Option<Owned>, Option<Owned>);
 
 /// One under way.
 struct Migration<'a> {
@@ -168,6 +194,7 @@ struct Migration<'a> {
     facts: Vec<Facts>,
     chunk_len: usize,
     too_long: bool,
+    suspects: Vec<Suspect>,
 }
 
 impl<'a> Migration<'a> {
@@ -204,6 +231,7 @@ impl<'a> Migration<'a> {
             facts: Vec::new(),
             chunk_len: 0,
             too_long: false,
+            suspects: Vec::new(),
         })
     }
 
@@ -302,6 +330,8 @@ impl<'a> Migration<'a> {
         }
         let source = self.from.instance().ok_or(MigrateError::Closed)?;
         let keys = noted.keys();
+        let changed = |suspect: &&mut Suspect| noted.cleared || keys.contains(suspect.key.as_slice());
+        self.suspects.iter_mut().filter(changed).for_each(|suspect| suspect.since = Instant::now());
         for key in &keys {
             self.read(&source.session(), key)?;
             if self.chunk_len >= CHUNK_LEN_MAX || self.facts.len() >= STEP_MAX {
@@ -313,6 +343,49 @@ impl<'a> Migration<'a> {
         self.progress.changes.store(self.migrated.changes, Ordering::Relaxed);
         self.note_step();
         Ok(keys.len())
+    }
+
+    /// Repeats what clients have read. What is answered differently is asked once more later: it may have changed just now.
+    fn compare(&mut self, comparison: &Comparison) -> Result<(), MigrateError> {
+        for key in self.from.changes().take_sampled() {
+            let answers = self.ask_both(&key, Some(comparison))?;
+            if answers.0 != answers.1 && self.suspects.iter().all(|suspect| suspect.key != key) {
+                self.suspects.push(Suspect { key, answers, since: Instant::now() });
+            }
+        }
+        for Suspect { key, answers: before, since } in std::mem::take(&mut self.suspects) {
+            let answers = self.ask_both(&key, None)?;
+            if answers.0 == answers.1 {
+                continue;
+            }
+            let since = if answers == before { since } else { Instant::now() };
+            if since.elapsed() > PATIENCE {
+                comparison.note_mismatch(&key, answers.0.as_ref(), answers.1.as_ref());
+            } else {
+                self.suspects.push(Suspect { key, answers, since });
+            }
+        }
+        Ok(())
+    }
+
+    /// What both engines answer.
+    fn ask_both(&self, key: &[u8], comparison: Option<&Comparison>) -> Result<Answers, MigrateError> {
+        let ask = |live: &Live| {
+            let instance = live.instance().ok_or(MigrateError::Closed)?;
+            let (op, mut entry) = (KvOp { flags: KV_OP_NO_TOUCH, ..KvOp::new(KV_OP_GET, key) }, None);
+            let began = Instant::now();
+            // SAFETY: the engine lends the entry for this call.
+            let take = |lent: &KvEntry| entry = Some(Owned::from(&unsafe { Entry::from_raw(lent) }));
+            let asked = instance.session().get(&op, take);
+            Ok((asked, entry, began.elapsed()))
+        };
+        let ((one, live, live_time), (other, shadow, shadow_time)) = (ask(self.from)?, ask(self.to)?);
+        one.map_err(MigrateError::Read)?;
+        other.map_err(MigrateError::Shadow)?;
+        if let Some(comparison) = comparison {
+            comparison.note([live_time, shadow_time]);
+        }
+        Ok((live, shadow))
     }
 
     fn note_step(&self) {

@@ -18,6 +18,7 @@ pub mod pool;
 pub mod published;
 pub mod reload;
 mod services;
+pub mod shadow;
 pub mod state_dir;
 mod versioned;
 pub mod wait;

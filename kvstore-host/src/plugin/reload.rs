@@ -17,6 +17,8 @@ pub enum Phase {
     Hold,
     /// The data are copied while clients go on, and what has changed is copied again.
     Migrate,
+    /// The candidate is kept equal to the live engine, and compared with it, until somebody promotes or drops it.
+    Shadow,
     /// Writes are to be held back once more, and those under way to end.
     Settle,
     /// The last changes are copied.
@@ -46,6 +48,7 @@ impl Phase {
             Self::Open => "open",
             Self::Hold | Self::HoldAll => "hold",
             Self::Migrate => "migrate",
+            Self::Shadow => "shadow",
             Self::Settle | Self::Finish => "settle",
             Self::Cancel => "cancel",
             Self::Ready => "ready",
@@ -66,6 +69,10 @@ pub enum Event {
     Succeeded,
     /// What is left to copy is little.
     CaughtUp,
+    /// The same, and the candidate is to stay a shadow.
+    InStep,
+    /// The shadow is to become the live engine.
+    Promoted,
     /// Checked, and the candidate can adopt the state of the live engine.
     CanAdopt,
     /// It has failed. Of a handoff: the state is the old engine's, which works as before.
@@ -123,6 +130,8 @@ pub enum Action {
     Accept,
     /// Tell whoever asked why not.
     Refuse,
+    /// Tell whoever asked that the shadow is there.
+    Introduce,
     /// Tell whoever asked that another reload is under way.
     RefuseBusy,
 }
@@ -165,8 +174,12 @@ impl Reload {
                 (Phase::Idle, &[Release, DropCandidate, Refuse])
             }
             (Phase::Migrate, Event::CaughtUp) => (Phase::Settle, &[HoldWrites]),
-            (Phase::Migrate, Event::Failed) => (Phase::Idle, &[Unfollow, DropCandidate, Refuse]),
-            (Phase::Migrate, Event::Cancelled) => (Phase::Cancel, &[StopCopier]),
+            (Phase::Migrate, Event::InStep) => (Phase::Shadow, &[Introduce]),
+            (Phase::Shadow, Event::Promoted) => (Phase::Settle, &[HoldWrites]),
+            (Phase::Migrate | Phase::Shadow, Event::Failed) => {
+                (Phase::Idle, &[Unfollow, DropCandidate, Refuse])
+            }
+            (Phase::Migrate | Phase::Shadow, Event::Cancelled) => (Phase::Cancel, &[StopCopier]),
             (Phase::Settle, Event::Succeeded) => (Phase::Finish, &[Finish]),
             (Phase::Settle, Event::TimedOut | Event::Cancelled) => (Phase::Cancel, &[Release, StopCopier]),
             // Published before writes go on: the first one that does goes to the new engine.
@@ -232,6 +245,8 @@ mod tests {
     struct World {
         reload: Reload,
         asked: bool,
+        /// The shadow was told of: who ends it is told of that, if anybody does.
+        introduced: bool,
         /// A library is loaded that is not live: as an open engine, or with the thread that will hand the state over to it.
         candidate: bool,
         /// It is noted what is written to the old engine, by somebody who copies it.
@@ -262,7 +277,10 @@ mod tests {
                     assert_ne!(self.held, Held::Nothing, "copied while writes went on");
                     (self.copied, self.copying) = (true, false);
                 }
-                (Phase::Migrate | Phase::Settle | Phase::Finish | Phase::Cancel, Event::Failed)
+                (
+                    Phase::Migrate | Phase::Shadow | Phase::Settle | Phase::Finish | Phase::Cancel,
+                    Event::Failed,
+                )
                 | (Phase::Cancel, Event::Succeeded) => self.copying = false,
                 (Phase::Adopt, Event::Succeeded) => self.owner = Owner::New,
                 (Phase::Adopt | Phase::Stuck, Event::Failed) => self.owner = Owner::Old,
@@ -344,9 +362,9 @@ mod tests {
                     assert!(self.old);
                     self.old = false;
                 }
-                Action::Accept | Action::Refuse => {
-                    assert!(self.asked, "answered twice, or nobody");
-                    self.asked = false;
+                Action::Accept | Action::Refuse | Action::Introduce => {
+                    assert!(self.asked || self.introduced, "answered twice, or nobody");
+                    (self.asked, self.introduced) = (false, action == Action::Introduce);
                 }
                 Action::RefuseBusy => assert!(phase != Phase::Idle && event == Event::Requested),
             }
@@ -359,14 +377,17 @@ mod tests {
         let (mut seen, mut todo) = (HashSet::new(), vec![World::default()]);
         while let Some(world) = todo.pop() {
             if seen.insert(world) {
-                let events = [Requested, CanAdopt, Succeeded, CaughtUp, Failed, Refused, TimedOut, Cancelled];
+                let events = [
+                    Requested, CanAdopt, Succeeded, CaughtUp, InStep, Promoted, Failed, Refused, TimedOut,
+                    Cancelled,
+                ];
                 todo.extend(
                     events.into_iter().filter(|event| world.can(*event)).map(|event| world.apply(event)),
                 );
             }
         }
         let phases: HashSet<Phase> = seen.iter().map(|world| world.reload.phase()).collect();
-        assert_eq!(phases.len(), 14, "a phase that cannot be reached");
+        assert_eq!(phases.len(), 15, "a phase that cannot be reached");
     }
 
     /// The phases of a reload in which this is what comes of the check and of an adopt, and all else succeeds.

@@ -1,0 +1,157 @@
+//! Shadow: what comes of asking a second engine, which is kept equal to the live one, what clients have asked: whether it answers the same, and how fast.
+
+use std::collections::VecDeque;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use hdrhistogram::Histogram;
+
+use super::entry::Owned;
+
+/// Mismatches that are kept to be shown, and bytes that are shown of a key or a value.
+const EXAMPLES_MAX: usize = 16;
+const SHOWN_MAX: usize = 64;
+/// The longest time that a histogram tells apart from longer ones, in nanoseconds, and its significant digits.
+const TIME_MAX_NS: u64 = 10_000_000_000;
+const TIME_DIGITS: u8 = 2;
+
+/// What has been compared so far.
+#[derive(Debug)]
+pub struct Comparison {
+    /// Of how many reads of clients one is repeated.
+    every: u64,
+    figures: Mutex<Figures>,
+}
+
+#[derive(Debug)]
+struct Figures {
+    reads: u64,
+    mismatches: u64,
+    examples: VecDeque<String>,
+    /// Of the live engine, and of the shadow; in nanoseconds.
+    times: Option<[Histogram<u64>; 2]>,
+}
+
+/// How long reads took, in microseconds.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Times {
+    /// Half of them at most.
+    pub p50_us: f64,
+    /// 99 of 100 at most.
+    pub p99_us: f64,
+    /// 999 of 1,000 at most.
+    pub p999_us: f64,
+    /// The longest.
+    pub max_us: f64,
+}
+
+/// A look at what has been compared.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Compared {
+    /// Reads that both engines were asked for.
+    pub reads: u64,
+    /// Keys that they answered differently, though nobody had written them.
+    pub mismatches: u64,
+    /// The newest of those, with both answers.
+    pub examples: Vec<String>,
+    /// How long the live engine took for them, and the shadow.
+    pub times: [Times; 2],
+}
+
+impl Comparison {
+    /// One of so many reads of clients is repeated; 0: none is.
+    pub fn new(every: u64) -> Self {
+        let histogram = || Histogram::new_with_bounds(1, TIME_MAX_NS, TIME_DIGITS).ok();
+        let times = histogram().zip(histogram()).map(|(live, shadow)| [live, shadow]);
+        let figures = Figures { reads: 0, mismatches: 0, examples: VecDeque::new(), times };
+        Self { every, figures: Mutex::new(figures) }
+    }
+
+    pub(super) fn every(&self) -> u64 {
+        self.every
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Figures> {
+        self.figures.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Both were asked, and took so long.
+    pub(super) fn note(&self, taken: [Duration; 2]) {
+        let mut figures = self.lock();
+        figures.reads += 1;
+        for (times, taken) in figures.times.iter_mut().flatten().zip(taken) {
+            times.saturating_record(u64::try_from(taken.as_nanos()).unwrap_or(u64::MAX).max(1));
+        }
+    }
+
+    /// They have answered this differently.
+    pub(super) fn note_mismatch(&self, key: &[u8], live: Option<&Owned>, shadow: Option<&Owned>) {
+        let text = format!("{}: live {}, shadow {}", shown(key), answer(live), answer(shadow));
+        let mut figures = self.lock();
+        figures.mismatches += 1;
+        if figures.mismatches <= EXAMPLES_MAX as u64 {
+            log::warn!("the shadow answers differently: {text}");
+        }
+        figures.examples.push_back(text);
+        if figures.examples.len() > EXAMPLES_MAX {
+            figures.examples.pop_front();
+        }
+    }
+
+    /// How it looks now.
+    pub fn look(&self) -> Compared {
+        let figures = self.lock();
+        let Figures { reads, mismatches, examples, times } = &*figures;
+        let of = |times: &Histogram<u64>| {
+            let at = |quantile| times.value_at_quantile(quantile) as f64 / 1000.0;
+            Times { p50_us: at(0.5), p99_us: at(0.99), p999_us: at(0.999), max_us: at(1.0) }
+        };
+        let times = times.as_ref().map_or_else(Default::default, |[live, shadow]| [of(live), of(shadow)]);
+        Compared {
+            reads: *reads,
+            mismatches: *mismatches,
+            examples: examples.iter().cloned().collect(),
+            times,
+        }
+    }
+}
+
+fn answer(entry: Option<&Owned>) -> String {
+    let Some(Owned { value, expiry_ms, type_, flags }) = entry else { return "nothing".to_owned() };
+    let mut text = format!("{} of {} bytes", shown(value), value.len());
+    for (name, number) in
+        [("expires at", *expiry_ms), ("type", i64::from(*type_)), ("flags", i64::from(*flags))]
+    {
+        if number != 0 {
+            text += &format!(", {name} {number}");
+        }
+    }
+    text
+}
+
+fn shown(bytes: &[u8]) -> String {
+    let start = bytes.get(..SHOWN_MAX).unwrap_or(bytes);
+    let more = if start.len() < bytes.len() { "…" } else { "" };
+    format!("\"{}{more}\"", start.escape_ascii())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn mismatches_are_counted_and_the_newest_shown_with_both_answers() {
+        let comparison = Comparison::new(1);
+        let entry = Owned { value: vec![b'v'; 100], expiry_ms: 5, ..Owned::default() };
+        for number in 0..EXAMPLES_MAX + 2 {
+            comparison.note([Duration::from_micros(10), Duration::from_millis(20)]);
+            comparison.note_mismatch(format!("k{number}").as_bytes(), Some(&entry), None);
+        }
+        let Compared { reads, mismatches, examples, times } = comparison.look();
+        assert_eq!((reads, mismatches, examples.len()), (18, 18, EXAMPLES_MAX));
+        let start = "v".repeat(SHOWN_MAX);
+        let text = format!("\"k2\": live \"{start}…\" of 100 bytes, expires at 5, shadow nothing");
+        assert_eq!(examples[0], text);
+        assert!((9.0..11.0).contains(&times[0].p99_us) && times[1].max_us > 19_000.0, "{times:?}");
+    }
+}

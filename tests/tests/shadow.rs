@@ -1,0 +1,109 @@
+//! Shadow: an engine beside the live one, with the same data, that is asked what clients ask; then promoted or dropped.
+
+#![allow(clippy::unwrap_used, reason = "a test stops at the first surprise")]
+
+use std::path::Path;
+
+use kvstore_client::{Client, Pipeline};
+use tests::binaries;
+use tests::engines::{self, Engine};
+use tests::host::{Host, fields};
+use tests::on_each_engine;
+use tests::show::ask;
+use tests::wait::wait_until;
+
+on_each_engine!(
+    a_shadow_sees_all_writes_and_is_promoted_with_them,
+    a_shadow_that_answers_differently_is_told
+);
+
+const ENTRIES: usize = 1_000;
+
+fn fill(client: &mut Client, value: &str) {
+    let mut pipeline = Pipeline::new();
+    for number in 0..ENTRIES {
+        pipeline.add(&["SET", &format!("key:{number}"), value]);
+    }
+    assert!(client.run(&pipeline).unwrap().iter().all(Result::is_ok));
+}
+
+fn read(client: &mut Client) -> Vec<Option<Vec<u8>>> {
+    let mut pipeline = Pipeline::new();
+    for number in 0..ENTRIES {
+        pipeline.add(&["GET", &format!("key:{number}")]);
+    }
+    client.run(&pipeline).unwrap().into_iter().map(|value| value.unwrap().into_bytes()).collect()
+}
+
+fn shadow(client: &mut Client, path: &Path, more: &str) -> String {
+    ask(client, &format!("ENGINE SHADOW {} {more}", path.display()))
+}
+
+fn figure(host: &Host, name: &str) -> u64 {
+    host.engine_info()[name].parse().unwrap()
+}
+
+fn a_shadow_sees_all_writes_and_is_promoted_with_them(from: Engine) {
+    let host = Host::start(from);
+    let mut client = host.client();
+    for request in ["PROMOTE", "DROP"] {
+        let reply = ask(&mut client, &format!("ENGINE {request}"));
+        assert!(reply.starts_with("!ERR there is no shadow to "), "{reply}");
+    }
+    fill(&mut client, "before");
+    let reply = shadow(&mut client, &binaries::memory_engine_other_build(), "SAMPLE 50");
+    assert!(reply.contains("\"shadow\": \"memory\""), "{reply}");
+    let info = host.engine_info();
+    assert_eq!(
+        (&*info["reload_phase"], &*info["generation"], &*info["engine"]),
+        ("shadow", "1", from.name())
+    );
+    // Reads between writes, so that both engines are asked while they change.
+    for round in 0..20 {
+        fill(&mut client, &format!("round {round}"));
+        ask(&mut client, &format!("DEL key:{round}"));
+        read(&mut client);
+    }
+    wait_until("reads that are repeated", || figure(&host, "shadow_reads") > 500);
+    let info = host.engine_info();
+    assert_eq!((&*info["shadow_mismatches"], &*info["shadow_mismatches_last"]), ("0", "[]"));
+    assert!(info["live_read_times_us"].contains("p99 ") && info["shadow_read_times_us"].contains("p99 "));
+    let reply = ask(&mut client, "ENGINE RELOAD");
+    assert!(reply.starts_with("!BUSY a reload is under way (phase: shadow)"), "{reply}");
+    let before = read(&mut client);
+    let reply = fields(client.call(&["ENGINE", "PROMOTE"]).unwrap());
+    assert_eq!(
+        (&*reply["engine"], &*reply["generation"], &*reply["previous_library"]),
+        ("memory", "2", "unmapped")
+    );
+    assert_eq!(read(&mut client), before);
+    assert_eq!(host.engine_info()["reload_phase"], "idle");
+}
+
+fn a_shadow_that_answers_differently_is_told(from: Engine) {
+    let host = Host::start(from);
+    let (mut client, mut admin) = (host.client(), host.client());
+    fill(&mut client, "v");
+    client.set(b"odd", b"what is there").unwrap();
+    let words = "const node *found = *find(engine, op->key, hash_of(op->key));";
+    let odd = format!("{words} if (op->key.len == 3 && memcmp(op->key.data, \"odd\", 3) == 0) found = NULL;");
+    let path = engines::changed("odd", words, &odd, host.dir());
+    for _ in 0..2 {
+        let reply = shadow(&mut admin, &path, "SAMPLE 100");
+        assert!(reply.contains("\"shadow\": \"c-example\""), "{reply}");
+        wait_until("a mismatch", || {
+            assert_eq!(client.get(b"odd").unwrap().as_deref(), Some(&b"what is there"[..]));
+            figure(&host, "shadow_mismatches") > 0
+        });
+        let example = "\\\"odd\\\": live \\\"what is there\\\" of 13 bytes, shadow nothing";
+        let info = host.engine_info();
+        assert!(info["shadow_mismatches_last"].contains(example), "{}", info["shadow_mismatches_last"]);
+        host.wait_for_log(&["the shadow answers differently: \"odd\"", "shadow nothing"]);
+        assert_eq!(ask(&mut admin, "ENGINE DROP"), "OK");
+        let info = host.engine_info();
+        assert_eq!((&*info["reload_phase"], &*info["generation"]), ("idle", "1"));
+        assert_eq!((&*info["reloads"], &*info["reloads_refused"]), ("0", "0"));
+        host.wait_for_log(&["the candidate Live(c-example", "is closed, its library is unmapped"]);
+    }
+    read(&mut client);
+}

@@ -157,8 +157,8 @@ fn lease(file: &File) -> io::Result<()> {
     // Who opens it for writing in between waits for the end of the lease, and this process is told by a signal: one that is ignored unless somebody asks
     // for it, as the usual one, SIGIO, would end it.
     set(F_SETSIG, libc::SIGURG)?;
-    set(libc::F_SETLEASE, libc::F_RDLCK.into())?;
-    set(libc::F_SETLEASE, libc::F_UNLCK.into())
+    set(libc::F_SETLEASE, libc::F_RDLCK)?;
+    set(libc::F_SETLEASE, libc::F_UNLCK)
 }
 
 impl Control {

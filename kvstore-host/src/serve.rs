@@ -57,9 +57,9 @@ pub fn serve(config: Config) -> Result<(), String> {
         engine: config.engine.clone(),
         open_timeout: Duration::from_millis(config.open_timeout_ms),
     };
-    let control = control.grow(Arc::clone(&shared), nursery, listeners, workers, configured);
+    let control = control.grow(Arc::clone(&shared), Arc::clone(&nursery), listeners, workers, configured);
     let quiet = control.run().map_err(|error| format!("the control thread's event loop failed: {error}"))?;
-    close_engine(shared, quiet)
+    close_engine(shared, quiet && !nursery.is_sampling())
 }
 
 fn server(config: &Config, listeners: &[Listener]) -> Result<Server, String> {
@@ -126,7 +126,7 @@ fn bind(config: &Config) -> Result<Vec<Listener>, String> {
 fn start_engine(nursery: &Arc<Nursery>, config: &Config, server: &Arc<Server>) -> Result<Arc<Live>, String> {
     let (nursery, server) = (Arc::clone(nursery), Arc::clone(server));
     let (source, options) = (Source::Path(config.engine.clone()), config.engine_opt.clone());
-    let start = move || nursery.open(nursery.prepare(&source, options)?, 1, &server);
+    let start = move || nursery.open(nursery.prepare(&source, None, options)?, 1, &server);
     let thread = thread::Builder::new().name("open".to_owned()).spawn(start);
     let thread = thread.map_err(|error| format!("cannot start a thread: {error}"))?;
     thread.join().unwrap_or_else(|_| Err("opening the engine panicked".to_owned()))

@@ -27,10 +27,15 @@ fn a_transaction_may_take_longer_than_an_engine_to_open() {
     let gate = host.path("gate");
     let source = fs::read_to_string(binaries::root().join("kvstore-engine/c-example/engine.c")).unwrap();
     let start = "uint32_t from = 0, lent = 0;";
-    let waits = format!("{start} while (access(\"{}\", F_OK) == 0) usleep(1000);", gate.display());
+    let inside = host.path("inside");
+    let waits = format!(
+        "{start} while (access(\"{}\", F_OK) == 0) {{ close(creat(\"{}\", 0600)); usleep(1000); }}",
+        gate.display(),
+        inside.display()
+    );
     assert!(source.contains(start));
     let (changed, library) = (host.path("waits.c"), host.path("waits.so"));
-    let unix = "#define _DEFAULT_SOURCE\n#include <unistd.h>\n";
+    let unix = "#define _DEFAULT_SOURCE\n#include <fcntl.h>\n#include <unistd.h>\n";
     fs::write(&changed, format!("{unix}{}", source.replace(start, &waits))).unwrap();
     binaries::c_library(&changed, &library, &[]);
     let mut client = host.client();
@@ -41,6 +46,8 @@ fn a_transaction_may_take_longer_than_an_engine_to_open() {
     fs::write(&gate, "").unwrap();
     let (mut transaction, mut reload) = (host.connection(), host.connection());
     send(&mut transaction, &["MULTI", "KEYS *", "EXEC"]);
+    // Only then: the check of a reload looks at the live data, too.
+    wait_until("the transaction that scans", || inside.exists());
     let memory = Engine::Memory.library(host.dir());
     send(&mut reload, &[&format!("ENGINE RELOAD {}", memory.display())]);
     wait_until("the engine that is opened", || host.engine_info()["reload_phase"] == "open");

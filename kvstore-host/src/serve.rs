@@ -68,9 +68,9 @@ pub fn serve(config: Config) -> Result<(), String> {
     let handle = shared.control.clone();
     shared.server.on_stop(move |who| handle.stop(who));
     let workers = start_workers(&config, &shared)?;
-    let control = control.grow(Arc::clone(&shared), nursery, listeners, workers, configured);
+    let control = control.grow(Arc::clone(&shared), Arc::clone(&nursery), listeners, workers, configured);
     let quiet = control.run().map_err(|error| format!("the control thread's event loop failed: {error}"))?;
-    close_engine(shared, quiet)
+    close_engine(shared, quiet && !nursery.is_sampling())
 }
 
 fn server(config: &Config, listeners: &[Listener]) -> Result<Server, String> {

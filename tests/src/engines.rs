@@ -46,12 +46,15 @@ impl Engine {
     }
 }
 
-/// The C example, built in `dir`, which waits at these words of its source as long as there is a file at `gate`.
+/// The C example, built in `dir`, which waits at these words of its source as long as there is a file at `gate`; while it does there is one at
+/// `gate.inside`.
 ///
 /// # Panics
 /// There are no such words, or no C compiler.
 pub fn that_waits(words: &str, gate: &Path, dir: &Path) -> PathBuf {
-    let waits = format!("{words} while (access(\"{}\", F_OK) == 0) usleep(1000);", gate.display());
+    let gate = gate.display();
+    let inside = format!("{{ close(creat(\"{gate}.inside\", 0600)); usleep(1000); }}");
+    let waits = format!("{words} while (access(\"{gate}\", F_OK) == 0) {inside}");
     changed("waits", words, &waits, dir)
 }
 
@@ -64,7 +67,7 @@ pub fn changed(name: &str, words: &str, others: &str, dir: &Path) -> PathBuf {
     let source = source.expect("the C example");
     assert!(source.contains(words), "{words}");
     let (changed, library) = (dir.join(format!("{name}.c")), dir.join(format!("{name}.so")));
-    let unix = "#define _DEFAULT_SOURCE\n#include <unistd.h>\n";
+    let unix = "#define _DEFAULT_SOURCE\n#include <fcntl.h>\n#include <unistd.h>\n";
     fs::write(&changed, format!("{unix}{}", source.replace(words, others))).expect("a source file");
     binaries::c_library(&changed, &library, &[]);
     library

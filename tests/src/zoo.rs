@@ -14,6 +14,8 @@ pub struct Animal {
     pub name: &'static str,
     /// What the refusal says of it; other texts may stand around and between these.
     pub expected: &'static [&'static str],
+    /// What `kvstore-host check` has to be asked for it; `DIR` stands for the directory in which it is built.
+    pub args: &'static [&'static str],
     make: Make,
 }
 
@@ -26,6 +28,10 @@ enum Make {
     Rust,
     /// A file made from the bytes of a good engine.
     Bytes(fn(Vec<u8>) -> Vec<u8>),
+    /// `zoo/accepted_<name>.c`, built so that it is not accepted.
+    Accepted(&'static str, &'static [&'static str]),
+    /// The library of `zoo/faulty`, with this fault.
+    Fault(&'static str),
     /// The C example, built with other flags.
     Flags(&'static [&'static str]),
     /// Something else at this path.
@@ -40,6 +46,10 @@ impl Animal {
         match self.make {
             Make::C => binaries::c_library(&source(self.name), &out, &[]),
             Make::Flags(flags) => binaries::c_library(&good, &out, flags),
+            Make::Accepted(other, flags) => {
+                binaries::c_library(&source(&format!("accepted_{other}")), &out, flags);
+            }
+            Make::Fault(fault) => return faulty(fault, &out),
             Make::Rust => return binaries::example(self.name),
             Make::Other(make) => make(&out),
             Make::Bytes(change) => {
@@ -54,9 +64,30 @@ impl Animal {
 
 /// An engine of `zoo/` that is odd but accepted, built in this directory.
 pub fn accepted(name: &str, dir: &Path) -> PathBuf {
+    accepted_with(name, dir, &[])
+}
+
+/// The same, built with these flags.
+pub fn accepted_with(name: &str, dir: &Path, flags: &[&str]) -> PathBuf {
     let out = dir.join(format!("{name}.so"));
-    binaries::c_library(&source(&format!("accepted_{name}")), &out, &[]);
+    binaries::c_library(&source(&format!("accepted_{name}")), &out, flags);
     out
+}
+
+/// The library of `zoo/faulty` with this fault, at this path.
+///
+/// # Panics
+/// The library lacks the place for the fault's name, or the name is too long.
+pub fn faulty(fault: &str, out: &Path) -> PathBuf {
+    let mark = b"the fault of this engine:";
+    let mut bytes = fs::read(binaries::example("faulty")).expect("the library of the family");
+    let found = bytes.windows(mark.len()).position(|window| window == mark);
+    let place = found.expect("the mark in the library") + mark.len();
+    let name = format!("{fault:\0<22}");
+    assert!(name.len() == 22, "a shorter name than {fault:?}");
+    bytes[place..place + name.len()].copy_from_slice(name.as_bytes());
+    fs::write(out, bytes).expect("the broken engine");
+    out.to_owned()
 }
 
 fn source(name: &str) -> PathBuf {
@@ -65,7 +96,7 @@ fn source(name: &str) -> PathBuf {
 
 /// All broken engines.
 pub fn all() -> Vec<Animal> {
-    let animal = |name, make, expected| Animal { name, expected, make };
+    let animal = |name, make, expected| Animal { name, expected, args: &[], make };
     vec![
         animal("missing", Make::Other(|_| ()), &["there is no such file"]),
         animal("directory", Make::Other(|path| fs::create_dir(path).expect("a directory")), &["a directory"]),
@@ -116,6 +147,52 @@ pub fn all() -> Vec<Animal> {
             &["conformance test ", "operation 0 of a batch was completed more than once"],
         ),
         animal("scribbles", Make::C, &["the report of its check cannot be read"]),
+        animal(
+            "wrong_after_a_thousand_calls",
+            Make::Accepted("wrong_later", &["-DAFTER=1000"]),
+            &["conformance test basics/many_keys failed: "],
+        ),
+        animal(
+            "crashes_after_some_calls",
+            Make::Accepted("crashes_later", &["-DAFTER=500"]),
+            &["it crashed with SIGILL", "in conformance test basics/many_keys"],
+        ),
+        animal("close_hangs", Make::C, &["it hung in kv_close"]),
+        animal("scan_endless", Make::C, &["conformance test scan/"]),
+        animal("scan_hangs", Make::C, &["it hung in conformance test "]),
+        animal("scan_loses", Make::C, &["conformance test scan/", " misses "]),
+        animal("count_lies", Make::C, &["conformance test scan/count_counts failed: "]),
+        animal("batch_unfinished", Make::C, &["it hung in conformance test "]),
+        animal("holds_keys", Make::C, &["it holds 100 of the 1024 thread-specific keys"]),
+        animal("panics_at_a_call", Make::Fault("panics 100"), &["PANIC", "call 100 was one too many"]),
+        animal("repeats_versions", Make::Fault("repeats versions"), &["conformance test versions/"]),
+        animal(
+            "counts_versions_down",
+            Make::Fault("counts versions down"),
+            &["conformance test ", "versions/versions_grow"],
+        ),
+        animal(
+            "garbles_what_it_adopts",
+            Make::Fault("garbles what it adopts"),
+            &["conformance test handoff/adopt"],
+        ),
+        animal(
+            "takes_no_state",
+            Make::Fault("takes no state"),
+            &["conformance test handoff/adopt", "this state is none"],
+        ),
+        Animal {
+            args: &["--sha256", "0000000000000000000000000000000000000000000000000000000000000000"],
+            ..animal("another_digest", Make::Flags(&[]), &["its SHA-256 is ", "the one asked for is 0000"])
+        },
+        Animal {
+            args: &["--engine-dir", "DIR"],
+            ..animal(
+                "leads_outside",
+                Make::Other(leads_outside),
+                &["the file is ", "engines are only taken from "],
+            )
+        },
     ]
 }
 
@@ -132,6 +209,10 @@ fn other_machine(mut bytes: Vec<u8>) -> Vec<u8> {
 
 fn program(path: &Path) {
     fs::copy("/bin/sh", path).expect("a copy of a program");
+}
+
+fn leads_outside(path: &Path) {
+    std::os::unix::fs::symlink(binaries::memory_engine(), path).expect("a link");
 }
 
 fn no_engine(path: &Path) {

@@ -23,6 +23,7 @@ fn send(connection: &mut Connection, lines: &[&str]) {
 fn a_transaction_may_take_longer_than_an_engine_to_open() {
     let host = Host::start_with(Engine::Memory, &Options::config("open_timeout_ms = 1000\n"));
     let gate = host.path("gate");
+    let inside = host.path("gate.inside");
     let library = engines::that_waits("uint32_t from = 0, lent = 0;", &gate, host.dir());
     let mut client = host.client();
     let reply = ask(&mut client, &format!("ENGINE RELOAD {}", library.display()));
@@ -32,6 +33,8 @@ fn a_transaction_may_take_longer_than_an_engine_to_open() {
     fs::write(&gate, "").unwrap();
     let (mut transaction, mut reload) = (host.connection(), host.connection());
     send(&mut transaction, &["MULTI", "KEYS *", "EXEC"]);
+    // Only then: the check of a reload looks at the live data, too.
+    wait_until("the transaction that scans", || inside.exists());
     let memory = Engine::Memory.library(host.dir());
     send(&mut reload, &[&format!("ENGINE RELOAD {}", memory.display())]);
     wait_until("the engine that is opened", || host.engine_info()["reload_phase"] == "open");

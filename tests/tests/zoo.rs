@@ -16,6 +16,11 @@ fn check(engine: &Path, dir: &Path) -> Output {
 
 /// The same with environment variables.
 fn check_with(engine: &Path, dir: &Path, variables: &[(&str, &Path)]) -> Output {
+    check_asked(engine, dir, variables, &[])
+}
+
+/// The same with more arguments, in which `DIR` stands for the directory.
+fn check_asked(engine: &Path, dir: &Path, variables: &[(&str, &Path)], args: &[&str]) -> Output {
     let copies = dir.join("copies");
     std::fs::create_dir_all(&copies).unwrap();
     let output = Command::new(binaries::host())
@@ -23,6 +28,7 @@ fn check_with(engine: &Path, dir: &Path, variables: &[(&str, &Path)]) -> Output 
         .arg(engine)
         .args(["--short", "--step-timeout-ms", "2000", "--memory-limit-mib", "128", "--copy-dir"])
         .arg(&copies)
+        .args(args.iter().map(|arg| if *arg == "DIR" { dir.as_os_str() } else { arg.as_ref() }))
         .envs(variables.iter().copied())
         .output()
         .unwrap();
@@ -38,7 +44,7 @@ fn each_is_refused_for_its_own_reason() {
     let mut seen = BTreeMap::new();
     for animal in zoo::all() {
         let path = animal.build(dir.path());
-        let output = check(&path, dir.path());
+        let output = check_asked(&path, dir.path(), &[], animal.args);
         let text = String::from_utf8_lossy(&output.stderr).into_owned();
         assert_eq!(output.status.code(), Some(1), "{}: {text}", animal.name);
         let refusal = text.lines().find_map(|line| line.strip_prefix("refused: ")).unwrap_or_default();
@@ -66,6 +72,7 @@ fn good_engines_are_accepted() {
         assert_eq!(output.status.code(), Some(0), "{text}{errors}");
         assert!(text.contains(" 0 failed"), "{text}");
         assert!(text.contains("after dlclose   unmapped") && !text.contains("after all tests"), "{text}");
+        assert!(!text.contains("thread-specific keys"), "{text}");
     }
 }
 
@@ -94,6 +101,17 @@ fn what_will_not_be_unmapped_is_warned_of() {
     let text = String::from_utf8_lossy(&output.stdout);
     assert_eq!(output.status.code(), Some(0), "{text}{}", String::from_utf8_lossy(&output.stderr));
     let warning = "once loaded it stays in memory: pinned(a thread-local destructor of it is registered on a living thread)";
+    assert!(text.contains(warning), "{text}");
+}
+
+#[test]
+fn a_thread_specific_key_that_is_kept_is_warned_of() {
+    let dir = tempfile::tempdir().unwrap();
+    let output = check(&zoo::accepted("leaks_key", dir.path()), dir.path());
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert_eq!(output.status.code(), Some(0), "{text}{}", String::from_utf8_lossy(&output.stderr));
+    let warning =
+        "each time it is loaded it keeps 1 of the 1024 thread-specific keys of the process for good";
     assert!(text.contains(warning), "{text}");
 }
 

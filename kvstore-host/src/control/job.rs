@@ -436,7 +436,9 @@ impl Control {
     fn check(&self) {
         let Some(job) = &self.job else { return };
         let (nursery, source) = (Arc::clone(&self.nursery), job.source.clone());
-        self.on_thread("check", move || Done::Checked(nursery.prepare(&source, Vec::new()).map(Box::new)));
+        let live = (self.shared.published.get(), self.shared.server.clock.now_ms());
+        let prepare = move || nursery.prepare(&source, Some(&live), Vec::new());
+        self.on_thread("check", move || Done::Checked(prepare().map(Box::new)));
     }
 
     /// The engine that was checked, with its options.

@@ -6,10 +6,12 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::check::{Depth, Limits, check};
+use super::check::{Depth, Limits, Sample, check};
 use super::file::{Demands, Digest, EngineDir, EngineFile, PrivateDir};
+use super::keys;
 use super::library::{Library, Verdict};
 use super::live::{Candidate, Live};
+use super::sampler::Sampler;
 use super::state_dir::NextManifest;
 use crate::server::Server;
 
@@ -22,6 +24,7 @@ pub struct Nursery {
     pub program: PathBuf,
     /// From where engines may come; none: from anywhere.
     dirs: Vec<EngineDir>,
+    sampler: Sampler,
     /// Numbers for copies, none of them used twice.
     last_copy: AtomicU64,
 }
@@ -54,14 +57,34 @@ impl Nursery {
     pub fn new(base: Option<&Path>, program: PathBuf, dirs: &[PathBuf]) -> Result<Self, String> {
         let copies = PrivateDir::create(base).map_err(|error| error.to_string())?;
         let dirs = open_dirs(dirs)?;
-        Ok(Self { copies, program, dirs, last_copy: AtomicU64::new(0) })
+        Ok(Self { copies, program, dirs, sampler: Sampler::default(), last_copy: AtomicU64::new(0) })
     }
 
-    /// Reads, checks in a child process, and loads an engine.
+    /// Whether a thread may be in the live engine to look at its data for a check. Meanwhile that engine must stay.
+    pub fn is_sampling(&self) -> bool {
+        self.sampler.is_out()
+    }
+
+    /// Reads, checks in a child process, and loads an engine. Beside a live one, some of that one's data are part of the check; with it comes its time, in
+    /// milliseconds since 1970 UTC.
     ///
     /// # Errors
     /// Why it is refused, in a line for people.
-    pub fn prepare(&self, source: &Source, options: Vec<(String, String)>) -> Result<Candidate, String> {
+    pub fn prepare(
+        &self,
+        source: &Source,
+        live: Option<&(Arc<Live>, i64)>,
+        options: Vec<(String, String)>,
+    ) -> Result<Candidate, String> {
+        // Before anything else: when none is left, the process ends.
+        if keys::count_free(keys::FREE_MIN) < keys::FREE_MIN {
+            return Err(format!(
+                "{source}: not loaded: of the {} thread-specific keys of this process fewer than {} are free, because engines that were loaded before have kept \
+                 theirs; restart the host to load another one",
+                keys::ALL,
+                keys::FREE_MIN
+            ));
+        }
         let read = |path, digest| {
             let file = EngineFile::open_with(path, Demands { dirs: &self.dirs, digest });
             let trusted = file.and_then(|file| file.trusted().map(|()| Arc::new(file)));
@@ -77,7 +100,13 @@ impl Nursery {
         }
         let number = self.last_copy.fetch_add(1, Ordering::Relaxed) + 1;
         let copy = self.copies.copy(&file, number).map_err(|error| error.to_string())?;
-        let report = check(&self.program, &file, &copy, Depth::Short, &Limits::SHORT)
+        let sample: Option<Sample> = match live {
+            Some((live, now_ms)) => {
+                self.sampler.take(live, *now_ms).map_err(|why| format!("{source}: {why}"))?
+            }
+            None => None,
+        };
+        let report = check(&self.program, &file, &copy, Depth::Short, &Limits::SHORT, sample.as_ref())
             .map_err(|error| error.to_string())?;
         for warning in &report.warnings {
             log::warn!("{source}: {warning}");

@@ -75,7 +75,9 @@ impl Sampler {
         let looked = receive.recv_timeout(TIMEOUT);
         if let Err(RecvTimeoutError::Timeout) = looked {
             let limit_s = TIMEOUT.as_secs();
-            return Err(format!("kv_scan of the live engine has not returned within {limit_s} s; its data cannot be tried"));
+            return Err(format!(
+                "kv_scan of the live engine has not returned within {limit_s} s; its data cannot be tried"
+            ));
         }
         // It has ended, and with it what the engine may have left on it.
         let joined = thread.join();

@@ -89,7 +89,7 @@ impl First {
 
     fn open(self, nursery: &Nursery, server: &Arc<Server>) -> Result<Arc<Live>, String> {
         let Self { source, options, generation, kept, state_dir, .. } = self;
-        let candidate = nursery.prepare(&source, options)?;
+        let candidate = nursery.prepare(&source, None, options)?;
         let next = match kept {
             // The manifest says so already.
             true => NextManifest::default(),

@@ -3,7 +3,7 @@
 use core::ffi::c_void;
 use core::marker::PhantomData;
 use core::ptr;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError, TryLockError};
 
 use super::host::{HostServices, HostTable};
 use super::{CallError, Calls};
@@ -209,6 +209,17 @@ impl Instance {
     pub fn session(&self) -> Session<'_> {
         let lock = self.lock.as_ref().map(|lock| lock.lock().unwrap_or_else(PoisonError::into_inner));
         Session { instance: self, _lock: lock }
+    }
+
+    /// As [`Instance::session`], but only where that has to wait for nobody.
+    pub fn try_session(&self) -> Option<Session<'_>> {
+        let lock = match self.lock.as_ref().map(Mutex::try_lock) {
+            None => None,
+            Some(Ok(lock)) => Some(lock),
+            Some(Err(TryLockError::Poisoned(poisoned))) => Some(poisoned.into_inner()),
+            Some(Err(TryLockError::WouldBlock)) => return None,
+        };
+        Some(Session { instance: self, _lock: lock })
     }
 
     /// Closes the engine. Its threads are gone and its memory is freed when this returns, also with an error.

@@ -174,19 +174,21 @@ fn cursors_hold_no_resources(t: &Trial<'_>) -> Check {
     for i in 0..100 {
         t.store(&key(i), b"v")?;
     }
-    // The cursors of a whole scan, each with what had come before it.
-    let (mut cursor, mut before, mut came) = (Vec::new(), Vec::new(), BTreeSet::new());
+    // The cursors of a whole scan, each with what came in its step.
+    let (mut cursor, mut steps) = (Vec::new(), Vec::new());
     for step in 0.. {
         ensure!(step < STEPS_MAX, "a scan did not end in {step} steps");
-        before.push((cursor.clone(), came.clone()));
-        came.extend(t.scan_step(0, 10, &mut cursor)?.into_iter().map(|entry| entry.key));
+        let begin = cursor.clone();
+        let came: Vec<_> = t.scan_step(0, 10, &mut cursor)?.into_iter().map(|entry| entry.key).collect();
+        steps.push((begin, came));
         if cursor.is_empty() {
             break;
         }
     }
     t.store(b"more", b"v")?;
-    for (cursor, came) in before.iter().rev() {
-        let (mut cursor, mut all) = (cursor.clone(), came.clone());
+    for (index, (cursor, _)) in steps.iter().enumerate().rev() {
+        let before = steps.iter().take(index).flat_map(|(_, came)| came.iter().cloned());
+        let (mut cursor, mut all): (_, BTreeSet<_>) = (cursor.clone(), before.collect());
         for step in 0.. {
             ensure!(step < STEPS_MAX, "a scan did not end in {step} steps");
             all.extend(t.scan_step(0, 10, &mut cursor)?.into_iter().map(|entry| entry.key));

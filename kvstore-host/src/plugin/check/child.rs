@@ -1,7 +1,7 @@
 //! Child: the side of a check that loads the engine, and may die of it.
 
 use std::fs::File;
-use std::io::Write;
+use std::io::{self, Write};
 use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -12,12 +12,14 @@ use std::time::{Duration, Instant};
 
 use plugin_abi::Identity;
 use plugin_abi::calls::{Calls, Event, HostServices, Instance, OpenOptions};
-use plugin_abi::conformance::{self, PATIENCE_MS, Subject, Test};
+use plugin_abi::conformance::{self, Outcome, PATIENCE_MS, Subject, Test};
 use plugin_abi::raw::{KV_CAP_SCRATCH, KvBatch};
 
+use super::sample::Sample;
 use super::wire::{CaseResult, Line, Request};
-use super::{Depth, crash, limits, retire};
+use super::{Depth, crash, import, limits, retire};
 use crate::plugin::file::EngineFile;
+use crate::plugin::keys;
 use crate::plugin::library::Library;
 use crate::server::Clock;
 
@@ -50,12 +52,17 @@ pub fn run_child(request: &str) -> ExitCode {
         Ok(report) => report,
         Err(error) => return give_up(format!("the limits of a check cannot be set: {error}")),
     };
+    let sample = match take_stdin() {
+        Ok(sample) => sample,
+        Err(error) => return give_up(format!("the sample of the live data cannot be read: {error}")),
+    };
     crash::tell(report.as_fd());
     let tell = Tell(Mutex::new(report));
     let (identity, pins) = match EngineFile::inspect_copy(&request.copy) {
         Ok(facts) => facts,
         Err(error) => return give_up(error.to_string()),
     };
+    let keys = count_keys();
     tell.step("loading (dlopen runs its constructors)");
     // SAFETY: this process is there to die of what the library does; the copy outlives it, and nothing is called after the
     // unload.
@@ -72,13 +79,27 @@ pub fn run_child(request: &str) -> ExitCode {
         identity: &identity,
         scratch: Scratch::new(&request.scratch),
         step_timeout_ms: request.limits.step_timeout_ms,
+        sample,
     };
     if trial.compare_layout(&library) && (!trial.identity.has(KV_CAP_SCRATCH) || trial.run(request.depth)) {
         tell.line(&Line::Done);
-        retire::run(&tell, library, trial.identity, &trial.scratch);
+        retire::run(&tell, library, trial.identity, &trial.scratch, keys);
         tell.line(&Line::End);
     }
     ExitCode::SUCCESS
+}
+
+/// The sample that is on the standard input, from which nothing can be read afterwards.
+fn take_stdin() -> io::Result<Sample> {
+    let sample = Sample::read(&mut io::stdin().lock())?;
+    rustix::stdio::dup2_stdin(File::open("/dev/null")?)?;
+    Ok(sample)
+}
+
+/// How many thread-specific keys are free before the engine is there, once this program has taken what it needs for its threads.
+fn count_keys() -> usize {
+    let _ = thread::spawn(|| thread::current().id()).join();
+    keys::count_free(keys::ALL)
 }
 
 fn give_up(text: String) -> ExitCode {
@@ -119,6 +140,7 @@ struct Trial<'a> {
     identity: &'a Identity,
     scratch: Scratch,
     step_timeout_ms: u64,
+    sample: Sample,
 }
 
 impl Trial<'_> {
@@ -162,11 +184,13 @@ impl Trial<'_> {
         if !self.threads_ended(&threads) {
             return false;
         }
-        self.run_tests(depth);
-        self.threads_ended(&threads)
+        // What is wrong by itself needs no live data to show it.
+        let passed = self.run_tests(depth);
+        (!passed || self.import()) && self.threads_ended(&threads)
     }
 
-    fn run_tests(&self, depth: Depth) {
+    /// Runs the suite; answers whether all passed that concern the engine.
+    fn run_tests(&self, depth: Depth) -> bool {
         let subject = Subject {
             calls: self.calls,
             identity: self.identity.clone(),
@@ -185,12 +209,30 @@ impl Trial<'_> {
             patience_ms: PATIENCE_MS,
         };
         let wanted = |test: &&Test| depth == Depth::Full || !LONG_GROUPS.contains(&test.group);
+        let mut passed = true;
         for test in conformance::tests().filter(wanted) {
             self.tell.step(format!("conformance test {}/{}", test.group, test.name));
             let case = test.run(&subject);
             let (group, name) = (case.group.to_owned(), case.name.to_owned());
+            passed &= !matches!(case.outcome, Outcome::Failed(_));
             self.tell.line(&Line::Case { group, name, result: case.outcome.into() });
         }
+        passed
+    }
+
+    /// Whether the sample of the live data came out as it went in, or there is none.
+    fn import(&self) -> bool {
+        let entries = self.sample.entries.len();
+        if entries == 0 {
+            return true;
+        }
+        self.tell.step("the import of a sample of the live data");
+        let imported = import::run(self.calls, self.identity, &self.scratch, &self.sample);
+        match &imported {
+            Ok(imported) => self.tell.line(&Line::Sample { imported: *imported, entries }),
+            Err(text) => self.tell.line(&Line::SampleDiffers(text.clone())),
+        }
+        imported.is_ok()
     }
 
     /// Whether no other threads run than before; tells which do. The kernel wakes who joins a thread a little before it is gone.
@@ -224,6 +266,15 @@ fn thread_name(id: &str) -> String {
 #[derive(Default)]
 pub(super) struct TrialServices {
     clock: Clock,
+    // The time for expiry, where it stands still.
+    now_ms: Option<i64>,
+}
+
+impl TrialServices {
+    /// Services whose time for expiry stands still.
+    pub(super) fn at(now_ms: i64) -> Self {
+        Self { now_ms: Some(now_ms), ..Self::default() }
+    }
 }
 
 impl HostServices for TrialServices {
@@ -232,7 +283,7 @@ impl HostServices for TrialServices {
     }
 
     fn now_ms(&self) -> i64 {
-        self.clock.now_ms()
+        self.now_ms.unwrap_or_else(|| self.clock.now_ms())
     }
 
     fn monotonic_ns(&self) -> u64 {

@@ -100,7 +100,7 @@ fn run(args: &CheckArgs) -> Result<Report, (Option<Box<Report>>, String)> {
     if let Some(mib) = args.memory_limit_mib {
         limits.memory_bytes = mib.saturating_mul(1 << 20);
     }
-    check(&program, &file, &copy, depth, &limits).map_err(|error| {
+    check(&program, &file, &copy, depth, &limits, None).map_err(|error| {
         let text = error.to_string();
         match error.problem {
             CheckProblem::Failed(report) => (Some(report), text),

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use super::report::Report;
 use super::wire::CaseResult;
 use crate::plugin::file::PrivateCopy;
+use crate::plugin::keys;
 
 /// Why a check refuses an engine.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -72,6 +73,10 @@ pub enum CheckProblem {
     NotOpened(String),
     /// Threads of it run after `kv_close`: their names.
     ThreadsLeft(Vec<String>),
+    /// A sample of the live data does not come out as it went in.
+    Sample(String),
+    /// It holds too many of the process's thread-specific keys: how many.
+    Keys(usize),
     /// Tests of the conformance suite failed.
     Failed(Box<Report>),
 }
@@ -135,6 +140,13 @@ impl fmt::Display for CheckProblem {
                 "{} of its threads still run after kv_close ({}); kv_close has to join them",
                 names.len(),
                 names.join(", ")
+            ),
+            Self::Sample(text) => write!(f, "the live data do not go into it; of a sample of them, {text}"),
+            Self::Keys(held) => write!(
+                f,
+                "it holds {held} of the {} thread-specific keys of a process, accepted are {}; use fewer, or thread-locals of the compiler",
+                keys::ALL,
+                keys::HELD_MAX
             ),
             Self::Failed(report) => failed(f, report),
         }

@@ -39,7 +39,8 @@ pub(super) fn run(
 /// Compares the entries with what the engine says that it takes.
 fn fits(identity: &Identity, sample: &Sample) -> Result<(), String> {
     let Identity { key_len_max, value_len_max, .. } = *identity;
-    let describe = |index: usize, entry: &Sampled| Place { index, count: sample.entries.len(), entry }.to_string();
+    let describe =
+        |index: usize, entry: &Sampled| Place { index, count: sample.entries.len(), entry }.to_string();
     for (index, entry) in sample.entries.iter().enumerate() {
         if entry.key.len() as u64 > key_len_max || entry.value.len() as u64 > value_len_max {
             return Err(format!(
@@ -48,7 +49,10 @@ fn fits(identity: &Identity, sample: &Sample) -> Result<(), String> {
             ));
         }
         if (entry.type_ != 0 || entry.flags != 0) && !identity.has(KV_CAP_TYPES) {
-            return Err(format!("{} has a type or flags, and the engine lacks TYPES", describe(index, entry)));
+            return Err(format!(
+                "{} has a type or flags, and the engine lacks TYPES",
+                describe(index, entry)
+            ));
         }
     }
     Ok(())
@@ -119,7 +123,9 @@ impl<'a> Import<'a> {
                 Ok((Status::OK, _)) => {}
                 // A trial has none of the options that may say how much room there is.
                 Err(error) if error.status == Status::FULL => return Ok(index),
-                Ok((status, _)) => return Err(format!("{} is answered with {status}", self.place(index, entry))),
+                Ok((status, _)) => {
+                    return Err(format!("{} is answered with {status}", self.place(index, entry)));
+                }
                 Err(error) => return Err(format!("{} is refused: {error}", self.place(index, entry))),
             }
         }
@@ -157,7 +163,9 @@ impl<'a> Import<'a> {
     /// All that was stored comes in a scan, and nothing else.
     fn scan(&self, session: &Session<'_>, imported: usize) -> Result<(), String> {
         let mut wanted: BTreeMap<&[u8], usize> = BTreeMap::new();
-        wanted.extend(self.entries.iter().take(imported).enumerate().map(|(index, entry)| (&*entry.key, index)));
+        wanted.extend(
+            self.entries.iter().take(imported).enumerate().map(|(index, entry)| (&*entry.key, index)),
+        );
         let (mut cursor, mut wrong, mut came) = (Vec::new(), None, vec![false; imported]);
         // A step may bring nothing; the step of the check ends a scan that brings nothing for ever.
         loop {
@@ -171,7 +179,8 @@ impl<'a> Import<'a> {
                 if let (Some(entry), Some(came)) = (self.entries.get(index), came.get_mut(index)) {
                     *came = true;
                     if let Some(what) = difference(&found, &self.expected(entry)) {
-                        wrong = Some(format!("kv_scan brings {} otherwise: {what}", self.place(index, entry)));
+                        wrong =
+                            Some(format!("kv_scan brings {} otherwise: {what}", self.place(index, entry)));
                     }
                 }
             });

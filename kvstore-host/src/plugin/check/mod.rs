@@ -8,19 +8,23 @@ mod command;
 mod crash;
 mod document;
 mod error;
+mod import;
 mod limits;
 mod process;
 mod report;
 mod retire;
+mod sample;
 mod wire;
 
 use std::path::Path;
+use std::process::Stdio;
 
 pub use child::run_child;
 pub use command::{CheckArgs, ChildArgs, check_command};
 pub use error::{CheckError, CheckProblem, signal_name};
 pub use limits::Limits;
 pub use report::{Case, Layout, Report, print_table};
+pub use sample::{Sample, Sampled};
 pub use wire::CaseResult;
 
 use super::file::{EngineFile, PrivateCopy};
@@ -39,7 +43,8 @@ pub enum Depth {
 pub const CHILD_COMMAND: &str = "check-child";
 
 /// Tries an engine out in a child process, and waits for it. `program` is a program that calls [`run_child`] for the sub-command
-/// [`CHILD_COMMAND`]: the host itself. An engine without SCRATCH is loaded there and its layout is compared; nothing of it is opened.
+/// [`CHILD_COMMAND`]: the host itself. An engine without SCRATCH is loaded there and its layout is compared; nothing of it is opened. A `sample` of the live
+/// data is imported into the others, and has to come out as it went in.
 ///
 /// # Errors
 /// Why the engine is refused, or why no child could be made.
@@ -49,6 +54,7 @@ pub fn check(
     copy: &PrivateCopy,
     depth: Depth,
     limits: &Limits,
+    sample: Option<&Sample>,
 ) -> Result<Report, CheckError> {
     let fail = |problem| CheckError { path: file.path().to_owned(), problem };
     let scratch = copy.dir().scratch().map_err(|error| fail(CheckProblem::Scratch(error.to_string())))?;
@@ -59,7 +65,8 @@ pub fn check(
         limits: *limits,
         parent: std::process::id(),
     };
-    let ran = process::run(program, &request, &file.identity().name);
+    let stdin = sample.map_or_else(|| Ok(Stdio::null()), Sample::to_stdin);
+    let ran = stdin.and_then(|stdin| process::run(program, &request, stdin, &file.identity().name));
     if let Err(error) = std::fs::remove_dir_all(&scratch) {
         log::warn!("{}: a directory for trials is left behind: {error}", scratch.display());
     }

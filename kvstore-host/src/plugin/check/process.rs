@@ -46,11 +46,11 @@ pub(super) enum Ended {
 }
 
 /// Runs a child to its end. `engine` is the name under which its standard error is logged.
-pub(super) fn run(program: &Path, request: &Request, engine: &str) -> io::Result<Ran> {
+pub(super) fn run(program: &Path, request: &Request, stdin: Stdio, engine: &str) -> io::Result<Ran> {
     let argument = serde_json::to_string(request)?;
     let mut child = Command::new(program)
         .args([CHILD_COMMAND, &argument])
-        .stdin(Stdio::null())
+        .stdin(stdin)
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         // Whatever it forks can be ended along with it.

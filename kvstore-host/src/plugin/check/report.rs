@@ -10,6 +10,7 @@ use super::process::{Ended, Ran, signal_or_code, statm_data_bytes};
 use super::wire::{CaseResult, Line};
 use super::{Depth, Limits};
 use crate::plugin::file::{Digest, EngineFile};
+use crate::plugin::keys;
 
 /// Whether the type layouts of a Rust engine were compared. A difference is an error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,6 +49,8 @@ pub struct Report {
     pub scratch: bool,
     /// The tests that were run.
     pub cases: Vec<Case>,
+    /// How many entries of the live data were imported for trial, and of how many.
+    pub sample: Option<(usize, usize)>,
     /// What is no reason to refuse it, but worth knowing.
     pub warnings: Vec<String>,
     /// What became of the library when the child closed it: `unmapped` or `pinned(reason)`; empty if it did not get there.
@@ -73,7 +76,14 @@ impl Report {
         }
         let (passed, failed, skipped) = self.counts();
         let extent = if self.depth == Depth::Short { " (short run)" } else { "" };
-        format!("{passed} conformance tests passed, {failed} failed, {skipped} skipped{extent}")
+        let sample = match self.sample {
+            None => String::new(),
+            Some((imported, entries)) if imported == entries => format!("; {entries} live entries tried"),
+            Some((imported, entries)) => {
+                format!("; {imported} of {entries} live entries tried, then it was full")
+            }
+        };
+        format!("{passed} conformance tests passed, {failed} failed, {skipped} skipped{extent}{sample}")
     }
 }
 
@@ -93,11 +103,13 @@ pub(super) fn judge(
         depth,
         scratch: file.identity().has(plugin_abi::raw::KV_CAP_SCRATCH),
         cases: Vec::new(),
+        sample: None,
         warnings: file.warnings(),
         unloaded: String::new(),
     };
     let mut step = "the start of the child process".to_owned();
     let (mut done, mut ended_well, mut crash_bytes) = (false, false, 0);
+    let (mut sample_differs, mut keys) = (None, (0, 0));
     for line in lines {
         match line {
             Line::Step(next) => step = next,
@@ -107,11 +119,28 @@ pub(super) fn judge(
             Line::NotOpened(text) => return Err(CheckProblem::NotOpened(text)),
             Line::ThreadsLeft(names) => return Err(CheckProblem::ThreadsLeft(names)),
             Line::Case { group, name, result } => report.cases.push(Case { group, name, result }),
+            Line::Sample { imported, entries } => report.sample = Some((imported, entries)),
+            Line::SampleDiffers(text) => sample_differs = Some(text),
+            Line::Keys { held, kept } => keys = (held, kept),
             Line::Done => done = true,
             Line::Unloaded(verdict) => report.unloaded = verdict,
             Line::End => ended_well = true,
             Line::Crash(statm) => crash_bytes = statm_data_bytes(&statm),
         }
+    }
+    if let Some(text) = sample_differs {
+        return Err(CheckProblem::Sample(text));
+    }
+    let (held, kept) = keys;
+    if held > keys::HELD_MAX {
+        return Err(CheckProblem::Keys(held));
+    }
+    if kept > 0 {
+        report.warnings.push(format!(
+            "each time it is loaded it keeps {kept} of the {} thread-specific keys of the process for good, and when they run out no engine can be loaded; \
+             does it call thread::current or thread::spawn?",
+            keys::ALL
+        ));
     }
     match how_it_ended(ended, ended_well, step, limits, crash_bytes, last_words) {
         // A report that makes no sense is none, wherever it stopped.

@@ -12,10 +12,12 @@ use plugin_abi::raw::{KV_CAP_SCRATCH, KV_OP_SET, KvBytes, KvOp};
 
 use super::child::{Scratch, Tell, TrialServices};
 use super::wire::Line;
+use crate::plugin::keys;
 use crate::plugin::library::Library;
 
-/// Uses an instance on a living thread, closes the library, tells what became of it, and lets that thread end.
-pub(super) fn run(tell: &Tell, library: Library, identity: &Identity, scratch: &Scratch) {
+/// Uses an instance on a living thread, closes the library, tells what became of it, and lets that thread end. `keys` were free before the library
+/// was loaded.
+pub(super) fn run(tell: &Tell, library: Library, identity: &Identity, scratch: &Scratch, keys: usize) {
     let calls = library.calls();
     let (let_go, held) = mpsc::channel::<()>();
     thread::scope(|scope| {
@@ -37,7 +39,11 @@ pub(super) fn run(tell: &Tell, library: Library, identity: &Identity, scratch: &
             }
         }
         tell.step("unloading (dlclose)");
-        tell.line(&Line::Unloaded(library.unload().to_string()));
+        let taken = || keys.saturating_sub(keys::count_free(keys::ALL));
+        let held = taken();
+        let verdict = library.unload();
+        tell.line(&Line::Keys { held, kept: taken() });
+        tell.line(&Line::Unloaded(verdict.to_string()));
         tell.step("the end of a thread that called it, after the unload");
         drop(let_go);
         // The end of the scope would not wait for the thread's destructors, which are the point.

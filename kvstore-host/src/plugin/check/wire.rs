@@ -37,8 +37,14 @@ pub(super) enum Line {
     ThreadsLeft(Vec<String>),
     /// A test of the suite was run.
     Case { group: String, name: String, result: CaseResult },
+    /// Of the sample of the live data so many entries were imported, and came out as they went in.
+    Sample { imported: usize, entries: usize },
+    /// They did not.
+    SampleDiffers(String),
     /// All that can refuse the engine was tried.
     Done,
+    /// So many of the process's thread-specific keys it held when it was closed, and so many it has kept.
+    Keys { held: usize, kept: usize },
     /// What became of the library when it was closed.
     Unloaded(String),
     /// The child has come to its end, with all threads that had called the engine.

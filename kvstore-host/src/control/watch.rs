@@ -154,8 +154,8 @@ fn lease(file: &File) -> io::Result<()> {
             _ => Ok(()),
         }
     };
-    // Who opens it for writing in between waits for the end of the lease, and this process is told by a signal: one that is ignored unless somebody asks
-    // for it, as the usual one, SIGIO, would end it.
+    // Who opens it for writing in between waits for the end of the lease, and this process is told by a signal: by one that is ignored unless
+    // somebody asks for it, as the usual one, SIGIO, would end it.
     set(F_SETSIG, libc::SIGURG)?;
     set(libc::F_SETLEASE, libc::F_RDLCK)?;
     set(libc::F_SETLEASE, libc::F_UNLCK)

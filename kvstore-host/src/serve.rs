@@ -13,6 +13,7 @@ use crate::control::{self, Configured, Watch};
 use crate::net::listener::Listener;
 use crate::net::{Shared, worker};
 use crate::plugin::Keyspace;
+use crate::plugin::check::THIS_PROGRAM;
 use crate::plugin::lifecycle::{Nursery, retire};
 use crate::plugin::pool::Pool;
 use crate::plugin::published::Published;
@@ -29,8 +30,6 @@ const POOL_THREADS: usize = 8;
 /// Why it could not start, or not end in order, in a line for people.
 pub fn serve(config: Config) -> Result<(), String> {
     raise_descriptor_limit();
-    let program =
-        std::env::current_exe().map_err(|error| format!("cannot find this program's file: {error}"))?;
     let state_dir = config.state_dir.as_deref().map(StateDir::open).transpose();
     let state_dir = state_dir.map_err(|error| error.to_string())?;
     let first = First::choose(&config, state_dir.clone())?;
@@ -42,7 +41,8 @@ pub fn serve(config: Config) -> Result<(), String> {
         // Before the file is read: what it becomes after that is seen.
         watch: config.watch.then(|| Watch::new(&first.configured)),
     };
-    let nursery = Arc::new(Nursery::new(config.copies_dir.as_deref(), program, &config.engine_dir)?);
+    let nursery =
+        Arc::new(Nursery::new(config.copies_dir.as_deref(), THIS_PROGRAM.into(), &config.engine_dir)?);
     // Signals from here on reach the control thread, also while the engine is opened.
     let control = control::Seed::new().map_err(|error| format!("cannot make an event loop: {error}"))?;
     let listeners = bind(&config)?;

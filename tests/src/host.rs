@@ -25,6 +25,8 @@ pub struct Options {
     pub config: Option<String>,
     /// Variables of its environment.
     pub env: Vec<(String, String)>,
+    /// The program, if it is not the one that was built.
+    pub program: Option<PathBuf>,
 }
 
 impl Options {
@@ -136,7 +138,7 @@ impl Host {
 
     /// Starts a host, and waits for nothing.
     pub fn spawn_in(dir: Arc<TempDir>, options: &Options) -> Self {
-        let mut command = Command::new(binaries::host());
+        let mut command = Command::new(options.program.clone().unwrap_or_else(binaries::host));
         for name in ["KV_HOST", "KV_PORT", "KV_VERBOSE", "RUST_LOG"] {
             command.env_remove(name);
         }

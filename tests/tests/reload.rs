@@ -327,3 +327,19 @@ fn reloads_are_told_in_words_that_people_and_programs_understand() {
     assert!(words.iter().all(|word| !info[*word].is_empty()), "{info:?}");
     assert_eq!(outcome(client.call(&["ENGINE", "HELP"])).matches("RELOAD").count(), 1);
 }
+
+#[test]
+fn a_host_whose_program_was_replaced_on_disk_still_reloads() {
+    let dir = tempfile::tempdir().unwrap();
+    let program = dir.path().join("kvstore-host");
+    std::fs::copy(binaries::host(), &program).unwrap();
+    let host =
+        Host::start_with(Engine::Memory, &Options { program: Some(program.clone()), ..Options::default() });
+    let mut client = host.client();
+    client.set(b"k", b"v").unwrap();
+    // As an upgrade does: what lies there now is another program, which knows nothing of a check.
+    std::fs::remove_file(&program).unwrap();
+    std::fs::copy("/bin/false", &program).unwrap();
+    reload(&mut client, &binaries::memory_engine_other_build()).unwrap();
+    assert_eq!(client.get(b"k").unwrap().as_deref(), Some(&b"v"[..]));
+}

@@ -1,4 +1,4 @@
-//! Reload under load: fifty changes of engine while eight clients read and write, of which none may notice any.
+//! Reload under load: changes of engine of every kind while eight clients read and write, of which none may notice any.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test stops at the first surprise")]
 
@@ -15,7 +15,8 @@ use tests::binaries;
 use tests::engines::Engine;
 use tests::host::{Host, fields};
 use tests::linear::{self, Op, Outcome, Recorder};
-use tests::show::show;
+use tests::show::{ask, show};
+use tests::wait::wait_until;
 
 const RELOADS: usize = 50;
 const CLIENTS: u32 = 8;
@@ -72,7 +73,7 @@ fn fifty_reloads_are_not_noticed() {
         ("delayed", Engine::Delayed.library(host.dir())),
         ("memory", Engine::Memory.library(host.dir())),
     ];
-    reloads_are_not_noticed(&host, &engines, None);
+    reloads_are_not_noticed(&host, |stop| reload_often(&host, &engines, None, stop));
 }
 
 #[test]
@@ -80,11 +81,65 @@ fn fifty_adopts_there_and_back_are_not_noticed() {
     let host = Host::start(Engine::Memory);
     let engines =
         [("memory", binaries::memory_engine_other_build()), ("memory", Engine::Memory.library(host.dir()))];
-    reloads_are_not_noticed(&host, &engines, Some("adopt: "));
+    reloads_are_not_noticed(&host, |stop| reload_often(&host, &engines, Some("adopt: "), stop));
 }
 
-/// Reloads these engines in turns, under load; with `way`: each time in the way that begins so.
-fn reloads_are_not_noticed(host: &Host, engines: &[(&str, PathBuf)], way: Option<&str>) {
+#[test]
+fn cancels_promotions_and_rollbacks_are_not_noticed() {
+    let host = Host::start(Engine::Memory);
+    let engines =
+        [Engine::Delayed, Engine::Memory, Engine::CExample].map(|engine| engine.library(host.dir()));
+    reloads_are_not_noticed(&host, |stop| {
+        for (round, path) in (0..RELOADS / 2).zip(engines.iter().cycle()) {
+            if stop.failed.load(Ordering::Relaxed) {
+                return;
+            }
+            change(&host, round, path.to_str().unwrap());
+        }
+    });
+    assert_eq!(host.engine_info()["reload_phase"], "idle");
+}
+
+/// One of many ways to go, or not to go, from one engine to another.
+fn change(host: &Host, round: usize, path: &str) {
+    let mut admin = host.client();
+    let mut ask = |line: &str| ask(&mut admin, line);
+    match round % 4 {
+        0 => {
+            let moved = ask(&format!("ENGINE RELOAD {path} MIGRATE"));
+            assert!(moved.contains("migrate: "), "{moved}");
+        }
+        1 => std::thread::scope(|scope| {
+            let reload = scope
+                .spawn(|| tests::show::ask(&mut host.client(), &format!("ENGINE RELOAD {path} MIGRATE")));
+            let phase = ["open", "hold", "migrate", "settle"][round / 4 % 4];
+            wait_until("the phase to cancel in, or a later one", || {
+                host.engine_info()["reload_phase"] == phase || reload.is_finished()
+            });
+            let cancelled = ask("ENGINE CANCEL");
+            let moved = reload.join().unwrap();
+            println!("{round}: in {phase}: {cancelled}, {}", moved.get(..40).unwrap_or(&moved));
+            assert_eq!(cancelled == "OK", moved.contains("it was cancelled"), "{cancelled}, {moved}");
+        }),
+        2 => {
+            let shadow = ask(&format!("ENGINE SHADOW {path} SAMPLE 10"));
+            assert!(shadow.contains("\"shadow\": "), "{shadow}");
+            wait_until("reads on both", || host.engine_info()["shadow_reads"] != "0");
+            let info = host.engine_info();
+            assert_eq!(info["shadow_mismatches"], "0", "{}", info["shadow_mismatches_last"]);
+            let end = if round % 8 == 2 { "ENGINE PROMOTE" } else { "ENGINE DROP" };
+            let ended = ask(end);
+            assert!(ended == "OK" || ended.contains("\"generation\": "), "{end}: {ended}");
+        }
+        _ => {
+            let back = ask("ENGINE ROLLBACK");
+            assert!(back.contains("\"generation\": "), "{back}");
+        }
+    }
+}
+
+/// Lets clients read and write while engines change.
+fn reloads_are_not_noticed(host: &Host, changes: impl FnOnce(&Stop)) {
     let seed: u64 =
         std::env::var("KV_SEED").ok().and_then(|text| text.parse().ok()).unwrap_or_else(rand::random);
     println!("KV_SEED={seed} repeats the clients' choices");
@@ -102,7 +157,7 @@ fn reloads_are_not_noticed(host: &Host, engines: &[(&str, PathBuf)], way: Option
             });
         }
         let _guard = Guard(&stop);
-        reload_often(host, engines, way, &stop);
+        changes(&stop);
         stop.stop();
     });
     read_all(host, recorder.client());
@@ -112,8 +167,8 @@ fn reloads_are_not_noticed(host: &Host, engines: &[(&str, PathBuf)], way: Option
     let history = recorder.finish().unwrap();
     println!("{} operations", history.len());
     assert_eq!(history.open_len(), 0, "each request has its reply");
-    // The clients were not idle while engines changed: each of them had some requests for each reload.
-    assert!(history.len() > RELOADS * CLIENTS as usize * 4, "{} operations", history.len());
+    // The clients were not idle while engines changed: each of them had a few requests for each reload.
+    assert!(history.len() > RELOADS * CLIENTS as usize * 2, "{} operations", history.len());
     let verdict = linear::check(&history);
     assert!(verdict.is_ok(), "{verdict}");
 }
@@ -132,6 +187,7 @@ fn client(host: &Host, number: u32) -> Client {
     host.client_over(address, if number.is_multiple_of(3) { Protocol::Resp2 } else { Protocol::Resp3 })
 }
 
+/// Reloads these engines in turns; with `way`: each time in the way that begins so.
 fn reload_often(host: &Host, engines: &[(&str, PathBuf)], way: Option<&str>, stop: &Stop) {
     let mut admin = host.client();
     for (round, (name, path)) in (1..=RELOADS).zip(engines.iter().cycle()) {
@@ -141,7 +197,7 @@ fn reload_often(host: &Host, engines: &[(&str, PathBuf)], way: Option<&str>, sto
         let words = [&b"ENGINE"[..], b"RELOAD", path.as_os_str().as_encoded_bytes()];
         let reply = admin.call(&words).unwrap_or_else(|error| panic!("reload {round}: {error}"));
         let reply = fields(reply);
-        let held = ["writes_held_ms", "workers_stopped_us"];
+        let held = ["writes_held_us", "workers_stopped_us"];
         let held =
             held.map(|name| reply.get(name).map_or(String::new(), |number| format!("{name} {number}")));
         println!("{round}: {name} in {} ms, {}", reply["took_ms"], held.concat());

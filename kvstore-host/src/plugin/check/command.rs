@@ -1,11 +1,11 @@
 //! Command: `kvstore-host check PATH`, and the hidden sub-command behind it.
 
 use std::io::{self, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use super::document::document;
-use super::{CheckProblem, Depth, Limits, Report, check, print_table};
+use super::{CheckProblem, Depth, Limits, Report, THIS_PROGRAM, check, print_table};
 use crate::plugin::file::{Demands, Digest, EngineFile, PrivateDir};
 use crate::plugin::lifecycle::open_dirs;
 
@@ -91,7 +91,6 @@ fn run(args: &CheckArgs) -> Result<Report, (Option<Box<Report>>, String)> {
     let file = EngineFile::open_with(&args.path, demands).map_err(|error| plain(error.to_string()))?;
     let dir = PrivateDir::create(args.copy_dir.as_deref()).map_err(|error| plain(error.to_string()))?;
     let copy = dir.copy(&file, 0).map_err(|error| plain(error.to_string()))?;
-    let program = std::env::current_exe().map_err(|error| plain(format!("this program's path: {error}")))?;
     let (depth, mut limits) =
         if args.short { (Depth::Short, Limits::SHORT) } else { (Depth::Full, Limits::FULL) };
     if let Some(timeout_ms) = args.step_timeout_ms {
@@ -100,7 +99,7 @@ fn run(args: &CheckArgs) -> Result<Report, (Option<Box<Report>>, String)> {
     if let Some(mib) = args.memory_limit_mib {
         limits.memory_bytes = mib.saturating_mul(1 << 20);
     }
-    check(&program, &file, &copy, depth, &limits, None).map_err(|error| {
+    check(Path::new(THIS_PROGRAM), &file, &copy, depth, &limits, None).map_err(|error| {
         let text = error.to_string();
         match error.problem {
             CheckProblem::Failed(report) => (Some(report), text),

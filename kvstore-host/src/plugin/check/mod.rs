@@ -30,6 +30,9 @@ pub use wire::CaseResult;
 use super::file::{EngineFile, PrivateCopy};
 use wire::Request;
 
+/// This very program, also where another one lies at its path by now: what runs as the child.
+pub const THIS_PROGRAM: &str = "/proc/self/exe";
+
 /// How much of the conformance suite is run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub enum Depth {

@@ -49,6 +49,7 @@ pub(super) enum Ended {
 pub(super) fn run(program: &Path, request: &Request, stdin: Stdio, engine: &str) -> io::Result<Ran> {
     let argument = serde_json::to_string(request)?;
     let mut child = Command::new(program)
+        .arg0("kvstore-host")
         .args([CHILD_COMMAND, &argument])
         .stdin(stdin)
         .stdout(Stdio::piped())

@@ -4,7 +4,7 @@ use super::{Error, Session};
 use crate::protocol::Request;
 
 super::table::commands! { pub(super) static SUBCOMMANDS of "engine" =
-    "reload"  -2 NO_KEYS [admin noscript loading stale] [] server "0.1.0" "Replace the live engine, with its data" "[path] [SHA256 digest] [COPY] [OPTS option [option ...]]" => Engine;
+    "reload"  -2 NO_KEYS [admin noscript loading stale] [] server "0.1.0" "Replace the live engine, with its data" "[path] [SHA256 hex] [COPY] [OPTS option [option ...]]" => Engine;
     "rollback" 2 NO_KEYS [admin noscript loading stale] [] server "0.1.0" "Go back to the engine before this one, with the data as they are now" "" => Engine;
     "info"     2 NO_KEYS [admin noscript loading stale] [] server "0.1.0" "Tell about the live engine, and about a reload under way" "" => Engine;
     "list"     2 NO_KEYS [admin noscript loading stale] [] server "0.1.0" "List the generations of engines, and what became of them" "" => Engine;

@@ -14,7 +14,7 @@ use crate::protocol::Value;
 
 const HELP: &[&str] = &[
     "ENGINE <subcommand> [<arg> ...]. Only for clients of this machine. Subcommands are:",
-    "RELOAD [<path>] [SHA256 <digest>] [COPY] [OPTS <key>=<value> ...]",
+    "RELOAD [<path>] [SHA256 <hex>] [COPY] [OPTS <key>=<value> ...]",
     "    Replace the live engine by that in the file at <path> (default: the configured one), with its data.",
     "    It adopts them where they lie in memory, if both engines can, and else copies them. COPY: it always copies them.",
     "    SHA256: it is refused unless the file has this digest, of 64 hexadecimal digits.",
@@ -197,7 +197,7 @@ struct Reload {
     wishes: Wishes,
 }
 
-/// `[path] [SHA256 digest] [COPY] [OPTS key=value …]`
+/// `[path] [SHA256 hex] [COPY] [OPTS key=value …]`
 fn parse_reload(args: &[String]) -> Result<Reload, Error> {
     let is = |word: &str, arg: &String| arg.eq_ignore_ascii_case(word);
     let (path, mut rest) = match args.split_first() {

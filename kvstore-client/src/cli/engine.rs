@@ -43,7 +43,7 @@ impl Engine {
         request::run(&options, self.words())
     }
 
-    fn words(self) -> Words {
+    pub(super) fn words(self) -> Words {
         let mut words = vec![b"ENGINE".to_vec()];
         match self {
             Self::Info => words.push(b"INFO".to_vec()),

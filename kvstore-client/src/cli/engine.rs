@@ -35,7 +35,7 @@ pub(crate) struct Reload {
     /// Library to load; without it, the one that the host is configured with. A path of a file that exists here is sent as an absolute path
     path: Option<OsString>,
     /// Refuse the library unless it has this SHA-256, of 64 hexadecimal digits
-    #[arg(long, value_name = "DIGEST", value_parser = digest)]
+    #[arg(long, value_name = "HEX", value_parser = digest)]
     sha256: Option<String>,
     /// Migrate the data, also where the engine could adopt them
     #[arg(long)]
@@ -63,7 +63,7 @@ impl Engine {
         })
     }
 
-    fn words(self) -> Words {
+    pub(super) fn words(self) -> Words {
         let mut words = vec![b"ENGINE".to_vec()];
         match self {
             Self::Info => words.push(b"INFO".to_vec()),

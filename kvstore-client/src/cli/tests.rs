@@ -8,6 +8,7 @@ fn words(line: &str) -> Vec<String> {
     let words = match parse(&line).unwrap().command {
         Some(Command::Data(data)) => data.words().unwrap(),
         Some(Command::Raw(raw)) => raw.words(),
+        Some(Command::Engine(engine)) => engine.words(),
         Some(Command::Other(words)) => words.into_iter().map(data::bytes).collect(),
         command => panic!("no request: {command:?}"),
     };

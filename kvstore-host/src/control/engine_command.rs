@@ -19,12 +19,12 @@ const SAMPLE_PERCENT: f64 = 1.0;
 
 const HELP: &[&str] = &[
     "ENGINE <subcommand> [<arg> ...]. Only for clients of this machine. Subcommands are:",
-    "RELOAD [<path>] [SHA256 <digest>] [MIGRATE] [OPTS <key>=<value> ...]",
+    "RELOAD [<path>] [SHA256 <hex>] [MIGRATE] [OPTS <key>=<value> ...]",
     "    Replace the live engine by that in the file at <path> (default: the configured one), with its data.",
     "    It adopts them where they lie in memory, if both engines can, and else copies them while clients go on.",
     "    SHA256: it is refused unless the file has this digest, of 64 hexadecimal digits. MIGRATE: it always copies them.",
     "    Without OPTS: the options last used with an engine of that name.",
-    "SHADOW <path> [SHA256 <digest>] [SAMPLE <percent>] [OPTS <key>=<value> ...]",
+    "SHADOW <path> [SHA256 <hex>] [SAMPLE <percent>] [OPTS <key>=<value> ...]",
     "    Keep the engine at <path> beside the live one, with the same data, and repeat a share of the reads on it (default: 1 percent).",
     "    INFO tells whether it answers the same, and how fast.",
     "PROMOTE",
@@ -255,7 +255,7 @@ struct Reload {
     wishes: Wishes,
 }
 
-/// `[path] [SHA256 digest] [MIGRATE] [OPTS key=value …]`
+/// `[path] [SHA256 hex] [MIGRATE] [OPTS key=value …]`
 fn parse_reload(args: &[String]) -> Result<Reload, Error> {
     let is = |word: &str, arg: &String| arg.eq_ignore_ascii_case(word);
     let (path, mut rest) = match args.split_first() {
@@ -289,7 +289,7 @@ fn parse_reload(args: &[String]) -> Result<Reload, Error> {
     Ok(reload)
 }
 
-/// `path [SHA256 digest] [SAMPLE percent] [OPTS key=value …]`
+/// `path [SHA256 hex] [SAMPLE percent] [OPTS key=value …]`
 fn parse_shadow(args: &[String]) -> Result<Reload, Error> {
     let mut args = args.to_vec();
     let end = args.iter().position(|arg| arg.eq_ignore_ascii_case("opts")).unwrap_or(args.len());

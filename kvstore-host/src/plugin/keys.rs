@@ -1,5 +1,5 @@
-//! Keys: the process's thread-specific keys. There are 1,024 of them, an engine may keep some of them for good at each load, and a process in which none is left aborts
-//! when the next is needed: so it is looked beforehand.
+//! Keys: the process's thread-specific keys. There are 1,024 of them, an engine may keep some for good at each load, and a process in which
+//! none is left aborts when the next is needed: so it is looked beforehand.
 
 /// As many are to be free before an engine is loaded.
 pub(super) const FREE_MIN: usize = 64;

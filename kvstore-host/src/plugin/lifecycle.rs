@@ -65,8 +65,8 @@ impl Nursery {
         self.sampler.is_out()
     }
 
-    /// Reads, checks in a child process, and loads an engine. Beside a live one, some of that one's data are part of the check; with it comes its time, in
-    /// milliseconds since 1970 UTC.
+    /// Reads, checks in a child process, and loads an engine. Beside a live one, some of that one's data are part of the check; with it comes its
+    /// time, in milliseconds since 1970 UTC.
     ///
     /// # Errors
     /// Why it is refused, in a line for people.
@@ -79,8 +79,8 @@ impl Nursery {
         // Before anything else: when none is left, the process ends.
         if keys::count_free(keys::FREE_MIN) < keys::FREE_MIN {
             return Err(format!(
-                "{source}: not loaded: of the {} thread-specific keys of this process fewer than {} are free, because engines that were loaded before have kept \
-                 theirs; restart the host to load another one",
+                "{source}: not loaded: of the {} thread-specific keys of this process fewer than {} are free, because engines that were loaded \
+                 before have kept theirs; restart the host to load another one",
                 keys::ALL,
                 keys::FREE_MIN
             ));

@@ -1,5 +1,5 @@
-//! Sampler: looks at some of the live data, with which a candidate is tried. The live engine is in use meanwhile, and may hang: the look has a thread of its own,
-//! and nobody waits for it for ever.
+//! Sampler: looks at some of the live data, with which a candidate is tried. The live engine is in use meanwhile, and may hang: the look has
+//! a thread of its own, and nobody waits for it for ever.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;

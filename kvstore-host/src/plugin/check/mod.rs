@@ -46,8 +46,8 @@ pub enum Depth {
 pub const CHILD_COMMAND: &str = "check-child";
 
 /// Tries an engine out in a child process, and waits for it. `program` is a program that calls [`run_child`] for the sub-command
-/// [`CHILD_COMMAND`]: the host itself. An engine without SCRATCH is loaded there and its layout is compared; nothing of it is opened. A `sample` of the live
-/// data is imported into the others, and has to come out as it went in.
+/// [`CHILD_COMMAND`]: the host itself. An engine without SCRATCH is loaded there and its layout is compared; nothing of it is opened.
+/// A `sample` of the live data is imported into the others, and has to come out as it went in.
 ///
 /// # Errors
 /// Why the engine is refused, or why no child could be made.

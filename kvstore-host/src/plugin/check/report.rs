@@ -137,8 +137,8 @@ pub(super) fn judge(
     }
     if kept > 0 {
         report.warnings.push(format!(
-            "each time it is loaded it keeps {kept} of the {} thread-specific keys of the process for good, and when they run out no engine can be loaded; \
-             does it call thread::current or thread::spawn?",
+            "each time it is loaded it keeps {kept} of the {} thread-specific keys of the process for good, and when they run out no engine \
+             can be loaded; does it call thread::current or thread::spawn?",
             keys::ALL
         ));
     }

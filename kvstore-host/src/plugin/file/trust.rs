@@ -24,8 +24,8 @@ struct Host {
 
 /// What lets others run code in the host through this file, and what to do about it; `None` if nothing does.
 ///
-/// Both are of the opened file, not of its path: `place` is where it lies. Of directories, the one that the file is in counts: what lies in it is as safe
-/// from others as its own owner and mode make it.
+/// Both are of the opened file, not of its path: `place` is where it lies. Of directories, the one that the file is in counts: what lies in it
+/// is as safe from others as its own owner and mode make it.
 pub(super) fn exposed(place: &io::Result<PathBuf>, file: &Metadata) -> Option<String> {
     let host = Host { uid: geteuid().as_raw(), gid: getegid().as_raw() };
     if let Some(text) = changeable("its file", rights(file), host) {

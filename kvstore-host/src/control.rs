@@ -223,8 +223,8 @@ pub struct Control {
     stopping: Option<Instant>,
     reload: Reload,
     job: Option<Job>,
-    /// The candidate of a copy that was given up and has not ended.
-    stuck: Option<Arc<Live>>,
+    /// The candidate of a migration that was given up and has not ended, with the number of its job, and the copier's thread.
+    stuck: Option<(u64, Arc<Live>, Option<JoinHandle<()>>)>,
     last_job: u64,
     last_hold: u64,
     exclusives: Exclusives,
@@ -292,6 +292,7 @@ impl Control {
                 // Beyond the live generation: then no batch of it is under way either.
                 let published = &self.shared.published;
                 let quiet = self.job.is_none()
+                    && self.stuck.is_none()
                     && !self.exclusives.under_way()
                     && published.all_passed(published.generation() + 1);
                 for (_, thread) in self.workers.drain(..) {

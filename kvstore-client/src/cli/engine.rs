@@ -20,6 +20,12 @@ pub(crate) enum Engine {
     Info,
     /// Load an engine and go over to it, with the data
     Reload(Reload),
+    /// Keep an engine beside the live one, with the same data, and compare them; `info` tells what comes of it
+    Shadow(Shadow),
+    /// Make the shadow the live engine
+    Promote,
+    /// Close the shadow
+    Drop,
     /// Call off the reload that is under way
     Cancel,
     /// Go back to the engine before
@@ -45,12 +51,44 @@ pub(crate) struct Reload {
     options: Vec<OsString>,
 }
 
+#[derive(Debug, clap::Args)]
+pub(crate) struct Shadow {
+    /// Library to load. A path of a file that exists here is sent as an absolute path
+    path: OsString,
+    /// Refuse the library unless it has this SHA-256, of 64 hexadecimal digits
+    #[arg(long, value_name = "DIGEST", value_parser = digest)]
+    sha256: Option<String>,
+    /// How many of 100 reads of clients are repeated on it [default: 1]
+    #[arg(long, value_name = "PERCENT")]
+    sample: Option<f64>,
+    /// Option for the engine (repeatable)
+    #[arg(long = "opt", value_name = "KEY=VALUE", value_parser = key_and_value)]
+    options: Vec<OsString>,
+}
+
+/// The words of a library that has to have this digest.
+fn pinned(path: Option<OsString>, digest: Option<String>) -> Words {
+    let mut words: Words = path.map(|path| absolute(Path::new(&path))).into_iter().collect();
+    if let Some(digest) = digest {
+        words.extend([b"SHA256".to_vec(), digest.into_bytes()]);
+    }
+    words
+}
+
+/// The words of options, if there are any.
+fn opts(options: Vec<OsString>) -> Words {
+    let opts = (!options.is_empty()).then(|| b"OPTS".to_vec());
+    opts.into_iter().chain(options.into_iter().map(bytes)).collect()
+}
+
 impl Engine {
     pub(crate) fn run(self, options: &Options) -> Result<Exit, Failure> {
         let mut options = options.clone();
         // A reload migrates the data and may take as long as that does; whoever wants a limit gives one.
         options.reply_timeout_ms = options.reply_timeout_ms.or(Some(0));
-        if !matches!(self, Self::Reload(_) | Self::Rollback) || !std::io::stderr().is_terminal() {
+        if !matches!(self, Self::Reload(_) | Self::Shadow(_) | Self::Rollback)
+            || !std::io::stderr().is_terminal()
+        {
             return request::run(&options, self.words());
         }
         let follower = options.client();
@@ -67,23 +105,27 @@ impl Engine {
         let mut words = vec![b"ENGINE".to_vec()];
         match self {
             Self::Info => words.push(b"INFO".to_vec()),
+            Self::Promote => words.push(b"PROMOTE".to_vec()),
+            Self::Drop => words.push(b"DROP".to_vec()),
+            Self::Shadow(shadow) => {
+                words.push(b"SHADOW".to_vec());
+                words.extend(pinned(Some(shadow.path), shadow.sha256));
+                if let Some(percent) = shadow.sample {
+                    words.extend([b"SAMPLE".to_vec(), percent.to_string().into_bytes()]);
+                }
+                words.extend(opts(shadow.options));
+            }
             Self::Cancel => words.push(b"CANCEL".to_vec()),
             Self::Rollback => words.push(b"ROLLBACK".to_vec()),
             Self::List => words.push(b"LIST".to_vec()),
             Self::Help => words.push(b"HELP".to_vec()),
             Self::Reload(reload) => {
                 words.push(b"RELOAD".to_vec());
-                words.extend(reload.path.map(|path| absolute(Path::new(&path))));
-                if let Some(digest) = reload.sha256 {
-                    words.extend([b"SHA256".to_vec(), digest.into_bytes()]);
-                }
+                words.extend(pinned(reload.path, reload.sha256));
                 if reload.migrate {
                     words.push(b"MIGRATE".to_vec());
                 }
-                if !reload.options.is_empty() {
-                    words.push(b"OPTS".to_vec());
-                    words.extend(reload.options.into_iter().map(bytes));
-                }
+                words.extend(opts(reload.options));
             }
         }
         words

@@ -51,9 +51,12 @@ impl Control {
         let caught_up = move || handle.send(ControlMessage::Done { job: number, done: Done::CaughtUp });
         let comparison = job.comparison.clone();
         let next = self.next_manifest.clone();
-        self.on_thread("copy to", move || {
+        let thread = self.on_thread("copy to", move || {
             let migrated = migrate(&from, &to, &progress, &wait, comparison.as_deref(), caught_up);
             committed(&next, &to, Done::Migrated(migrated))
         });
+        if let Some(job) = &mut self.job {
+            job.copier_thread = thread;
+        }
     }
 }

@@ -2,15 +2,17 @@
 //! is removed likewise.
 
 use std::sync::Arc;
-use std::thread;
+use std::thread::{self, JoinHandle};
 
 use crate::plugin::lifecycle::retire;
 use crate::plugin::live::{Candidate, Live};
 use crate::plugin::state_dir::NextManifest;
 
-/// Closes and unloads an engine that was never live.
-pub(super) fn drop_candidate(live: Arc<Live>) {
+/// Closes and unloads an engine that was never live, once the thread has ended that has copied into it.
+pub(super) fn drop_candidate(live: Arc<Live>, copier: Option<JoinHandle<()>>) {
     on_thread(move || {
+        // How it ended is known.
+        let _ = copier.map(JoinHandle::join);
         // SAFETY: it was never published, and the copier, which used it, has ended.
         let retired = unsafe { retire(&live) };
         log::info!("the candidate {live:?} is closed, its library is {}", retired.verdict);

@@ -2,7 +2,7 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::thread;
+use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use super::adopter::Adopter;
@@ -73,6 +73,8 @@ pub(super) struct Job {
     held_since_ns: u64,
     pub(super) adopter: Option<Adopter>,
     pub(super) copier: Option<Copier>,
+    /// The copier's thread: what an engine may have left on it is gone when it has ended.
+    pub(super) copier_thread: Option<JoinHandle<()>>,
     /// It is not wanted any more, and who said so.
     cancelled: bool,
     cancelled_by: Asker,
@@ -163,6 +165,7 @@ impl Control {
                 held_since_ns: 0,
                 adopter: None,
                 copier: None,
+                copier_thread: None,
                 cancelled: false,
                 cancelled_by: None,
                 stopped: Duration::ZERO,
@@ -179,7 +182,7 @@ impl Control {
     /// Takes what a thread of a job has done.
     pub(super) fn done(&mut self, number: u64, done: Done) {
         let Some(job) = self.job.as_mut().filter(|job| job.number == number) else {
-            return self.too_late(done);
+            return self.too_late(number, done);
         };
         // What holds back next.
         let holds = match done {
@@ -253,16 +256,15 @@ impl Control {
     }
 
     /// A step ended after its job was given up.
-    fn too_late(&mut self, done: Done) {
-        if let Done::Migrated(_) = done
-            && let Some(live) = self.stuck.take()
-        {
+    fn too_late(&mut self, number: u64, done: Done) {
+        // Of a job that is over, only its copier was left to itself.
+        if let Some((_, live, thread)) = self.stuck.take_if(|(job, ..)| *job == number) {
             log::warn!("the migration into {live:?} that was given up has ended");
-            drop_candidate(live);
+            drop_candidate(live, thread);
         }
         if let Done::Opened(Ok(live)) = done {
             log::warn!("{live:?} was opened after it was given up; it is closed again");
-            drop_candidate(live);
+            drop_candidate(live, None);
         }
     }
 
@@ -270,7 +272,8 @@ impl Control {
     pub(super) fn look(&mut self) {
         let timeout = self.drain_timeout();
         let Some(job) = &mut self.job else { return };
-        let copies = matches!(self.reload.phase(), Phase::Migrate | Phase::Finish);
+        // While writes are held back, the time is limited however it gets on.
+        let copies = matches!(self.reload.phase(), Phase::Migrate | Phase::Shadow);
         if copies && job.copier.as_mut().is_some_and(Copier::gets_on) {
             job.deadline = Some(Instant::now() + timeout);
         }
@@ -306,7 +309,7 @@ impl Control {
                 Phase::Open => {
                     "kv_open does not return; it was given up, and its thread is left behind".to_owned()
                 }
-                Phase::Migrate | Phase::Finish | Phase::Cancel => {
+                Phase::Migrate | Phase::Shadow | Phase::Finish | Phase::Cancel => {
                     "the migration does not get on; it was given up".to_owned()
                 }
                 // Said by who called it off.
@@ -334,12 +337,11 @@ impl Control {
         }
         if self.reload.phase() == Phase::Idle {
             self.forget_manifest();
-            let cancelled_by = self.job.take().and_then(|job| job.cancelled_by);
-            let reply = match event {
-                Event::Succeeded => Value::error("ERR it was too late to cancel the reload: it is done"),
-                _ => Value::Ok,
-            };
-            self.reply(cancelled_by, reply);
+            if let Some(job) = self.job.take() {
+                let published = job.old.is_some();
+                let late = || Value::error("ERR it was too late to cancel the reload: it is done");
+                self.reply(job.cancelled_by, if published { late() } else { Value::Ok });
+            }
         } else if self.reload.phase() != phase {
             let phase = self.reload.phase();
             if self.job.as_ref().is_some_and(|job| job.cancelled) {
@@ -390,11 +392,18 @@ impl Control {
             Action::DropCandidate => {
                 // A thread that still waits for the word to hand over unloads it itself.
                 let Some(job) = &mut self.job else { return };
-                job.live.take().into_iter().for_each(drop_candidate);
+                if let Some(live) = job.live.take() {
+                    drop_candidate(live, job.copier_thread.take());
+                }
                 job.candidate.take().into_iter().for_each(|candidate| unload_candidate(*candidate));
             }
             // A thread is stuck in it, and tells `too_late` if it ever returns.
-            Action::AbandonCandidate => self.stuck = self.job.as_mut().and_then(|job| job.live.take()),
+            Action::AbandonCandidate => {
+                self.stuck = self.job.as_mut().and_then(|job| {
+                    let live = job.live.take()?;
+                    Some((job.number, live, job.copier_thread.take()))
+                });
+            }
             Action::Retire => self.retire(),
             Action::AbandonOld | Action::Accept => self.settle_old(action),
             Action::Refuse => self.refuse(),
@@ -414,7 +423,11 @@ impl Control {
     }
 
     /// Runs a blocking step on a thread made for it.
-    pub(super) fn on_thread(&self, name: &str, run: impl FnOnce() -> Done + Send + 'static) {
+    pub(super) fn on_thread(
+        &self,
+        name: &str,
+        run: impl FnOnce() -> Done + Send + 'static,
+    ) -> Option<JoinHandle<()>> {
         let (handle, job) = (self.seed.handle(), self.last_job);
         let broken = {
             let (handle, name) = (handle.clone(), name.to_owned());
@@ -428,9 +441,8 @@ impl Control {
             Ok(done) => handle.send(ControlMessage::Done { job, done }),
             Err(_) => told("panicked"),
         };
-        if let Err(error) = thread::Builder::new().name(name.to_owned()).spawn(run) {
-            broken(&format!("cannot be started: {error}"));
-        }
+        let thread = thread::Builder::new().name(name.to_owned()).spawn(run);
+        thread.map_err(|error| broken(&format!("cannot be started: {error}"))).ok()
     }
 
     fn check(&self) {
@@ -529,7 +541,10 @@ impl Control {
         let Some(old) = job.old.clone() else { return };
         self.shared.published.forget_previous();
         let next = self.next_manifest.clone();
+        let copier = job.copier_thread.take();
         self.on_thread("retire", move || {
+            // How it ended is known.
+            let _ = copier.map(JoinHandle::join);
             next.settle();
             // SAFETY: every worker has passed the cutover, and no batch of this generation is under way; nobody can
             // pin it any more.

@@ -29,7 +29,11 @@ impl Seen {
     fn describe(&self) -> String {
         let number = self.call.and_then(|call| call.command);
         let command = table::all().find(|spec| Some(spec.number.get()) == number);
-        format!("{} in {}", self.name, command.map_or("a transaction", |spec| spec.full_name))
+        format!(
+            "{} in {}",
+            self.name,
+            command.map_or("what comes late, or a transaction", |spec| spec.full_name)
+        )
     }
 }
 

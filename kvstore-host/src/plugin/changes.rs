@@ -27,10 +27,13 @@ struct Sampled {
     keys: Vec<Vec<u8>>,
 }
 
+/// Bytes that are noted at most.
+const NOTED_MAX: usize = 64 << 20;
+
 /// What has changed.
 #[derive(Debug, Default)]
 pub(super) struct Noted {
-    /// All entries were removed; what was written afterwards may be noted or not.
+    /// All entries were removed, or too much has changed to be noted: begin anew. What was written afterwards may be noted or not.
     pub(super) cleared: bool,
     // Keys, one behind the other, and where each ends. A key that is written often is there often.
     bytes: Vec<u8>,
@@ -63,6 +66,9 @@ impl Changes {
             return;
         }
         let mut noted = self.lock();
+        if !self.are_followed() {
+            return;
+        }
         for op in ops.iter().filter(|op| op.kind != KV_OP_GET) {
             // SAFETY: valid, says the caller.
             noted.push(unsafe { op.key.as_slice() });
@@ -125,6 +131,10 @@ impl Changes {
 
 impl Noted {
     fn push(&mut self, key: &[u8]) {
+        if self.bytes.len() + self.ends.len() * size_of::<usize>() > NOTED_MAX {
+            // Who follows is far behind: to begin anew is less than to remember so much.
+            *self = Self { cleared: true, ..Self::default() };
+        }
         self.bytes.extend_from_slice(key);
         self.ends.push(self.bytes.len());
     }
@@ -168,6 +178,10 @@ mod tests {
         changes.note_key(b"new");
         let noted = changes.take();
         assert!(noted.cleared && noted.keys() == HashSet::from([&b"new"[..]]));
+        let key = vec![0; 1 << 20];
+        (0..65).for_each(|_| changes.note_key(&key));
+        let noted = changes.take();
+        assert!(noted.cleared && noted.bytes.len() <= NOTED_MAX);
         changes.note_clear();
         changes.follow(false);
         changes.note_key(b"after");

@@ -16,12 +16,10 @@ use crossbeam::channel::{Receiver, RecvTimeoutError};
 use plugin_abi::Status;
 use plugin_abi::calls::{CallError, Session};
 use plugin_abi::raw::*;
-use plugin_abi::sdk::Entry;
 
 use super::Keyspace as _;
-use super::entry::Owned;
 use super::live::Live;
-use super::shadow::Comparison;
+use super::shadow::{Comparison, Suspects};
 use super::wait::execute_and_wait;
 use super::work::{Plan, Storage, Work};
 
@@ -31,6 +29,11 @@ const CHUNK_LEN_MAX: usize = 1 << 20;
 const STEP_MAX: usize = 512;
 /// Changes that can be copied in so short a time are not worth waiting for.
 const SHORT: Duration = Duration::from_micros(500);
+/// Nor are writes held back where the last changes may take longer than this. If they still do after so many rounds, clients write too fast.
+const LONG: Duration = Duration::from_millis(250);
+const ROUNDS_MAX: u32 = 100;
+/// How long it leaves the engines to clients at a time.
+const COURTESY_MAX: Duration = Duration::from_millis(50);
 /// How often it is looked for changes while the writes that are under way end.
 const LOOK_INTERVAL: Duration = Duration::from_millis(1);
 
@@ -77,6 +80,8 @@ pub enum MigrateError {
         /// Its name.
         engine: String,
     },
+    /// What clients change takes longer to copy than they take to change it.
+    TooFast,
     /// Reading failed.
     Read(CallError),
     /// Writing failed.
@@ -112,6 +117,10 @@ impl fmt::Display for MigrateError {
             Self::OthersWrite { engine } => {
                 write!(f, "others than this host can write to engine '{engine}' while its data are copied")
             }
+            Self::TooFast => write!(
+                f,
+                "clients write faster than the new engine takes it; with less load it could catch up"
+            ),
             Self::Read(error) => write!(f, "reading from the old engine failed: {error}"),
             Self::Write(error) => write!(f, "writing to the new engine failed: {error}"),
             Self::Shadow(error) => write!(f, "reading from the new engine failed: {error}"),
@@ -127,9 +136,6 @@ impl fmt::Display for MigrateError {
 }
 
 impl std::error::Error for MigrateError {}
-
-/// How long two engines may answer differently on a key of which no change is noted: a write has its effect a little before it is noted.
-const PATIENCE: Duration = Duration::from_millis(100);
 
 /// Copies all, while the changes of `from` are followed and others write to it. Tells when it has caught up, and goes on with what changes until it gets the
 /// word: then nobody writes any more, and it comes to its end. With a `comparison`, it repeats reads of clients on both engines meanwhile. Blocks. When the other end of `word` is gone it is called off.
@@ -153,8 +159,9 @@ pub fn migrate(
     while !migration.may_finish {
         migration.wait(LOOK_INTERVAL)?;
         migration.catch_up()?;
-        if let Some(comparison) = comparison {
-            migration.compare(comparison)?;
+        if let Some(comparison) = comparison.filter(|_| !migration.may_finish) {
+            let suspects = std::mem::take(&mut migration.suspects);
+            migration.suspects = suspects.compare((from, to), comparison, &|| !word.is_empty())?;
         }
     }
     migration.finish()
@@ -162,16 +169,6 @@ pub fn migrate(
 
 /// What is known of an entry that is on its way, beside its key and value. `None`: there is none.
 type Facts = Option<(Option<u64>, i64, (u32, u32))>;
-
-/// A key on which both engines answer differently: how, and since when they answer so without a change of it.
-struct Suspect {
-    key: Vec<u8>,
-    answers: Answers,
-    since: Instant,
-}
-
-/// What the live engine and the shadow answer.
-type Answers = (Option<Owned>, Option<Owned>);
 
 /// One under way.
 struct Migration<'a> {
@@ -194,7 +191,7 @@ struct Migration<'a> {
     facts: Vec<Facts>,
     chunk_len: usize,
     too_long: bool,
-    suspects: Vec<Suspect>,
+    suspects: Suspects,
 }
 
 impl<'a> Migration<'a> {
@@ -231,29 +228,33 @@ impl<'a> Migration<'a> {
             facts: Vec::new(),
             chunk_len: 0,
             too_long: false,
-            suspects: Vec::new(),
+            suspects: Suspects::default(),
         })
     }
 
-    /// Scans what is left to scan, and copies what has changed until that is little, or no less than the time before: clients write as fast as it is
-    /// copied. Leaves time to clients.
+    /// Scans what is left to scan, and copies what has changed until that is little, or no less than the time before and not much: clients write as fast as
+    /// it is copied. Leaves time to clients.
     fn catch_up(&mut self) -> Result<(), MigrateError> {
-        let mut before = usize::MAX;
+        let (mut before, mut rounds) = (usize::MAX, 0);
         while !self.may_finish {
             self.wait(Duration::ZERO)?;
             let (began, traffic) = (Instant::now(), self.from.traffic_bytes());
             if self.scanned {
                 let changes = self.copy_changes()?;
-                if self.scanned && (began.elapsed() < SHORT || changes >= before) {
+                let took = began.elapsed();
+                if self.scanned && (took < SHORT || changes >= before && took < LONG) {
                     break;
                 }
-                before = changes;
+                (before, rounds) = (changes, rounds + 1);
+                if rounds > ROUNDS_MAX {
+                    return Err(MigrateError::TooFast);
+                }
             } else {
                 self.scan()?;
                 self.copy_changes()?;
                 // As long as clients have the engine, half of the time is theirs.
                 if self.from.traffic_bytes() != traffic {
-                    self.wait(began.elapsed())?;
+                    self.wait(began.elapsed().min(COURTESY_MAX))?;
                 }
             }
         }
@@ -284,10 +285,6 @@ impl<'a> Migration<'a> {
             let last = source.session().sequence(0).map_err(MigrateError::Read)?;
             target.session().sequence(last).map_err(MigrateError::Write)?;
         }
-        if self.expiring > 0 {
-            let engine = self.to.identity().name.clone();
-            return Err(MigrateError::Expiry { entries: self.expiring, engine });
-        }
         Ok(self.migrated)
     }
 
@@ -312,9 +309,7 @@ impl<'a> Migration<'a> {
         self.progress.entries.store(self.migrated.entries, Ordering::Relaxed);
         self.note_step();
         if self.scanned && self.expiring > 0 {
-            // Known early: nobody has to stop for it.
-            let engine = self.to.identity().name.clone();
-            return Err(MigrateError::Expiry { entries: self.expiring, engine });
+            return self.expire();
         }
         Ok(())
     }
@@ -330,8 +325,7 @@ impl<'a> Migration<'a> {
         }
         let source = self.from.instance().ok_or(MigrateError::Closed)?;
         let keys = noted.keys();
-        let changed = |suspect: &&mut Suspect| noted.cleared || keys.contains(suspect.key.as_slice());
-        self.suspects.iter_mut().filter(changed).for_each(|suspect| suspect.since = Instant::now());
+        self.suspects.acquit(|key| noted.cleared || keys.contains(key));
         for key in &keys {
             self.read(&source.session(), key)?;
             if self.chunk_len >= CHUNK_LEN_MAX || self.facts.len() >= STEP_MAX {
@@ -342,50 +336,16 @@ impl<'a> Migration<'a> {
         self.migrated.changes += keys.len() as u64;
         self.progress.changes.store(self.migrated.changes, Ordering::Relaxed);
         self.note_step();
+        if self.scanned && self.expiring > 0 {
+            return self.expire();
+        }
         Ok(keys.len())
     }
 
-    /// Repeats what clients have read. What is answered differently is asked once more later: it may have changed just now.
-    fn compare(&mut self, comparison: &Comparison) -> Result<(), MigrateError> {
-        for key in self.from.changes().take_sampled() {
-            let answers = self.ask_both(&key, Some(comparison))?;
-            if answers.0 != answers.1 && self.suspects.iter().all(|suspect| suspect.key != key) {
-                self.suspects.push(Suspect { key, answers, since: Instant::now() });
-            }
-        }
-        for Suspect { key, answers: before, since } in std::mem::take(&mut self.suspects) {
-            let answers = self.ask_both(&key, None)?;
-            if answers.0 == answers.1 {
-                continue;
-            }
-            let since = if answers == before { since } else { Instant::now() };
-            if since.elapsed() > PATIENCE {
-                comparison.note_mismatch(&key, answers.0.as_ref(), answers.1.as_ref());
-            } else {
-                self.suspects.push(Suspect { key, answers, since });
-            }
-        }
-        Ok(())
-    }
-
-    /// What both engines answer.
-    fn ask_both(&self, key: &[u8], comparison: Option<&Comparison>) -> Result<Answers, MigrateError> {
-        let ask = |live: &Live| {
-            let instance = live.instance().ok_or(MigrateError::Closed)?;
-            let (op, mut entry) = (KvOp { flags: KV_OP_NO_TOUCH, ..KvOp::new(KV_OP_GET, key) }, None);
-            let began = Instant::now();
-            // SAFETY: the engine lends the entry for this call.
-            let take = |lent: &KvEntry| entry = Some(Owned::from(&unsafe { Entry::from_raw(lent) }));
-            let asked = instance.session().get(&op, take);
-            Ok((asked, entry, began.elapsed()))
-        };
-        let ((one, live, live_time), (other, shadow, shadow_time)) = (ask(self.from)?, ask(self.to)?);
-        one.map_err(MigrateError::Read)?;
-        other.map_err(MigrateError::Shadow)?;
-        if let Some(comparison) = comparison {
-            comparison.note([live_time, shadow_time]);
-        }
-        Ok((live, shadow))
+    /// There are entries that expire, and they cannot go along: known before anybody has to stop for it.
+    fn expire<T>(&self) -> Result<T, MigrateError> {
+        let engine = self.to.identity().name.clone();
+        Err(MigrateError::Expiry { entries: self.expiring, engine })
     }
 
     fn note_step(&self) {
@@ -448,6 +408,7 @@ impl<'a> Migration<'a> {
                 return Err(MigrateError::Write(CallError { status, text }));
             }
             self.storage = work.into_storage();
+            self.note_step();
             first += facts.len();
         }
         self.storage.requests.clear();

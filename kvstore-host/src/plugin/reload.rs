@@ -153,7 +153,7 @@ impl Reload {
         use Phase::*;
         matches!(
             self.phase,
-            Open | Hold | Migrate | Settle | Finish | Cancel | HoldAll | Adopt | Drain | Retire
+            Open | Hold | Migrate | Shadow | Settle | Finish | Cancel | HoldAll | Adopt | Drain | Retire
         )
     }
 
@@ -191,7 +191,7 @@ impl Reload {
             (Phase::Cancel, Event::Succeeded | Event::Failed) => {
                 (Phase::Idle, &[Unfollow, DropCandidate, Refuse])
             }
-            (Phase::Migrate | Phase::Cancel, Event::TimedOut) => {
+            (Phase::Migrate | Phase::Shadow | Phase::Cancel, Event::TimedOut) => {
                 (Phase::Idle, &[Unfollow, AbandonCandidate, Refuse])
             }
             (Phase::Ready, Event::Succeeded) => (Phase::HoldAll, &[HoldAll]),

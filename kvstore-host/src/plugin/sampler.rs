@@ -26,7 +26,7 @@ const STEP: u32 = 64;
 const STEPS_MAX: u32 = 1_000;
 /// How long it is tried to come to call an engine that takes one call at a time. One that is busy for longer gives no sample.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(1);
-/// How long all of it may take.
+/// How long all of it may take; in half of that it comes to its end, unless a call does not return.
 const TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Takes samples, one at a time.
@@ -99,14 +99,14 @@ fn look(instance: &Instance) -> Result<Vec<Sampled>, String> {
     if !instance.has_symbol("kv_scan") {
         return Err("the live engine has no kv_scan".to_owned());
     }
-    let (mut gathered, mut cursor) = (Gathered::default(), Vec::new());
+    let (mut gathered, mut cursor, since) = (Gathered::default(), Vec::new(), Instant::now());
     for _ in 0..STEPS_MAX {
         let step = session(instance)?.scan(0, 0, STEP, &mut cursor, |lent| {
             // SAFETY: the engine lends the entry for this call.
             gathered.take(&unsafe { Entry::from_raw(lent) });
         });
         step.map_err(|error| format!("kv_scan of the live engine failed: {error}"))?;
-        if cursor.is_empty() || gathered.is_enough() {
+        if cursor.is_empty() || gathered.is_enough() || since.elapsed() > TIMEOUT / 2 {
             break;
         }
     }

@@ -2,15 +2,21 @@
 
 use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use hdrhistogram::Histogram;
+use plugin_abi::raw::*;
+use plugin_abi::sdk::Entry;
 
 use super::entry::Owned;
+use super::live::Live;
+use super::migrate::MigrateError;
 
 /// Mismatches that are kept to be shown, and bytes that are shown of a key or a value.
 const EXAMPLES_MAX: usize = 16;
 const SHOWN_MAX: usize = 64;
+/// How long two engines may answer differently on a key of which no change is noted: that is done when all of its batch is.
+const PATIENCE: Duration = Duration::from_secs(1);
 /// The longest time that a histogram tells apart from longer ones, in nanoseconds, and its significant digits.
 const TIME_MAX_NS: u64 = 10_000_000_000;
 const TIME_DIGITS: u8 = 2;
@@ -114,6 +120,84 @@ impl Comparison {
             times,
         }
     }
+}
+
+/// Keys on which both engines answer differently. A write has its effect a little before it is noted, so they may only have changed just now.
+#[derive(Debug, Default)]
+pub(super) struct Suspects(Vec<Suspect>);
+
+#[derive(Debug)]
+struct Suspect {
+    key: Vec<u8>,
+    answers: Answers,
+    /// Since when they answer so, without a change of the key.
+    since: Instant,
+}
+
+/// What the live engine and the shadow answer.
+type Answers = (Option<Owned>, Option<Owned>);
+
+impl Suspects {
+    /// These keys have changed, and were copied.
+    pub(super) fn acquit(&mut self, has_changed: impl Fn(&[u8]) -> bool) {
+        self.0.retain(|suspect| !has_changed(&suspect.key));
+    }
+
+    /// Repeats what clients have read on both engines, the live one first; and asks for the suspects once more. Ends early when it is told to.
+    ///
+    /// # Errors
+    /// An engine fails to read.
+    pub(super) fn compare(
+        mut self,
+        engines: (&Live, &Live),
+        comparison: &Comparison,
+        ends: &dyn Fn() -> bool,
+    ) -> Result<Self, MigrateError> {
+        for key in engines.0.changes().take_sampled() {
+            if ends() {
+                break;
+            }
+            let (answers, taken) = ask_both(engines, &key)?;
+            comparison.note(taken);
+            if answers.0 != answers.1 && self.0.iter().all(|suspect| suspect.key != key) {
+                self.0.push(Suspect { key, answers, since: Instant::now() });
+            }
+        }
+        let mut left = Self::default();
+        for Suspect { key, answers: before, since } in self.0 {
+            if ends() {
+                break;
+            }
+            let (answers, _) = ask_both(engines, &key)?;
+            if answers.0 == answers.1 {
+                continue;
+            }
+            let since = if answers == before { since } else { Instant::now() };
+            if since.elapsed() > PATIENCE {
+                comparison.note_mismatch(&key, answers.0.as_ref(), answers.1.as_ref());
+            } else {
+                left.0.push(Suspect { key, answers, since });
+            }
+        }
+        Ok(left)
+    }
+}
+
+/// What both answer, and how long that took.
+fn ask_both((live, shadow): (&Live, &Live), key: &[u8]) -> Result<(Answers, [Duration; 2]), MigrateError> {
+    let ask = |engine: &Live| {
+        let instance = engine.instance().ok_or(MigrateError::Closed)?;
+        let (op, mut entry) = (KvOp { flags: KV_OP_NO_TOUCH, ..KvOp::new(KV_OP_GET, key) }, None);
+        let began = Instant::now();
+        // SAFETY: the engine lends the entry for this call.
+        let take = |lent: &KvEntry| entry = Some(Owned::from(&unsafe { Entry::from_raw(lent) }));
+        let asked = instance.session().get(&op, take);
+        Ok((asked, entry, began.elapsed()))
+    };
+    let ((one, live, live_time), (other, shadow, shadow_time)) = (ask(live)?, ask(shadow)?);
+    one.map_err(MigrateError::Read)?;
+    other.map_err(MigrateError::Shadow)?;
+    Ok(((live, shadow), [live_time, shadow_time]))
 }
 
 fn answer(entry: Option<&Owned>) -> String {

@@ -101,7 +101,12 @@ impl Worker {
             _ => None,
         });
         let execution = match generation.and_then(|generation| shared.published.find(generation)) {
-            Some(live) => live.resume(landed, (&self.home, place as u64)),
+            Some(live) => {
+                self.caller.enter(None);
+                let execution = live.resume(landed, (&self.home, place as u64));
+                self.caller.leave();
+                execution
+            }
             // It was so late that the generation was given up, and another one has come since; or its client is gone.
             None => landed.abandon(),
         };

@@ -43,7 +43,14 @@ impl Rig {
     /// As a host that is started again.
     fn reopen(&mut self) {
         self.dir = None;
-        self.dir = Some(StateDir::open(&self.root.path().join("state")).unwrap());
+        // A child that another test starts right now has the lock's descriptor too, until it has become its program.
+        let path = self.root.path().join("state");
+        let mut opened = StateDir::open(&path);
+        while matches!(&opened, Err(StateError { problem: StateProblem::Locked(_), .. })) {
+            std::thread::yield_now();
+            opened = StateDir::open(&path);
+        }
+        self.dir = Some(opened.unwrap());
     }
 
     fn file(&self, number: u32) -> Arc<EngineFile> {

@@ -70,8 +70,8 @@ pub(super) fn mixed(settings: &Settings) -> Result<Vec<Figure>, String> {
     let rig = Rig::start(settings, settings.few_keys)?;
     let Builds { memory, other, format, format_other } = &rig.builds;
     let mut client = rig.client()?;
-    let (plan, offered) = rig.offered(settings, true)?;
     let mut load = rig.open(settings)?;
+    let (plan, offered) = rig.offered(&mut load, settings, true)?;
     let early = (settings.mixed_reloads / 10).clamp(1, 100);
     let mut sizes = Vec::new();
     let (reloads, record) = rig.watched(|watch| {
@@ -103,8 +103,8 @@ pub(super) fn mixed(settings: &Settings) -> Result<Vec<Figure>, String> {
 pub(super) fn overwrite_in_place(settings: &Settings) -> Result<Vec<Figure>, String> {
     let rig = Rig::start(settings, settings.few_keys)?;
     let (path, mut client) = (rig.in_place(), rig.client()?);
-    let (plan, offered) = rig.offered(settings, true)?;
     let mut load = rig.open(settings)?;
+    let (plan, offered) = rig.offered(&mut load, settings, true)?;
     let (reloads, record) = rig.watched(|watch| {
         during(&mut load, &plan, || {
             let sources = [&rig.builds.other, &rig.builds.memory].into_iter().cycle().take(settings.reloads);
@@ -124,8 +124,8 @@ pub(super) fn overwrite_in_place(settings: &Settings) -> Result<Vec<Figure>, Str
 
 /// Reloads these in turns, with time for control windows between.
 fn run(rig: &Rig, settings: &Settings, way: &str, targets: &[&Path]) -> Result<Run, String> {
-    let (plan, offered) = rig.offered(settings, false)?;
     let (mut load, mut client, window) = (rig.open(settings)?, rig.client()?, settings.window);
+    let (plan, offered) = rig.offered(&mut load, settings, false)?;
     let mut control = [Vec::new(), Vec::new()];
     let (reloads, record) = rig.watched(|watch| {
         during(&mut load, &plan, || {

@@ -106,28 +106,28 @@ impl Rig {
         Client::connect(self.host.tcp(), options).map_err(|error| error.to_string())
     }
 
-    /// Requests per second when each connection sends its next one as soon as the last is answered.
-    pub(super) fn top_rate(&self, settings: &Settings, counters: bool) -> Result<f64, String> {
-        let plan = Plan { rate: None, keys: self.keys, counters, by_time: false };
-        let mut load = self.open(settings)?;
-        let since = Instant::now();
-        let ((), record) = during(&mut load, &plan, || {
-            pause(settings.top_time);
-            Ok(())
-        })?;
-        Ok(record.operations as f64 / since.elapsed().as_secs_f64())
-    }
-
     pub(super) fn open(&self, settings: &Settings) -> Result<OpenLoop, String> {
         OpenLoop::open(&self.address, settings.connections)
             .map_err(|error| format!("{}: {error}", self.address))
     }
 
-    /// What is offered: as asked for, or half of the top rate; and in words.
-    pub(super) fn offered(&self, settings: &Settings, counters: bool) -> Result<(Plan, String), String> {
-        let top = self.top_rate(settings, counters)?;
+    /// What is offered: as asked for, or half of the top rate, which is what is done when each connection sends its next request as soon
+    /// as the last is answered; and in words. By the same connections as all else, so that they know what their counters came to.
+    pub(super) fn offered(
+        &self,
+        load: &mut OpenLoop,
+        settings: &Settings,
+        counters: bool,
+    ) -> Result<(Plan, String), String> {
+        let closed = Plan { rate: None, keys: self.keys, counters, by_time: false };
+        let since = Instant::now();
+        let ((), record) = during(load, &closed, || {
+            pause(settings.top_time);
+            Ok(())
+        })?;
+        let top = record.operations as f64 / since.elapsed().as_secs_f64();
         let rate = settings.rate.unwrap_or(top / 2.0);
-        let plan = Plan { rate: Some(rate), keys: self.keys, counters, by_time: !counters };
+        let plan = Plan { rate: Some(rate), by_time: !counters, ..closed };
         Ok((plan, format!("{:.1} of {:.1} thousand per second", rate / 1e3, top / 1e3)))
     }
 

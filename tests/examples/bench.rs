@@ -1,4 +1,4 @@
-//! Bench: measures the host and its peers; `scripts/bench-peers`, `scripts/bench-instructions` and `scripts/bench-figures` start it.
+//! Bench: measures the host and its peers; `scripts/bench-peers`, `bench-instructions`, `bench-figures` and `bench-reload` start it.
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -10,6 +10,7 @@ use tests::bench::figures::{Effort, HEAD, NAMES, by_name};
 use tests::bench::growth::grow;
 use tests::bench::instructions::{COUNTED, Counted, Instructions, accepted_file, serve_counted};
 use tests::bench::peers::{CASES, Settings, measure};
+use tests::bench::reload;
 use tests::bench::server::{SERVER_PROCESSOR, Server};
 use tests::bench::{plot, report};
 
@@ -20,6 +21,8 @@ enum Args {
     Peers(Peers),
     /// Memory, threads, workers, growth, idle and open connections, fairness, adopt.
     Figures(Figures),
+    /// What clients feel of a change of the engine.
+    Reload(Reload),
     /// Instructions per GET and SET, against what was last accepted.
     Instructions(Accept),
     /// What is counted by that.
@@ -85,6 +88,36 @@ struct Figures {
 }
 
 #[derive(Debug, clap::Args)]
+struct Reload {
+    /// Which: adopt, migrate, mixed, overwrite; without any, all.
+    names: Vec<String>,
+    /// Reloads of adopt, migrate and overwrite, each.
+    #[arg(long, default_value_t = 100)]
+    reloads: usize,
+    /// Reloads of mixed.
+    #[arg(long, default_value_t = 1_000)]
+    mixed_reloads: usize,
+    /// Keys of adopt and migrate.
+    #[arg(long, default_value_t = 10_000_000)]
+    keys: u64,
+    /// Keys of mixed and overwrite.
+    #[arg(long, default_value_t = 100_000)]
+    few_keys: u64,
+    /// Connections of the load.
+    #[arg(long, default_value_t = 8)]
+    connections: usize,
+    /// Workers of the host.
+    #[arg(long, default_value_t = 2)]
+    workers: usize,
+    /// Requests offered per second; without it half of the top rate, which is measured first.
+    #[arg(long)]
+    rate: Option<f64>,
+    /// Requests due within so many milliseconds of a cutover are looked at.
+    #[arg(long, default_value_t = 250)]
+    window_ms: u64,
+}
+
+#[derive(Debug, clap::Args)]
 struct Accept {
     /// Write what was counted as accepted.
     #[arg(long)]
@@ -101,6 +134,7 @@ fn main() -> ExitCode {
         }
         Args::Peers(args) => peers(args),
         Args::Figures(args) => figures(args),
+        Args::Reload(args) => reloads(args),
         Args::Instructions(args) => instructions(&args),
         Args::ServeCounted { name, engine } => {
             let counted = COUNTED.into_iter().find(|counted| counted.name() == name);
@@ -170,6 +204,27 @@ fn figures(args: Figures) -> Result<ExitCode, String> {
         eprintln!("{name}");
         // Each at once: all of them take a while.
         by_name(name, &settings, &effort)?.iter().for_each(|row| println!("{row}"));
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn reloads(args: Reload) -> Result<ExitCode, String> {
+    let names = if args.names.is_empty() { reload::NAMES.map(str::to_owned).to_vec() } else { args.names };
+    let settings = reload::Settings {
+        reloads: args.reloads,
+        mixed_reloads: args.mixed_reloads,
+        keys: args.keys,
+        few_keys: args.few_keys,
+        connections: args.connections,
+        workers: args.workers,
+        rate: args.rate,
+        window: Duration::from_millis(args.window_ms),
+        ..reload::Settings::default()
+    };
+    println!("{HEAD}");
+    for name in &names {
+        eprintln!("{name}");
+        reload::by_name(name, &settings)?.iter().for_each(|row| println!("{row}"));
     }
     Ok(ExitCode::SUCCESS)
 }

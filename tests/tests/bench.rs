@@ -5,6 +5,7 @@ use std::time::Duration;
 use tests::bench::figures::{Effort, by_name};
 use tests::bench::load::{Connections, Plan, Until};
 use tests::bench::peers::{CASES, Settings, measure};
+use tests::bench::reload;
 use tests::bench::server::Server;
 use tests::bench::{plot, report};
 
@@ -47,6 +48,47 @@ fn small_clients_are_timed_and_workers_stay_even() {
         assert!(least.is_some_and(|least| least > 0.0), "{timed:?}");
     }
     assert_eq!(even.measured, "[50, 50]; [50, 0]; [50, 50]");
+}
+
+/// Each case finds its engines, and what it counts; a reload that went another way would have failed.
+#[test]
+fn reloads_are_measured_in_each_case() {
+    let settings = reload::Settings {
+        reloads: 2,
+        mixed_reloads: 4,
+        keys: 50_000,
+        few_keys: 2_000,
+        connections: 2,
+        rate: Some(1_000.0),
+        top_time: Duration::from_millis(50),
+        window: Duration::from_millis(20),
+        ..reload::Settings::default()
+    };
+    for name in reload::NAMES {
+        let figures = reload::by_name(name, &settings).unwrap();
+        let of = |what: &str| {
+            figures.iter().find(|figure| figure.what.contains(what)).unwrap_or_else(|| panic!("{what}"))
+        };
+        let errors = &of("replies that were errors").measured;
+        assert!(errors.starts_with("0 of ") && errors != "0 of 0", "{figures:?}");
+        match name {
+            "adopt" | "migrate" => {
+                assert_eq!(of("old libraries not unmapped").measured, "0", "{figures:?}");
+                assert!(
+                    of("p99.9 of requests due near a cutover").measured.contains("; control "),
+                    "{figures:?}"
+                );
+            }
+            _ => {
+                let lost = &of("writes lost").measured;
+                assert!(lost.starts_with("0, 0 of ") && lost != "0, 0 of 0", "{figures:?}");
+            }
+        }
+        if name == "mixed" {
+            assert_eq!(of("adopted, migrated").measured, "2, 2");
+        }
+    }
+    assert!(reload::by_name("none", &settings).is_err());
 }
 
 #[test]

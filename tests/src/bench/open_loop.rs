@@ -288,9 +288,12 @@ fn reply_len(bytes: &[u8]) -> Option<usize> {
     (whole <= bytes.len()).then_some(whole)
 }
 
-/// A histogram of microseconds, to three digits.
+/// The longest time that a histogram tells from longer ones, in microseconds: an hour.
+const TIME_MAX_US: u64 = 3_600_000_000;
+
+/// A histogram of microseconds, to three digits. It has its size from the beginning: one that grows by itself does not do so for what saturates.
 pub(super) fn histogram() -> Histogram<u64> {
-    Histogram::new(3).expect("three digits")
+    Histogram::new_with_max(TIME_MAX_US, 3).expect("three digits")
 }
 
 #[cfg(test)]

@@ -66,7 +66,7 @@ fn a_check_beside_it_leaves_the_file_as_it_is_and_does_not_wait_for_its_lock() {
     assert!(output.status.success(), "{text}{}", String::from_utf8_lossy(&output.stderr));
     assert!(looks(&host.path("data")) == before, "the check touched the file");
     // The check of a reload, which is refused when the file would be opened a second time.
-    let reply = ask(&mut client, &format!("ENGINE RELOAD {} COPY", engine().display()));
+    let reply = ask(&mut client, &format!("ENGINE RELOAD {} MIGRATE", engine().display()));
     assert!(reply.contains("LOCKED") && reply.contains("another instance has it open"), "{reply}");
     assert!(looks(&host.path("data")) == before, "the reload touched the file");
     is_filled(&mut client);

@@ -155,7 +155,7 @@ fn a_rollback_is_kept_too() {
 fn the_operator_can_insist_on_the_engine_given() {
     let place = Place::new();
     let host = place.start_with(&place.memory(), &[]);
-    reload(&mut host.client(), &place.memory(), &["COPY"]);
+    reload(&mut host.client(), &place.memory(), &["MIGRATE"]);
     host.stop();
     let host = place.start_with(&place.c_example(), &["--ignore-manifest"]);
     let info = host.engine_info();

@@ -68,7 +68,11 @@ fn commands_become_requests() {
         ("PEXPIRE k 5", "PEXPIRE k 5"),
         ("ENGINE RELOAD x OPTS a=b", "ENGINE RELOAD x OPTS a=b"),
         ("--json incrby k -5", "incrby k -5"),
-        (&pinned("engine reload a.so --copy --sha256 #"), &pinned("ENGINE RELOAD a.so SHA256 # COPY")),
+        (&pinned("engine reload a.so --migrate --sha256 #"), &pinned("ENGINE RELOAD a.so SHA256 # MIGRATE")),
+        ("engine shadow a.so --sample 2.5 --opt x=1", "ENGINE SHADOW a.so SAMPLE 2.5 OPTS x=1"),
+        ("engine promote", "ENGINE PROMOTE"),
+        ("engine drop", "ENGINE DROP"),
+        ("engine cancel", "ENGINE CANCEL"),
     ] {
         let request: Vec<_> = request.split(' ').collect();
         assert_eq!(words(line), request, "{line}");

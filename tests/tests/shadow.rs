@@ -84,13 +84,14 @@ fn a_shadow_that_answers_differently_is_told(from: Engine) {
     let host = Host::start(from);
     let (mut client, mut admin) = (host.client(), host.client());
     fill(&mut client, "v");
-    client.set(b"odd", b"what is there").unwrap();
     let words = "const node *found = *find(engine, op->key, hash_of(op->key));";
     let odd = format!("{words} if (op->key.len == 3 && memcmp(op->key.data, \"odd\", 3) == 0) found = NULL;");
     let path = engines::changed("odd", words, &odd, host.dir());
     for _ in 0..2 {
         let reply = shadow(&mut admin, &path, "SAMPLE 100");
         assert!(reply.contains("\"shadow\": \"c-example\""), "{reply}");
+        // Only now: what is there before is tried in the check, which would refuse the engine.
+        client.set(b"odd", b"what is there").unwrap();
         wait_until("a mismatch", || {
             assert_eq!(client.get(b"odd").unwrap().as_deref(), Some(&b"what is there"[..]));
             figure(&host, "shadow_mismatches") > 0
@@ -100,6 +101,7 @@ fn a_shadow_that_answers_differently_is_told(from: Engine) {
         assert!(info["shadow_mismatches_last"].contains(example), "{}", info["shadow_mismatches_last"]);
         host.wait_for_log(&["the shadow answers differently: \"odd\"", "shadow nothing"]);
         assert_eq!(ask(&mut admin, "ENGINE DROP"), "OK");
+        assert_eq!(ask(&mut client, "DEL odd"), "1");
         let info = host.engine_info();
         assert_eq!((&*info["reload_phase"], &*info["generation"]), ("idle", "1"));
         assert_eq!((&*info["reloads"], &*info["reloads_refused"]), ("0", "0"));

@@ -90,7 +90,7 @@ fn cancels_promotions_and_rollbacks_are_not_noticed() {
     let engines =
         [Engine::Delayed, Engine::Memory, Engine::CExample].map(|engine| engine.library(host.dir()));
     reloads_are_not_noticed(&host, |stop| {
-        for (round, path) in (0..12).zip(engines.iter().cycle()) {
+        for (round, path) in (0..8).zip(engines.iter().cycle()) {
             if stop.failed.load(Ordering::Relaxed) {
                 return;
             }

@@ -57,7 +57,7 @@ fn bash_completes_commands_options_and_values() {
     let dir = tempfile::tempdir().unwrap();
     let [host, client] = programs();
     assert_eq!(completed(&host, dir.path(), &["comp"]), ["completions"]);
-    assert_eq!(completed(&host, dir.path(), &["--engine-"]), ["--engine-opt"]);
+    assert_eq!(completed(&host, dir.path(), &["--engine-"]), ["--engine-opt", "--engine-dir"]);
     assert_eq!(completed(&host, dir.path(), &["completions", "fi"]), ["fish"]);
     assert_eq!(completed(&client, dir.path(), &["eng"]), ["engine"]);
     assert_eq!(completed(&client, dir.path(), &["engine", "rel"]), ["reload"]);

@@ -185,20 +185,20 @@ impl Live {
     }
 
     /// Notes the keys that work has, or may have, written, before anybody is told what came of it.
-    fn note_changes(&self, execution: Execution) -> Execution {
+    #[inline]
+    fn note_changes(&self, execution: &Execution) {
         if self.changes.are_followed() {
             // SAFETY: the operations of a work point into it.
             let note = |work: &Work| unsafe {
                 self.changes.note(work.ops());
                 self.changes.note_reads(work.ops());
             };
-            match &execution {
+            match execution {
                 Execution::Done(work, _) => note(work),
                 Execution::Joined(joined) => joined.works().for_each(note),
                 Execution::Later => {}
             }
         }
-        execution
     }
 
     /// Whether calls other than batches have to be made from the pool.
@@ -249,9 +249,12 @@ impl Live {
         home: (&Arc<dyn Home>, u64),
         taker: Option<&mut dyn Taker>,
     ) -> Execution {
-        self.note_changes(self.hand_over(work, home, taker))
+        let execution = self.hand_over(work, home, taker);
+        self.note_changes(&execution);
+        execution
     }
 
+    #[inline]
     fn hand_over(&self, work: Work, home: (&Arc<dyn Home>, u64), taker: Option<&mut dyn Taker>) -> Execution {
         let Some(instance) = self.instance() else {
             let outcomes = self.all_unavailable(work.ops().len());
@@ -290,7 +293,8 @@ impl Live {
                 Advance::Again(cargo, atomic) => self.submit(instance, cargo, atomic, home, None),
             },
         };
-        self.note_changes(done)
+        self.note_changes(&done);
+        done
     }
 
     /// Takes what has landed, and says what is next.
@@ -363,7 +367,9 @@ impl Live {
         match self.instance() {
             Some(instance) => {
                 let cargo = Cargo::Joint(Joint::new(works));
-                self.note_changes(self.submit(instance, cargo, false, (home, ticket), Some(taker)))
+                let execution = self.submit(instance, cargo, false, (home, ticket), Some(taker));
+                self.note_changes(&execution);
+                execution
             }
             None => {
                 let outcomes = self.all_unavailable(works.len());

@@ -9,7 +9,7 @@ use tests::binaries;
 use tests::engines::{self, Engine};
 use tests::host::{Host, fields};
 use tests::on_each_engine;
-use tests::show::ask;
+use tests::show::{ask, show};
 use tests::wait::wait_until;
 
 on_each_engine!(
@@ -108,4 +108,33 @@ fn a_shadow_that_answers_differently_is_told(from: Engine) {
         host.wait_for_log(&["the candidate Live(c-example", "is closed, its library is unmapped"]);
     }
     read(&mut client);
+}
+
+#[test]
+fn what_a_shadow_does_with_its_copy_is_neither_told_nor_counted() {
+    let host = Host::start(Engine::Memory);
+    let mut client = host.client();
+    fill(&mut client, "v");
+    let before = figure(&host, "operations");
+    let reply = shadow(&mut client, &binaries::memory_engine_other_build(), "SAMPLE 0");
+    assert!(reply.contains("\"shadow\": \"memory\""), "{reply}");
+    assert_eq!(figure(&host, "operations"), before, "what was copied into the shadow");
+    assert_eq!(ask(&mut client, "CONFIG SET notify-keyspace-events Ex"), "OK");
+    let mut listener = host.connection();
+    listener.send(b"SUBSCRIBE __keyevent@0__:expired\r\n").unwrap();
+    assert!(show(&listener.receive().unwrap()).contains("subscribe"));
+    // The shadow has removed what came before long before the last of them expires.
+    for number in 0..10 {
+        assert_eq!(ask(&mut client, &format!("SET brief:{number} v PX 100")), "OK");
+        let told = show(&listener.receive().unwrap());
+        assert!(told.contains(&format!("\"brief:{number}\"")), "{number}: {told}");
+    }
+    assert_eq!(host.info_number("expired_keys"), 10);
+    let reply = ask(&mut client, "ENGINE PROMOTE");
+    assert!(reply.contains("\"generation\": 2"), "{reply}");
+    // What serves is told of and counted again.
+    assert_eq!(ask(&mut client, "SET last v PX 20"), "OK");
+    assert!(show(&listener.receive().unwrap()).contains("\"last\""));
+    assert_eq!(host.info_number("expired_keys"), 11);
+    assert!(figure(&host, "operations") > before);
 }

@@ -184,6 +184,8 @@ fn take(
             let taking = instance.session();
             match progress.reach(COMMIT).and_then(|()| manifest.commit().map_err(Failure::Broken)) {
                 Ok(()) => {
+                    // What expires from here on is told by the taker alone.
+                    taker.set_serves(true);
                     // The giver first, then the taker, and nothing in between.
                     prepared.commit();
                     taking.handoff_commit();

@@ -72,6 +72,8 @@ pub struct Live {
     versions_since: AtomicU64,
     // A call of a handoff does not return: nobody may call it meanwhile.
     suspended: AtomicBool,
+    // What it does, and what it tells, is for clients: it is published, and not replaced.
+    serves: Arc<AtomicBool>,
     changes: Arc<Changes>,
     identity: Identity,
     symbols: Vec<&'static str>,
@@ -121,10 +123,12 @@ impl Live {
         let Candidate { library, file, check, options } = candidate;
         let identity = file.identity().clone();
         let changes = Arc::<Changes>::default();
-        let services = Box::new(Services::new(&identity.name, Arc::clone(server), Arc::clone(&changes)));
+        let serves = Arc::<AtomicBool>::default();
+        let services =
+            Services::new(&identity.name, Arc::clone(server), Arc::clone(&changes), Arc::clone(&serves));
         let open = OpenOptions { options: options.clone(), scratch_dir: None };
         let calls = library.calls();
-        let instance = match Instance::open(calls, identity.clone(), services, &open, state) {
+        let instance = match Instance::open(calls, identity.clone(), Box::new(services), &open, state) {
             Ok(instance) => instance,
             Err(error) => return Err(Box::new((error, library))),
         };
@@ -142,6 +146,7 @@ impl Live {
             generation,
             versions_since: AtomicU64::new(generation),
             suspended: AtomicBool::new(false),
+            serves,
             changes,
             file,
             options,
@@ -168,6 +173,11 @@ impl Live {
     /// Has all that would be carried out answered with UNAVAILABLE, until it is told that this is over. While it is told, nobody calls the engine.
     pub fn set_suspended(&self, suspended: bool) {
         self.suspended.store(suspended, Ordering::Release);
+    }
+
+    /// Whether clients are served with it. What it tells of expiries and evictions, and what it is called for, counts from here on, or no longer.
+    pub(super) fn set_serves(&self, serves: bool) {
+        self.serves.store(serves, Ordering::Relaxed);
     }
 
     /// Begins or ends to note which keys are written, so that another engine can be kept equal to this one. Begins while no write is under way.
@@ -393,8 +403,10 @@ impl Live {
     }
 
     fn count_calls(&self, batches: usize, ops: usize) {
-        self.server.stats.batches.add(batches as u64);
-        self.server.stats.operations.add(ops as u64);
+        if self.serves.load(Ordering::Relaxed) {
+            self.server.stats.batches.add(batches as u64);
+            self.server.stats.operations.add(ops as u64);
+        }
     }
 
     /// Closes the engine and hands its library back, to be unloaded. Blocks as long as `kv_close` does.

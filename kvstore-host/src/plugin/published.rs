@@ -116,6 +116,7 @@ pub struct Published {
 impl Published {
     /// Publishes the first engine.
     pub fn new(live: Arc<Live>, workers: usize) -> Self {
+        live.set_serves(true);
         let generation = live.generation;
         let marks = |_| {
             CachePadded::new(WorkerMarks {
@@ -185,7 +186,10 @@ impl Published {
     /// Publishes another engine: the cutover.
     pub fn replace(&self, live: Arc<Live>) {
         let generation = live.generation;
-        *self.previous() = Some(self.get());
+        let previous = self.get();
+        live.set_serves(true);
+        previous.set_serves(false);
+        *self.previous() = Some(previous);
         let guard = epoch::pin();
         let old = self.current.swap(Owned::new(live), Ordering::AcqRel, &guard);
         self.generation.store(generation, Ordering::Release);

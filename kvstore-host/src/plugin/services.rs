@@ -1,6 +1,7 @@
 //! Services: what the host does for an open engine: log, clock, completions, events, metrics.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use plugin_abi::calls::{Event as EngineEvent, HostServices};
 use plugin_abi::raw::*;
@@ -15,11 +16,18 @@ pub(super) struct Services {
     engine: String,
     server: Arc<Server>,
     changes: Arc<Changes>,
+    /// Clients are served with it, or are about to be.
+    serves: Arc<AtomicBool>,
 }
 
 impl Services {
-    pub(super) fn new(engine: &str, server: Arc<Server>, changes: Arc<Changes>) -> Self {
-        Self { engine: engine.to_owned(), server, changes }
+    pub(super) fn new(
+        engine: &str,
+        server: Arc<Server>,
+        changes: Arc<Changes>,
+        serves: Arc<AtomicBool>,
+    ) -> Self {
+        Self { engine: engine.to_owned(), server, changes, serves }
     }
 }
 
@@ -47,9 +55,15 @@ impl HostServices for Services {
     }
 
     fn event(&self, event: EngineEvent<'_>) {
+        // What happens to a copy of the data has happened, or will, to the live engine too.
+        if !self.serves.load(Ordering::Relaxed) {
+            return;
+        }
         match event.kind {
             KV_EVENT_EXPIRED => {
                 add(&self.server.stats.expired, 1);
+                // It is removed from a copy too, which would tell of it once more when it serves.
+                self.changes.note_key(event.key);
                 self.server.pubsub.tell(Event::EXPIRED, event.key);
             }
             KV_EVENT_EVICTED => {
@@ -61,6 +75,7 @@ impl HostServices for Services {
         }
     }
 
+    // Also of one that does not serve yet: it may tell a figure only while it is opened.
     fn metric(&self, name: &str, kind: u32, number: i64) {
         self.server.metrics.note(&self.engine, name, kind == KV_STAT_COUNTER, number);
     }

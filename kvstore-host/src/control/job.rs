@@ -257,8 +257,9 @@ impl Control {
 
     /// A step ended after its job was given up.
     fn too_late(&mut self, number: u64, done: Done) {
-        // Of a job that is over, only its copier was left to itself.
-        if let Some((_, live, thread)) = self.stuck.take_if(|(job, ..)| *job == number) {
+        // The copier that was left to itself has ended. What it, or somebody else, had told before says nothing of it.
+        let ended = matches!(done, Done::Migrated(_) | Done::Broken(_));
+        if let Some((_, live, thread)) = self.stuck.take_if(|(job, ..)| ended && *job == number) {
             log::warn!("the migration into {live:?} that was given up has ended");
             drop_candidate(live, thread);
         }

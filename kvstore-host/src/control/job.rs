@@ -87,6 +87,8 @@ pub(super) struct Job {
     pub(super) not_adopted: Option<String>,
     /// Why it is refused.
     problem: String,
+    /// A thread is left behind in the candidate.
+    abandoned: bool,
     /// What became of the old engine.
     old_verdict: String,
 }
@@ -173,6 +175,7 @@ impl Control {
                 not_adopted: None,
                 migrated: Migrated::default(),
                 problem: String::new(),
+                abandoned: false,
                 old_verdict: String::new(),
             });
             self.event(Event::Requested);
@@ -339,9 +342,12 @@ impl Control {
         if self.reload.phase() == Phase::Idle {
             self.forget_manifest();
             if let Some(job) = self.job.take() {
-                let published = job.old.is_some();
-                let late = || Value::error("ERR it was too late to cancel the reload: it is done");
-                self.reply(job.cancelled_by, if published { late() } else { Value::Ok });
+                let reply = match (&job.old, job.abandoned) {
+                    (Some(_), _) => Value::error("ERR it was too late to cancel the reload: it is done"),
+                    (None, true) => Value::error(format!("ERR not all of it has ended: {}", job.problem)),
+                    (None, false) => Value::Ok,
+                };
+                self.reply(job.cancelled_by, reply);
             }
         } else if self.reload.phase() != phase {
             let phase = self.reload.phase();
@@ -400,10 +406,9 @@ impl Control {
             }
             // A thread is stuck in it, and tells `too_late` if it ever returns.
             Action::AbandonCandidate => {
-                self.stuck = self.job.as_mut().and_then(|job| {
-                    let live = job.live.take()?;
-                    Some((job.number, live, job.copier_thread.take()))
-                });
+                let Some(job) = &mut self.job else { return };
+                job.abandoned = true;
+                self.stuck = job.live.take().map(|live| (job.number, live, job.copier_thread.take()));
             }
             Action::Retire => self.retire(),
             Action::AbandonOld | Action::Accept => self.settle_old(action),
@@ -580,7 +585,7 @@ impl Control {
 
     fn refuse(&mut self) {
         let Some(job) = &self.job else { return };
-        if job.cancelled && job.comparison.is_some() && job.asker.is_none() {
+        if job.cancelled && !job.abandoned && job.comparison.is_some() && job.asker.is_none() {
             return log::info!("the shadow of {} is dropped", job.source);
         }
         add(&self.shared.server.stats.reloads_refused, 1);

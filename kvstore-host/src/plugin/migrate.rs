@@ -388,8 +388,8 @@ impl<'a> Migration<'a> {
             });
         }
         let batch_len_max = usize::try_from(target.batch_len_max).unwrap_or(usize::MAX).max(1);
-        let mut first = 0;
-        for facts in self.facts.chunks(batch_len_max) {
+        let (mut first, mut all) = (0, std::mem::take(&mut self.facts));
+        for facts in all.chunks(batch_len_max) {
             if self.expiring > 0 {
                 break;
             }
@@ -409,10 +409,13 @@ impl<'a> Migration<'a> {
             }
             self.storage = work.into_storage();
             self.note_step();
+            // It may have been called off.
+            self.wait(Duration::ZERO)?;
             first += facts.len();
         }
         self.storage.requests.clear();
-        self.facts.clear();
+        all.clear();
+        self.facts = all;
         self.chunk_len = 0;
         Ok(())
     }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::thread::JoinHandle;
 
 use crossbeam::channel::{Sender, bounded};
 
@@ -13,7 +14,10 @@ use crate::plugin::migrate::{Progress, migrate};
 /// How the control thread reaches it. When this is dropped, the copier ends early.
 #[derive(Debug)]
 pub(super) struct Copier {
-    word: Sender<()>,
+    /// `None`: it is to end early.
+    word: Option<Sender<()>>,
+    /// What an engine may have left on it is gone when it has ended. `None`: it could not be started.
+    thread: Option<JoinHandle<()>>,
     progress: Arc<Progress>,
     /// How far it was when it was last looked.
     seen: u64,
@@ -22,8 +26,20 @@ pub(super) struct Copier {
 impl Copier {
     /// Has it copy the last changes: nobody writes any more.
     pub(super) fn finish(&self) {
-        // There is room for it.
-        let _ = self.word.try_send(());
+        if let Some(word) = &self.word {
+            // There is room for it.
+            let _ = word.try_send(());
+        }
+    }
+
+    /// Has it end early, if it has not ended yet.
+    pub(super) fn stop(&mut self) {
+        self.word = None;
+    }
+
+    /// The same; answers its thread, to be waited for.
+    pub(super) fn into_thread(self) -> Option<JoinHandle<()>> {
+        self.thread
     }
 
     /// How far it is.
@@ -41,22 +57,21 @@ impl Copier {
 impl Control {
     /// Starts it.
     pub(super) fn migrate(&mut self) {
-        let Some(job) = &mut self.job else { return };
+        let Some(job) = &self.job else { return };
         let Some(to) = job.live.clone() else { return };
         let (word, wait) = bounded(1);
         let progress = Arc::<Progress>::default();
-        job.copier = Some(Copier { word, progress: Arc::clone(&progress), seen: 0 });
         let from = self.shared.published.get();
         let (handle, number) = (self.seed.handle(), self.last_job);
         let caught_up = move || handle.send(ControlMessage::Done { job: number, done: Done::CaughtUp });
         let comparison = job.comparison.clone();
-        let next = self.next_manifest.clone();
+        let (next, its_progress) = (self.next_manifest.clone(), Arc::clone(&progress));
         let thread = self.on_thread("copy to", move || {
-            let migrated = migrate(&from, &to, &progress, &wait, comparison.as_deref(), caught_up);
+            let migrated = migrate(&from, &to, &its_progress, &wait, comparison.as_deref(), caught_up);
             committed(&next, &to, Done::Migrated(migrated))
         });
         if let Some(job) = &mut self.job {
-            job.copier_thread = thread;
+            job.copier = Some(Copier { word: Some(word), thread, progress, seen: 0 });
         }
     }
 }

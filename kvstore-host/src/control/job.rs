@@ -73,8 +73,6 @@ pub(super) struct Job {
     held_since_ns: u64,
     pub(super) adopter: Option<Adopter>,
     pub(super) copier: Option<Copier>,
-    /// The copier's thread: what an engine may have left on it is gone when it has ended.
-    pub(super) copier_thread: Option<JoinHandle<()>>,
     /// It is not wanted any more, and who said so.
     cancelled: bool,
     cancelled_by: Asker,
@@ -167,7 +165,6 @@ impl Control {
                 held_since_ns: 0,
                 adopter: None,
                 copier: None,
-                copier_thread: None,
                 cancelled: false,
                 cancelled_by: None,
                 stopped: Duration::ZERO,
@@ -385,12 +382,8 @@ impl Control {
             Action::Follow => self.shared.published.get().follow(true),
             Action::Unfollow => self.followed().follow(false),
             Action::Migrate => self.migrate(),
-            Action::Finish => self.job.iter().filter_map(|job| job.copier.as_ref()).for_each(Copier::finish),
-            Action::StopCopier => {
-                if let Some(job) = &mut self.job {
-                    job.copier = None;
-                }
-            }
+            Action::Finish => self.copier().iter().for_each(|copier| copier.finish()),
+            Action::StopCopier => self.copier().into_iter().for_each(Copier::stop),
             Action::Publish => self.publish(),
             Action::Release => {
                 self.shared.published.set_hold(Hold::No);
@@ -400,7 +393,7 @@ impl Control {
                 // A thread that still waits for the word to hand over unloads it itself.
                 let Some(job) = &mut self.job else { return };
                 if let Some(live) = job.live.take() {
-                    drop_candidate(live, job.copier_thread.take());
+                    drop_candidate(live, job.copier.take().and_then(Copier::into_thread));
                 }
                 job.candidate.take().into_iter().for_each(|candidate| unload_candidate(*candidate));
             }
@@ -408,7 +401,8 @@ impl Control {
             Action::AbandonCandidate => {
                 let Some(job) = &mut self.job else { return };
                 job.abandoned = true;
-                self.stuck = job.live.take().map(|live| (job.number, live, job.copier_thread.take()));
+                let copier = job.copier.take().and_then(Copier::into_thread);
+                self.stuck = job.live.take().map(|live| (job.number, live, copier));
             }
             Action::Retire => self.retire(),
             Action::AbandonOld | Action::Accept => self.settle_old(action),
@@ -417,6 +411,10 @@ impl Control {
             Action::RefuseBusy => {}
             Action::Introduce => self.introduce(),
         }
+    }
+
+    fn copier(&mut self) -> Option<&mut Copier> {
+        self.job.as_mut().and_then(|job| job.copier.as_mut())
     }
 
     fn hold(&mut self, what: fn(u64) -> Hold) {
@@ -547,7 +545,7 @@ impl Control {
         let Some(old) = job.old.clone() else { return };
         self.shared.published.forget_previous();
         let next = self.next_manifest.clone();
-        let copier = job.copier_thread.take();
+        let copier = job.copier.take().and_then(Copier::into_thread);
         self.on_thread("retire", move || {
             // How it ended is known.
             let _ = copier.map(JoinHandle::join);

@@ -11,6 +11,7 @@ mod exclusive;
 mod history;
 mod job;
 mod manifest;
+mod shadow;
 mod signals;
 mod watch;
 mod watchdog;

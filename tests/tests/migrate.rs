@@ -196,6 +196,11 @@ fn a_migration_that_is_cancelled_leaves_no_trace(from: Engine) {
         assert_eq!((&*info["generation"], &*info["reload_phase"]), ("1", "idle"));
         assert_eq!(info["reloads_refused"], round.to_string());
         wait_until("the end of the candidate", || private_copies(&host) == before.1);
+        host.wait_for_log(&[match round {
+            // Not opened at all.
+            1 => "the library of the candidate is unmapped",
+            _ => "the candidate Live(delayed",
+        }]);
     }
     assert_eq!(all(&mut client), before.0);
     let reply = begin(&host, &binaries::memory_engine_other_build(), "MIGRATE").recv().unwrap().unwrap();

@@ -14,7 +14,7 @@ use crate::plugin::Keyspace;
 use crate::plugin::adopt::{Adopted, NotAdopted};
 use crate::plugin::lifecycle::{Retired, Source, retire};
 use crate::plugin::live::{Candidate, Live};
-use crate::plugin::migrate::{MigrateError, Migrated};
+use crate::plugin::migrate::{MigrateError, Migrated, can_leave};
 use crate::plugin::published::Hold;
 use crate::plugin::reload::{Action, Event, Phase};
 use crate::plugin::shadow::Comparison;
@@ -74,7 +74,7 @@ pub(super) struct Job {
     pub(super) adopter: Option<Adopter>,
     pub(super) copier: Option<Copier>,
     /// It is not wanted any more, and who said so.
-    cancelled: bool,
+    pub(super) cancelled: bool,
     cancelled_by: Asker,
     /// From the moment when workers were asked to hold back, before the first one stopped, until the last one went on.
     pub(super) stopped: Duration,
@@ -186,6 +186,7 @@ impl Control {
         };
         // What holds back next.
         let holds = match done {
+            _ if job.cancelled => false,
             Done::Opened(_) | Done::Ready | Done::Promoted => true,
             Done::CaughtUp => job.comparison.is_none(),
             _ => false,
@@ -196,10 +197,29 @@ impl Control {
             return self.exclusives.postpone(number, done);
         }
         let event = match done {
+            // What could not be given up has ended; nothing else is begun.
+            Done::Checked(Ok(candidate)) if job.cancelled => {
+                unload_candidate(*candidate);
+                Event::Failed
+            }
+            Done::Opened(Ok(live)) if job.cancelled => {
+                drop_candidate(live, None);
+                Event::Failed
+            }
             Done::Checked(Ok(candidate)) => {
-                let adopts = !job.migrates && candidate.can_adopt_from(&self.shared.published.get());
-                job.candidate = Some(candidate);
-                if adopts { Event::CanAdopt } else { Event::Succeeded }
+                let live = self.shared.published.get();
+                let adopts = !job.migrates && candidate.can_adopt_from(&live);
+                match can_leave(&live) {
+                    Err(error) if !adopts => {
+                        unload_candidate(*candidate);
+                        job.problem = error.to_string();
+                        Event::Failed
+                    }
+                    _ => {
+                        job.candidate = Some(candidate);
+                        if adopts { Event::CanAdopt } else { Event::Succeeded }
+                    }
+                }
             }
             Done::Ready => Event::Succeeded,
             Done::CaughtUp if job.comparison.is_some() => Event::InStep,
@@ -479,36 +499,6 @@ impl Control {
     fn followed(&self) -> Arc<Live> {
         let old = self.job.as_ref().and_then(|job| job.old.clone());
         old.unwrap_or_else(|| self.shared.published.get())
-    }
-
-    /// Tells that the shadow is there.
-    fn introduce(&mut self) {
-        let Some(job) = &mut self.job else { return };
-        let asker = job.asker.take();
-        let Some(live) = &job.live else { return };
-        log::info!("{live:?} is the shadow of generation {}", self.shared.published.generation());
-        let reply = engine_command::introduced(job, live);
-        self.reply(asker, reply);
-    }
-
-    /// Has the shadow become the live engine.
-    pub(super) fn promote(&mut self, asker: Asker) {
-        match &mut self.job {
-            Some(job) if self.reload.phase() == Phase::Shadow && job.asker.is_none() && !job.cancelled => {
-                job.asker = asker;
-                let number = job.number;
-                self.done(number, Done::Promoted);
-            }
-            _ => self.reply(asker, Value::error("ERR there is no shadow to promote")),
-        }
-    }
-
-    /// Drops the shadow.
-    pub(super) fn drop_shadow(&mut self, asker: Asker) {
-        match self.reload.phase() {
-            Phase::Shadow => self.cancel(asker),
-            _ => self.reply(asker, Value::error("ERR there is no shadow to drop")),
-        }
     }
 
     /// Calls the reload off that is under way, as soon as that can be done.

@@ -137,6 +137,21 @@ impl fmt::Display for MigrateError {
 
 impl std::error::Error for MigrateError {}
 
+/// Whether the data of an engine can be copied, by what it says it is.
+///
+/// # Errors
+/// It has no `kv_scan`, or others write to it.
+pub fn can_leave(from: &Live) -> Result<(), MigrateError> {
+    let engine = || from.identity().name.clone();
+    if !from.symbols().contains(&"kv_scan") {
+        return Err(MigrateError::CannotLeave { engine: engine() });
+    }
+    if from.identity().has(KV_CAP_EXTERNAL_WRITERS) {
+        return Err(MigrateError::OthersWrite { engine: engine() });
+    }
+    Ok(())
+}
+
 /// Copies all, while the changes of `from` are followed and others write to it. Tells when it has caught up, and goes on with what changes until it gets the
 /// word: then nobody writes any more, and it comes to its end. With a `comparison`, it repeats reads of clients on both engines meanwhile. Blocks. When the other end of `word` is gone it is called off.
 ///
@@ -201,14 +216,8 @@ impl<'a> Migration<'a> {
         progress: &'a Progress,
         word: &'a Receiver<()>,
     ) -> Result<Self, MigrateError> {
-        let engine = || from.identity().name.clone();
+        can_leave(from)?;
         let source = from.instance().ok_or(MigrateError::Closed)?;
-        if !source.has_symbol("kv_scan") {
-            return Err(MigrateError::CannotLeave { engine: engine() });
-        }
-        if from.identity().has(KV_CAP_EXTERNAL_WRITERS) {
-            return Err(MigrateError::OthersWrite { engine: engine() });
-        }
         if source.has_symbol("kv_count") {
             progress.total.store(from.count().map_err(MigrateError::Read)?, Ordering::Relaxed);
         }

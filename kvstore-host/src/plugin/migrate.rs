@@ -23,7 +23,7 @@ use super::shadow::{Comparison, Suspects};
 use super::wait::execute_and_wait;
 use super::work::{Plan, Storage, Work};
 
-/// Bytes of entries that are on their way at a time, unless one alone has more.
+/// Bytes of entries that are on their way at a time, but for the last one of them.
 const CHUNK_LEN_MAX: usize = 1 << 20;
 /// Entries that a step of the scan is asked for at most.
 const STEP_MAX: usize = 512;
@@ -302,12 +302,20 @@ impl<'a> Migration<'a> {
         let source = self.from.instance().ok_or(MigrateError::Closed)?;
         let mut cursor = std::mem::take(&mut self.cursor);
         let step = u32::try_from(self.step).unwrap_or(u32::MAX);
-        source
-            .session()
-            .scan(0, 0, step, &mut cursor, |entry| self.take(entry))
-            .map_err(MigrateError::Read)?;
-        let (count, bytes) = (self.facts.len(), self.chunk_len);
-        self.write()?;
+        // Where entries are longer than those before, the chunk is full in the middle of a step.
+        let mut left: Vec<Vec<u8>> = Vec::new();
+        let scanned = source.session().scan(0, 0, step, &mut cursor, |entry| {
+            self.expiring += u64::from(self.cannot_expire(entry));
+            if self.chunk_len < CHUNK_LEN_MAX {
+                self.take(entry);
+            } else {
+                // SAFETY: the engine lends the key for this call.
+                left.push(unsafe { entry.key.as_slice() }.to_vec());
+            }
+        });
+        scanned.map_err(MigrateError::Read)?;
+        let count = self.facts.len() + left.len();
+        let bytes = self.write()? + self.copy(left.iter().map(Vec::as_slice))?;
         self.cursor = cursor;
         self.scanned = self.cursor.is_empty();
         self.migrated.entries += count as u64;
@@ -331,17 +339,12 @@ impl<'a> Migration<'a> {
             self.to.clear().map_err(MigrateError::Write)?;
             self.cursor.clear();
             (self.scanned, self.expiring) = (false, 0);
+            (self.migrated.entries, self.migrated.bytes) = (0, 0);
+            self.progress.entries.store(0, Ordering::Relaxed);
         }
-        let source = self.from.instance().ok_or(MigrateError::Closed)?;
         let keys = noted.keys();
         self.suspects.acquit(|key| noted.cleared || keys.contains(key));
-        for key in &keys {
-            self.read(&source.session(), key)?;
-            if self.chunk_len >= CHUNK_LEN_MAX || self.facts.len() >= STEP_MAX {
-                self.write()?;
-            }
-        }
-        self.write()?;
+        self.copy(keys.iter().copied())?;
         self.migrated.changes += keys.len() as u64;
         self.progress.changes.store(self.migrated.changes, Ordering::Relaxed);
         self.note_step();
@@ -361,9 +364,24 @@ impl<'a> Migration<'a> {
         self.progress.steps.fetch_add(1, Ordering::Relaxed);
     }
 
+    /// Reads these keys and writes what there is now. Answers how many bytes that were.
+    fn copy<'k>(&mut self, keys: impl Iterator<Item = &'k [u8]>) -> Result<usize, MigrateError> {
+        let source = self.from.instance().ok_or(MigrateError::Closed)?;
+        let mut bytes = 0;
+        for key in keys {
+            self.read(&source.session(), key)?;
+            if self.chunk_len >= CHUNK_LEN_MAX || self.facts.len() >= STEP_MAX {
+                bytes += self.write()?;
+            }
+        }
+        Ok(bytes + self.write()?)
+    }
+
     fn read(&mut self, session: &Session<'_>, key: &[u8]) -> Result<(), MigrateError> {
         let op = KvOp { flags: KV_OP_NO_TOUCH, ..KvOp::new(KV_OP_GET, key) };
         let status = session.get(&op, |entry| {
+            // Of a key that is written often it is known only that there is one.
+            self.expiring = self.expiring.max(u64::from(self.cannot_expire(entry)));
             self.take(&KvEntry { key: KvBytes::new(key), ..*entry });
         });
         if status.map_err(MigrateError::Read)? == Status::NOT_FOUND {
@@ -373,21 +391,25 @@ impl<'a> Migration<'a> {
         Ok(())
     }
 
+    /// Whether it would have to stay where it is because it expires.
+    fn cannot_expire(&self, entry: &KvEntry) -> bool {
+        entry.expiry_ms != 0 && !self.to.identity().has(KV_CAP_EXPIRY)
+    }
+
     /// Takes an entry that the old engine lends.
     fn take(&mut self, entry: &KvEntry) {
         // SAFETY: lent for this call.
         let (key, value) = unsafe { (entry.key.as_slice(), entry.value.as_slice()) };
         let target = self.to.identity();
         self.too_long |= key.len() as u64 > target.key_len_max || value.len() as u64 > target.value_len_max;
-        self.expiring += u64::from(entry.expiry_ms != 0 && !target.has(KV_CAP_EXPIRY));
         self.storage.requests.push([key, value]);
         let version = self.migrated.versions.then_some(entry.version);
         self.facts.push(Some((version, entry.expiry_ms, (entry.type_, entry.flags))));
         self.chunk_len += key.len() + value.len();
     }
 
-    /// Writes the chunk. Where entries are there that cannot go along, the rest is only counted.
-    fn write(&mut self) -> Result<(), MigrateError> {
+    /// Writes the chunk. Where entries are there that cannot go along, the rest is only counted. Answers how many bytes that were.
+    fn write(&mut self) -> Result<usize, MigrateError> {
         let target = self.to.identity();
         if self.too_long {
             return Err(MigrateError::TooLong {
@@ -425,7 +447,6 @@ impl<'a> Migration<'a> {
         self.storage.requests.clear();
         all.clear();
         self.facts = all;
-        self.chunk_len = 0;
-        Ok(())
+        Ok(std::mem::take(&mut self.chunk_len))
     }
 }

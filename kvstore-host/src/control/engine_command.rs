@@ -8,14 +8,14 @@ use super::job::{Job, Wishes};
 use super::{Asker, Control, Source};
 use crate::command::Error;
 use crate::net::ConnectionId;
-use crate::plugin::Keyspace;
 use crate::plugin::file::Digest;
 use crate::plugin::live::Live;
 use crate::plugin::shadow::{Compared, Times};
+use crate::plugin::{ALL_READS, Keyspace};
 use crate::protocol::Value;
 
-/// Of 100 reads of clients, so many are repeated on a shadow.
-const SAMPLE_PERCENT: f64 = 1.0;
+/// Of a million reads of clients, so many are repeated on a shadow: one percent.
+const SAMPLE_SHARE: u64 = ALL_READS / 100;
 
 const HELP: &[&str] = &[
     "ENGINE <subcommand> [<arg> ...]. Only for clients of this machine. Subcommands are:",
@@ -257,6 +257,14 @@ struct Reload {
 
 /// `[path] [SHA256 hex] [MIGRATE] [OPTS key=value …]`
 fn parse_reload(args: &[String]) -> Result<Reload, Error> {
+    parse(args).and_then(|reload| match reload.wishes.shadow {
+        None => Ok(reload),
+        Some(_) => Err(Error::SYNTAX),
+    })
+}
+
+/// The same, with what a shadow is asked for besides.
+fn parse(args: &[String]) -> Result<Reload, Error> {
     let is = |word: &str, arg: &String| arg.eq_ignore_ascii_case(word);
     let (path, mut rest) = match args.split_first() {
         Some((first, rest)) if !["sha256", "migrate", "opts"].iter().any(|word| is(word, first)) => {
@@ -272,6 +280,10 @@ fn parse_reload(args: &[String]) -> Result<Reload, Error> {
                     Error::new("ERR syntax error: SHA256 is followed by a digest of 64 hexadecimal digits")
                 };
                 reload.digest = Some(Digest::parse(text).ok_or_else(wrong)?);
+                behind
+            }
+            Some((text, behind)) if is("sample", word) && reload.wishes.shadow.is_none() => {
+                reload.wishes.shadow = Some(parse_share(text)?);
                 behind
             }
             _ if is("migrate", word) && !reload.wishes.migrates => {
@@ -291,22 +303,21 @@ fn parse_reload(args: &[String]) -> Result<Reload, Error> {
 
 /// `path [SHA256 hex] [SAMPLE percent] [OPTS key=value …]`
 fn parse_shadow(args: &[String]) -> Result<Reload, Error> {
-    let mut args = args.to_vec();
-    let end = args.iter().position(|arg| arg.eq_ignore_ascii_case("opts")).unwrap_or(args.len());
-    let place = args.iter().take(end).skip(1).position(|arg| arg.eq_ignore_ascii_case("sample"));
-    let mut percent = SAMPLE_PERCENT;
-    if let Some(place) = place {
-        let mut given = args.drain(place + 1..(place + 3).min(end));
-        let number = given.nth(1).and_then(|text| text.parse().ok());
-        let wrong = || Error::new("ERR syntax error: SAMPLE is followed by a number from 0 to 100");
-        percent = number.filter(|percent| (0.0..=100.0).contains(percent)).ok_or_else(wrong)?;
-    }
-    let mut shadow = parse_reload(&args)?;
+    let mut shadow = parse(args)?;
     if shadow.path.is_none() || shadow.wishes.migrates {
         return Err(Error::SYNTAX);
     }
-    shadow.wishes.shadow = Some(if percent > 0.0 { (100.0 / percent).round() as u64 } else { 0 });
+    shadow.wishes.shadow.get_or_insert(SAMPLE_SHARE);
     Ok(shadow)
+}
+
+/// Of a million reads, so many are a share in percent: at least one, where it is not 0.
+fn parse_share(text: &str) -> Result<u64, Error> {
+    let wrong = || Error::new("ERR syntax error: SAMPLE is followed by a number from 0 to 100");
+    let percent: f64 =
+        text.parse().ok().filter(|percent| (0.0..=100.0).contains(percent)).ok_or_else(wrong)?;
+    let share = (percent / 100.0 * ALL_READS as f64).round() as u64;
+    Ok(if percent > 0.0 { share.max(1) } else { 0 })
 }
 
 /// `key=value`
@@ -339,7 +350,7 @@ mod tests {
         assert_eq!(parse("./migrate MIGRATE opts"), reload("./migrate", Some(vec![]), true));
         let options = Some(vec![option("x", "1"), option("y", "=")]);
         assert_eq!(parse("a OPTS x=1 y=="), reload("a", options, false));
-        for wrong in ["a b", "migrate a", "a migrate migrate", "a sha256", "sha256"] {
+        for wrong in ["a b", "a SAMPLE 1", "migrate a", "a migrate migrate", "a sha256", "sha256"] {
             assert_eq!(parse(wrong), Err(Error::SYNTAX), "{wrong}");
         }
         assert!(parse("OPTS =1").is_err() && parse("OPTS x").is_err());
@@ -362,11 +373,13 @@ mod tests {
             parse_shadow(&args).map(|asked| (asked.path, asked.wishes.shadow, asked.wishes.options))
         };
         let path = Some("/a.so".to_owned());
-        assert_eq!(parse("/a.so"), Ok((path.clone(), Some(100), None)));
-        assert_eq!(parse("/a.so SAMPLE 100"), Ok((path.clone(), Some(1), None)));
+        assert_eq!(parse("/a.so"), Ok((path.clone(), Some(10_000), None)));
+        assert_eq!(parse("/a.so SAMPLE 100"), Ok((path.clone(), Some(1_000_000), None)));
         assert_eq!(parse("/a.so sample 0 OPTS"), Ok((path.clone(), Some(0), Some(vec![]))));
         let options = Some(vec![("sample".to_owned(), "x".to_owned())]);
-        assert_eq!(parse("/a.so SAMPLE 0.5 OPTS sample=x"), Ok((path, Some(200), options)));
+        assert_eq!(parse("/a.so SAMPLE 0.5 OPTS sample=x"), Ok((path.clone(), Some(5_000), options)));
+        assert_eq!(parse("/a.so SAMPLE 75"), Ok((path.clone(), Some(750_000), None)));
+        assert_eq!(parse("/a.so SAMPLE 0.0000001"), Ok((path, Some(1), None)));
         for wrong in [
             "",
             "a MIGRATE",
@@ -376,6 +389,7 @@ mod tests {
             "a SAMPLE 101",
             "a SAMPLE NaN",
             "a SAMPLE OPTS",
+            "a SAMPLE 1 SAMPLE 1",
         ] {
             assert!(parse(wrong).is_err(), "{wrong}");
         }

@@ -31,7 +31,7 @@ pub(super) struct Wishes {
     pub(super) options: Option<Options>,
     /// Migrate the data, also where they could be adopted.
     pub(super) migrates: bool,
-    /// Keep the candidate beside the live engine, and repeat one of so many reads on both; 0: none.
+    /// Keep the candidate beside the live engine, and repeat so many of a million reads on both.
     pub(super) shadow: Option<u64>,
 }
 
@@ -157,7 +157,7 @@ impl Control {
                 since: Instant::now(),
                 options: wishes.options,
                 migrates: wishes.migrates || wishes.shadow.is_some(),
-                comparison: wishes.shadow.map(|every| Arc::new(Comparison::new(every))),
+                comparison: wishes.shadow.map(|share| Arc::new(Comparison::new(share))),
                 candidate: None,
                 live: None,
                 old: None,

@@ -12,20 +12,18 @@ use plugin_abi::raw::{KV_OP_GET, KvOp};
 pub(super) struct Changes {
     followed: AtomicBool,
     noted: Mutex<Noted>,
-    /// Of so many reads one is noted; 0: none.
-    sample_every: AtomicU64,
-    sampled: Mutex<Sampled>,
+    /// Of a million reads so many are noted.
+    sample_share: AtomicU64,
+    reads: AtomicU64,
+    /// The keys of those.
+    sampled: Mutex<Vec<Vec<u8>>>,
 }
+
+/// The share of reads that is all of them.
+pub(crate) const ALL_READS: u64 = 1_000_000;
 
 /// Keys that were read and not looked at yet, at most; others are not noted meanwhile.
 const SAMPLED_MAX: usize = 1024;
-
-/// Some of the keys that were read.
-#[derive(Debug, Default)]
-struct Sampled {
-    reads: u64,
-    keys: Vec<Vec<u8>>,
-}
 
 /// Bytes that are noted at most.
 const NOTED_MAX: usize = 64 << 20;
@@ -75,10 +73,11 @@ impl Changes {
         }
     }
 
-    /// Notes one of so many reads from here on; 0: none.
-    pub(super) fn sample(&self, every: u64) {
-        self.sample_every.store(every, Ordering::Relaxed);
-        *self.sampled.lock().unwrap_or_else(PoisonError::into_inner) = Sampled::default();
+    /// Notes so many of a million reads from here on.
+    pub(super) fn sample(&self, share: u64) {
+        self.sample_share.store(share, Ordering::Relaxed);
+        self.reads.store(0, Ordering::Relaxed);
+        self.sampled().clear();
     }
 
     /// Notes some of the keys that operations have read.
@@ -86,23 +85,30 @@ impl Changes {
     /// # Safety
     /// As for [`note`](Self::note).
     pub(super) unsafe fn note_reads(&self, ops: &[KvOp]) {
-        let every = self.sample_every.load(Ordering::Relaxed);
-        if every == 0 {
+        let share = self.sample_share.load(Ordering::Relaxed);
+        if share == 0 {
             return;
         }
-        let mut sampled = self.sampled.lock().unwrap_or_else(PoisonError::into_inner);
-        for op in ops.iter().filter(|op| op.kind == KV_OP_GET) {
-            sampled.reads += 1;
-            if sampled.reads.is_multiple_of(every) && sampled.keys.len() < SAMPLED_MAX {
+        let gets = || ops.iter().filter(|op| op.kind == KV_OP_GET);
+        let before = self.reads.fetch_add(gets().count() as u64, Ordering::Relaxed);
+        // So that they are as far from one another as can be.
+        let is_noted = |read: u64| read % ALL_READS * share % ALL_READS + share >= ALL_READS;
+        for (_, op) in (before..).zip(gets()).filter(|(read, _)| is_noted(*read)) {
+            let mut sampled = self.sampled();
+            if sampled.len() < SAMPLED_MAX {
                 // SAFETY: valid, says the caller.
-                sampled.keys.push(unsafe { op.key.as_slice() }.to_vec());
+                sampled.push(unsafe { op.key.as_slice() }.to_vec());
             }
         }
     }
 
     /// The keys of reads that were noted since this was asked last.
     pub(super) fn take_sampled(&self) -> Vec<Vec<u8>> {
-        std::mem::take(&mut self.sampled.lock().unwrap_or_else(PoisonError::into_inner).keys)
+        std::mem::take(&mut self.sampled())
+    }
+
+    fn sampled(&self) -> MutexGuard<'_, Vec<Vec<u8>>> {
+        self.sampled.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Notes a key that was changed by the engine itself.
@@ -167,12 +173,17 @@ mod tests {
         assert!(!noted.cleared);
         assert_eq!(noted.keys(), HashSet::from([&b"a"[..], b"", b"evicted"]));
         assert!(changes.take().keys().is_empty());
-        changes.sample(2);
-        for _ in 0..2 {
-            // SAFETY: constants.
-            unsafe { changes.note_reads(&ops) };
+        for (share, of_three) in
+            [(0, 0), (ALL_READS / 3, 0), (ALL_READS / 2, 1), (750_000, 2), (ALL_READS, 3)]
+        {
+            changes.sample(share);
+            for _ in 0..3 {
+                // SAFETY: constants.
+                unsafe { changes.note_reads(&ops) };
+            }
+            assert_eq!(changes.take_sampled(), vec![b"b".to_vec(); of_three], "{share}");
+            assert!(changes.take_sampled().is_empty());
         }
-        assert_eq!((changes.take_sampled(), changes.take_sampled().len()), (vec![b"b".to_vec()], 0));
         changes.note_key(b"gone");
         changes.note_clear();
         changes.note_key(b"new");

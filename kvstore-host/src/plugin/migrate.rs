@@ -168,7 +168,7 @@ pub fn migrate(
     let mut migration = Migration::new(from, to, progress, word)?;
     migration.catch_up()?;
     if let Some(comparison) = comparison {
-        from.changes().sample(comparison.every());
+        from.changes().sample(comparison.share());
     }
     caught_up();
     while !migration.may_finish {

@@ -26,6 +26,7 @@ mod versioned;
 pub mod wait;
 mod work;
 
+pub(crate) use changes::ALL_READS;
 pub(crate) use entry::Owned;
 pub use flight::{Home, Landed, Taker};
 pub use joint::Joined;

@@ -24,8 +24,8 @@ const TIME_DIGITS: u8 = 2;
 /// What has been compared so far.
 #[derive(Debug)]
 pub struct Comparison {
-    /// Of how many reads of clients one is repeated.
-    every: u64,
+    /// Of a million reads of clients so many are repeated.
+    share: u64,
     figures: Mutex<Figures>,
 }
 
@@ -65,16 +65,16 @@ pub struct Compared {
 }
 
 impl Comparison {
-    /// One of so many reads of clients is repeated; 0: none is.
-    pub fn new(every: u64) -> Self {
+    /// Of a million reads of clients so many are repeated.
+    pub fn new(share: u64) -> Self {
         let histogram = || Histogram::new_with_bounds(1, TIME_MAX_NS, TIME_DIGITS).ok();
         let times = histogram().zip(histogram()).map(|(live, shadow)| [live, shadow]);
         let figures = Figures { reads: 0, mismatches: 0, examples: VecDeque::new(), times };
-        Self { every, figures: Mutex::new(figures) }
+        Self { share, figures: Mutex::new(figures) }
     }
 
-    pub(super) fn every(&self) -> u64 {
-        self.every
+    pub(super) fn share(&self) -> u64 {
+        self.share
     }
 
     fn lock(&self) -> MutexGuard<'_, Figures> {

@@ -5,7 +5,7 @@ use plugin_abi::raw::{KV_OP_SET, KvBytes, KvOp};
 use plugin_abi::sdk::{Decision, Entry};
 
 /// A value with all that is stored beside it.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub(crate) struct Owned {
     pub(super) value: Vec<u8>,
     pub(super) expiry_ms: i64,

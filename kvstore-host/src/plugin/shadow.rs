@@ -1,6 +1,7 @@
 //! Shadow: what comes of asking a second engine, which is kept equal to the live one, what clients have asked: whether it answers the same, and how fast.
 
 use std::collections::VecDeque;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -15,6 +16,8 @@ use super::migrate::MigrateError;
 /// Mismatches that are kept to be shown, and bytes that are shown of a key or a value.
 const EXAMPLES_MAX: usize = 16;
 const SHOWN_MAX: usize = 64;
+/// Keys that are suspected at a time; others are not looked at further meanwhile.
+const SUSPECTS_MAX: usize = 256;
 /// How long two engines may answer differently on a key of which no change is noted: that is done when all of its batch is.
 const PATIENCE: Duration = Duration::from_secs(1);
 /// The longest time that a histogram tells apart from longer ones, in nanoseconds, and its significant digits.
@@ -56,7 +59,7 @@ pub struct Times {
 pub struct Compared {
     /// Reads that both engines were asked for.
     pub reads: u64,
-    /// Keys that they answered differently, though nobody had written them.
+    /// Times that they answered differently, though nobody had written the key. One key may be asked for often.
     pub mismatches: u64,
     /// The newest of those, with both answers.
     pub examples: Vec<String>,
@@ -129,13 +132,16 @@ pub(super) struct Suspects(Vec<Suspect>);
 #[derive(Debug)]
 struct Suspect {
     key: Vec<u8>,
-    answers: Answers,
+    /// A hash of both answers, which may be long.
+    answers: u64,
     /// Since when they answer so, without a change of the key.
     since: Instant,
 }
 
 /// What the live engine and the shadow answer.
 type Answers = (Option<Owned>, Option<Owned>);
+/// The same, and how long each took.
+type Asked = Result<(Answers, [Duration; 2]), MigrateError>;
 
 impl Suspects {
     /// These keys have changed, and were copied.
@@ -148,43 +154,64 @@ impl Suspects {
     /// # Errors
     /// An engine fails to read.
     pub(super) fn compare(
-        mut self,
+        self,
         engines: (&Live, &Live),
         comparison: &Comparison,
         ends: &dyn Fn() -> bool,
     ) -> Result<Self, MigrateError> {
-        for key in engines.0.changes().take_sampled() {
-            if ends() {
-                break;
-            }
-            let (answers, taken) = ask_both(engines, &key)?;
-            comparison.note(taken);
-            if answers.0 != answers.1 && self.0.iter().all(|suspect| suspect.key != key) {
-                self.0.push(Suspect { key, answers, since: Instant::now() });
-            }
-        }
+        let sampled = engines.0.changes().take_sampled();
+        self.judge(sampled, comparison, ends, &Instant::now, &mut |key| ask_both(engines, key))
+    }
+
+    fn judge(
+        self,
+        sampled: Vec<Vec<u8>>,
+        comparison: &Comparison,
+        ends: &dyn Fn() -> bool,
+        now: &dyn Fn() -> Instant,
+        ask: &mut dyn FnMut(&[u8]) -> Asked,
+    ) -> Result<Self, MigrateError> {
         let mut left = Self::default();
+        // These first: what had changed of them was just acquitted. Of a new one nobody knows yet whether it has changed.
         for Suspect { key, answers: before, since } in self.0 {
             if ends() {
                 break;
             }
-            let (answers, _) = ask_both(engines, &key)?;
+            let (answers, _) = ask(&key)?;
             if answers.0 == answers.1 {
                 continue;
             }
-            let since = if answers == before { since } else { Instant::now() };
-            if since.elapsed() > PATIENCE {
+            let (hash, now) = (hash(&answers), now());
+            let since = if hash == before { since } else { now };
+            if now.saturating_duration_since(since) > PATIENCE {
                 comparison.note_mismatch(&key, answers.0.as_ref(), answers.1.as_ref());
             } else {
-                left.0.push(Suspect { key, answers, since });
+                left.0.push(Suspect { key, answers: hash, since });
+            }
+        }
+        for key in sampled {
+            if ends() {
+                break;
+            }
+            let (answers, taken) = ask(&key)?;
+            comparison.note(taken);
+            let is_new = left.0.len() < SUSPECTS_MAX && left.0.iter().all(|suspect| suspect.key != key);
+            if answers.0 != answers.1 && is_new {
+                left.0.push(Suspect { key, answers: hash(&answers), since: now() });
             }
         }
         Ok(left)
     }
 }
 
+fn hash(answers: &Answers) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    answers.hash(&mut hasher);
+    hasher.finish()
+}
+
 /// What both answer, and how long that took.
-fn ask_both((live, shadow): (&Live, &Live), key: &[u8]) -> Result<(Answers, [Duration; 2]), MigrateError> {
+fn ask_both((live, shadow): (&Live, &Live), key: &[u8]) -> Asked {
     let ask = |engine: &Live| {
         let instance = engine.instance().ok_or(MigrateError::Closed)?;
         let (op, mut entry) = (KvOp { flags: KV_OP_NO_TOUCH, ..KvOp::new(KV_OP_GET, key) }, None);
@@ -221,6 +248,8 @@ fn shown(bytes: &[u8]) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::cell::Cell;
+
     use super::*;
 
     #[test]
@@ -237,5 +266,27 @@ mod tests {
         let text = format!("\"k2\": live \"{start}…\" of 100 bytes, expires at 5, shadow nothing");
         assert_eq!(examples[0], text);
         assert!((9.0..11.0).contains(&times[0].p99_us) && times[1].max_us > 19_000.0, "{times:?}");
+    }
+
+    #[test]
+    fn a_key_is_acquitted_before_it_is_judged_however_long_the_engines_take() {
+        let (comparison, began, asked) = (Comparison::new(0), Instant::now(), Cell::new(0_u32));
+        let keys =
+            |count: usize| (0..count).map(|number| number.to_string().into_bytes()).collect::<Vec<_>>();
+        let mut ask = |_: &[u8]| {
+            asked.set(asked.get() + 1);
+            Ok(((Some(Owned::default()), None), [Duration::ZERO; 2]))
+        };
+        // Each answer takes longer than two engines may differ.
+        let now = || began + PATIENCE * 2 * asked.get();
+        let mut judge = |suspects: Suspects, count| {
+            suspects.judge(keys(count), &comparison, &|| false, &now, &mut ask).unwrap()
+        };
+        let mut suspects = judge(Suspects::default(), 3);
+        assert_eq!((suspects.0.len(), comparison.look().mismatches), (3, 0));
+        suspects.acquit(|key| key == b"1");
+        let suspects = judge(suspects, 0);
+        assert_eq!((suspects.0.len(), comparison.look().mismatches), (0, 2));
+        assert_eq!(judge(suspects, SUSPECTS_MAX + 1).0.len(), SUSPECTS_MAX);
     }
 }

@@ -528,10 +528,8 @@ impl Control {
     }
 
     fn retire(&mut self) {
+        self.note_stopped();
         let Some(job) = &mut self.job else { return };
-        // All workers have gone on by now.
-        let stopped_ns = self.shared.published.released_ns().saturating_sub(job.held_since_ns);
-        job.stopped = Duration::from_nanos(stopped_ns);
         let Some(old) = job.old.clone() else { return };
         self.shared.published.forget_previous();
         let next = self.next_manifest.clone();
@@ -546,8 +544,17 @@ impl Control {
         });
     }
 
+    /// Notes how long workers were stopped: those that have gone on, as all have unless the old engine is abandoned.
+    fn note_stopped(&mut self) {
+        if let Some(job) = self.job.as_mut().filter(|job| job.stopped.is_zero()) {
+            let stopped_ns = self.shared.published.released_ns().saturating_sub(job.held_since_ns);
+            job.stopped = Duration::from_nanos(stopped_ns);
+        }
+    }
+
     /// Notes what became of the old engine, and tells whoever asked.
     fn settle_old(&mut self, action: Action) {
+        self.note_stopped();
         let Some(job) = &self.job else { return };
         let (Some(live), Some(old)) = (&job.live, &job.old) else { return };
         self.history.set_state(old.generation, &job.old_verdict);

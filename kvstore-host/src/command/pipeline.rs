@@ -87,9 +87,9 @@ impl Pipeline {
         self.next >= self.input.requests.len()
     }
 
-    /// The command that runs by itself, if one does.
-    pub fn command(&self) -> Option<&'static Spec> {
-        self.alone.as_ref().map(|single| single.spec)
+    /// Number of the command that runs by itself, if one does.
+    pub fn command(&self) -> Option<usize> {
+        self.alone.as_ref().map(|single| single.spec.number.get())
     }
 
     /// Gives requests, after all earlier ones are taken.

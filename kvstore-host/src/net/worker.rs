@@ -17,7 +17,6 @@ use mio::{Events, Poll, Token, Waker};
 use super::connection::{Connection, End, Spare, Waiting};
 use super::slab::Slab;
 use super::{ConnectionId, Message, Shared, WorkerHandle};
-use crate::command::Spec;
 use crate::command::pipeline::{Pending, Step};
 use crate::plugin::live::{Execution, Live};
 use crate::plugin::published::{self, Hold};
@@ -474,7 +473,7 @@ impl Worker {
         &self,
         live: &Arc<Live>,
         place: usize,
-        command: Option<&'static Spec>,
+        command: Option<usize>,
         run: impl FnOnce(&Arc<Live>, Arc<dyn Home>, u64) -> Option<PoolDone> + Send + 'static,
     ) {
         let (live, handle, home) = (Arc::clone(live), self.handle.clone(), Arc::clone(&self.home));

@@ -5,10 +5,9 @@ use std::thread::{self, JoinHandle};
 
 use crossbeam::channel::{Sender, unbounded};
 
-use crate::command::Spec;
 use crate::server::Calls;
 
-type Job = (Option<&'static Spec>, Box<dyn FnOnce() + Send>);
+type Job = (Option<usize>, Box<dyn FnOnce() + Send>);
 
 /// The threads. They end when the pool is dropped and their jobs are done.
 #[derive(Debug)]
@@ -41,8 +40,8 @@ impl Pool {
         Ok(Self { jobs: Some(jobs), threads })
     }
 
-    /// Runs a job for this command on one of the threads, as soon as one is free.
-    pub fn run(&self, command: Option<&'static Spec>, job: impl FnOnce() + Send + 'static) {
+    /// Runs a job for the command of this number on one of the threads, as soon as one is free.
+    pub fn run(&self, command: Option<usize>, job: impl FnOnce() + Send + 'static) {
         if let Some(jobs) = &self.jobs
             && jobs.send((command, Box::new(job))).is_err()
         {

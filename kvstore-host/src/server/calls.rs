@@ -4,7 +4,6 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use super::lock;
-use crate::command::Spec;
 
 /// Not in a call.
 const NONE: usize = 0;
@@ -21,10 +20,10 @@ pub struct Caller {
 }
 
 impl Caller {
-    /// A call begins, for this command: of several, the first one.
-    pub fn enter(&self, command: Option<&Spec>) {
+    /// A call begins, for the command of this number: of several, the first one.
+    pub fn enter(&self, command: Option<usize>) {
         self.begun.store(self.begun.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
-        let number = command.map_or(UNKNOWN, |spec| spec.number.get() + 1);
+        let number = command.map_or(UNKNOWN, |number| number + 1);
         self.command.store(number, Ordering::Relaxed);
     }
 

@@ -18,9 +18,9 @@ pub struct Pending {
 }
 
 impl Pending {
-    /// The command of the first request.
-    pub fn command(&self) -> Option<&'static Spec> {
-        self.planned.first().and_then(|planned| planned.spec)
+    /// Number of the first request's command.
+    pub fn command(&self) -> Option<usize> {
+        self.planned.first().and_then(|planned| planned.spec).map(|spec| spec.number.get())
     }
 
     /// Whether it is of one request, which is only to be answered: to plan that again would be the same once more.

@@ -36,7 +36,10 @@ fn a_call_that_does_not_return_is_named_while_others_are_served() {
     // Each of these is a new client: it comes to the other worker.
     for _ in 0..8 {
         let calls = &host.engine_info()["calls_stuck"];
-        assert!(calls.contains("in del for ") && calls.contains("worker-"), "{calls}");
+        assert!(
+            calls.contains("in del for ") && calls.contains("engine c-example, generation 2: worker-"),
+            "{calls}"
+        );
     }
     fs::remove_file(&gate).unwrap();
     assert_eq!(show(&stuck.receive().unwrap()), "0");

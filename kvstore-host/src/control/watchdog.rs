@@ -1,5 +1,6 @@
 //! Watchdog: looks at times whether a call of the engine does not return, and tells which.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::Control;
@@ -19,6 +20,8 @@ pub(super) struct Watchdog {
 /// A thread, as it was when it was last looked at.
 struct Seen {
     name: String,
+    /// The live engine when it was first seen in this call: another one may be live since.
+    engine: Arc<str>,
     call: Option<Call>,
     /// When it was first seen in this call, and whether that was told.
     since: Instant,
@@ -30,7 +33,8 @@ impl Seen {
         let number = self.call.and_then(|call| call.command);
         let command = table::all().find(|spec| Some(spec.number.get()) == number);
         format!(
-            "{} in {}",
+            "{}: {} in {}",
+            self.engine,
             self.name,
             command.map_or("what comes late, or a transaction", |spec| spec.full_name)
         )
@@ -65,27 +69,32 @@ impl Control {
         let now = Instant::now();
         let Some(due) = self.watchdog.due().filter(|due| *due <= now) else { return };
         let engine = self.shared.published.get();
-        let engine = format!("engine {}, generation {}", engine.identity().name, engine.generation);
+        let engine: Arc<str> =
+            format!("engine {}, generation {}", engine.identity().name, engine.generation).into();
         let Watchdog { patience, next, seen } = &mut self.watchdog;
         // Two looks in one call are at least so far apart, also when this thread was late.
         *next = due.max(now) + *patience;
         let mut place = 0;
         self.shared.server.calls.look(|name, call| {
+            let new = |call| {
+                let (name, engine) = (name.to_owned(), Arc::clone(&engine));
+                Seen { name, engine, call, since: now, told: false }
+            };
             if place == seen.len() {
-                seen.push(Seen { name: name.to_owned(), call: None, since: now, told: false });
+                seen.push(new(None));
             }
             let Some(before) = seen.get_mut(place) else { return };
             place += 1;
             let same = call.is_some() && call == before.call;
             if !same {
                 if before.told {
-                    log::warn!("{engine}: {} has returned, after {:?}", before.describe(), before.since.elapsed());
+                    log::warn!("{} has returned, after {:?}", before.describe(), before.since.elapsed());
                 }
-                *before = Seen { name: name.to_owned(), call, since: now, told: false };
+                *before = new(call);
             } else if !before.told {
                 before.told = true;
                 log::error!(
-                    "{engine}: {} has not returned for {} ms; clients of that thread wait for it. ENGINE commands are answered",
+                    "{} has not returned for {} ms; clients of that thread wait for it. ENGINE commands are answered",
                     before.describe(),
                     before.since.elapsed().as_millis()
                 );

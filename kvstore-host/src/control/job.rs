@@ -126,7 +126,9 @@ impl Job {
                     "{call} does not return; until it does, what would go to the engine is answered with UNAVAILABLE"
                 );
             }
-            None => log::error!("kv_handoff_commit does not return; everything is held back until it does"),
+            None => log::error!(
+                "the manifest is not put in its place, or kv_handoff_commit does not return; everything is held back until that has ended"
+            ),
         }
         call.is_some()
     }

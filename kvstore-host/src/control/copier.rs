@@ -6,9 +6,11 @@ use std::thread::JoinHandle;
 
 use crossbeam::channel::{Sender, bounded};
 
+use super::dropped::drop_candidate;
 use super::job::Done;
 use super::manifest::committed;
 use super::{Control, ControlMessage};
+use crate::plugin::live::Live;
 use crate::plugin::migrate::{Progress, migrate};
 
 /// How the control thread reaches it. When this is dropped, the copier ends early.
@@ -72,6 +74,31 @@ impl Control {
         });
         if let Some(job) = &mut self.job {
             job.copier = Some(Copier { word: Some(word), thread, progress, seen: 0 });
+        }
+    }
+
+    /// The engine whose changes are followed: the live one, or the one before it where the next was just published.
+    pub(super) fn followed(&self) -> Arc<Live> {
+        let old = self.job.as_ref().and_then(|job| job.old.clone());
+        old.unwrap_or_else(|| self.shared.published.get())
+    }
+
+    /// That of the reload under way, if it has one.
+    pub(super) fn copier(&mut self) -> Option<&mut Copier> {
+        self.job.as_mut().and_then(|job| job.copier.as_mut())
+    }
+
+    /// A step ended after its job was given up.
+    pub(super) fn too_late(&mut self, number: u64, done: Done) {
+        // The copier that was left to itself has ended. What it, or somebody else, had told before says nothing of it.
+        let ended = matches!(done, Done::Migrated(_) | Done::Broken(_));
+        if let Some((_, live, thread)) = self.stuck.take_if(|(job, ..)| ended && *job == number) {
+            log::warn!("the migration into {live:?} that was given up has ended");
+            drop_candidate(live, thread);
+        }
+        if let Done::Opened(Ok(live)) = done {
+            log::warn!("{live:?} was opened after it was given up; it is closed again");
+            drop_candidate(live, None);
         }
     }
 }

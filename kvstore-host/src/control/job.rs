@@ -18,6 +18,7 @@ use crate::plugin::migrate::{MigrateError, Migrated, can_leave};
 use crate::plugin::published::Hold;
 use crate::plugin::reload::{Action, Event, Phase};
 use crate::plugin::shadow::Comparison;
+use crate::plugin::state_dir::StateDir;
 use crate::protocol::Value;
 use crate::server::add;
 
@@ -66,7 +67,7 @@ pub(super) struct Job {
     pub(super) comparison: Option<Arc<Comparison>>,
     candidate: Option<Box<Candidate>>,
     pub(super) live: Option<Arc<Live>>,
-    old: Option<Arc<Live>>,
+    pub(super) old: Option<Arc<Live>>,
     /// Number of its hold.
     hold: u64,
     /// When workers were asked to hold back, on the server's clock, in nanoseconds.
@@ -277,20 +278,6 @@ impl Control {
         self.event(event);
     }
 
-    /// A step ended after its job was given up.
-    fn too_late(&mut self, number: u64, done: Done) {
-        // The copier that was left to itself has ended. What it, or somebody else, had told before says nothing of it.
-        let ended = matches!(done, Done::Migrated(_) | Done::Broken(_));
-        if let Some((_, live, thread)) = self.stuck.take_if(|(job, ..)| ended && *job == number) {
-            log::warn!("the migration into {live:?} that was given up has ended");
-            drop_candidate(live, thread);
-        }
-        if let Done::Opened(Ok(live)) = done {
-            log::warn!("{live:?} was opened after it was given up; it is closed again");
-            drop_candidate(live, None);
-        }
-    }
-
     /// Sees whether the job can go on: workers have moved, or time has passed.
     pub(super) fn look(&mut self) {
         let timeout = self.drain_timeout();
@@ -329,8 +316,11 @@ impl Control {
             && let Some(job) = &mut self.job
         {
             job.problem = match phase {
-                Phase::Open => {
-                    "kv_open does not return; it was given up, and its thread is left behind".to_owned()
+                Phase::Open | Phase::Ready => {
+                    let what = if phase == Phase::Open { "kv_open" } else { "what comes before a handoff" };
+                    let or = |dir: &Arc<StateDir>| format!(", or writing to {},", dir.path().display());
+                    let dir = self.configured.state_dir.as_ref().map_or_else(String::new, or);
+                    format!("{what}{dir} does not end; it was given up, and its thread is left behind")
                 }
                 Phase::Migrate | Phase::Shadow | Phase::Finish | Phase::Cancel => {
                     "the migration does not get on; it was given up".to_owned()
@@ -349,7 +339,7 @@ impl Control {
             self.act(*action);
         }
         let timeout = match self.reload.phase() {
-            Phase::Open | Phase::Retire => self.configured.open_timeout,
+            Phase::Open | Phase::Ready | Phase::Retire => self.configured.open_timeout,
             _ => self.drain_timeout(),
         };
         if self.reload.phase() != phase
@@ -435,10 +425,6 @@ impl Control {
         }
     }
 
-    fn copier(&mut self) -> Option<&mut Copier> {
-        self.job.as_mut().and_then(|job| job.copier.as_mut())
-    }
-
     fn hold(&mut self, what: fn(u64) -> Hold) {
         let Some(job) = &mut self.job else { return };
         job.held_since_ns = self.shared.server.clock.monotonic_ns();
@@ -495,12 +481,6 @@ impl Control {
         let generation = self.shared.published.generation() + 1;
         let next = self.next_manifest(&candidate, generation);
         self.on_thread("open", move || Done::Opened(nursery.open(*candidate, generation, &server, &next)));
-    }
-
-    /// The engine whose changes are followed: the live one, or the one before it where the next was just published.
-    fn followed(&self) -> Arc<Live> {
-        let old = self.job.as_ref().and_then(|job| job.old.clone());
-        old.unwrap_or_else(|| self.shared.published.get())
     }
 
     /// Calls the reload off that is under way, as soon as that can be done.

@@ -150,11 +150,7 @@ impl Reload {
 
     /// Whether the phase ends by itself when it takes too long; where data are copied, when that does not get on. A check has limits of its own.
     pub fn has_timeout(&self) -> bool {
-        use Phase::*;
-        matches!(
-            self.phase,
-            Open | Hold | Migrate | Shadow | Settle | Finish | Cancel | HoldAll | Adopt | Drain | Retire
-        )
+        !matches!(self.phase, Phase::Idle | Phase::Check | Phase::Stuck)
     }
 
     /// Takes an event. One that does not fit the phase came too late, and means nothing.
@@ -195,6 +191,8 @@ impl Reload {
                 (Phase::Idle, &[Unfollow, AbandonCandidate, Refuse])
             }
             (Phase::Ready, Event::Succeeded) => (Phase::HoldAll, &[HoldAll]),
+            // Its thread unloads the candidate as soon as it can.
+            (Phase::Ready, Event::TimedOut | Event::Cancelled) => (Phase::Idle, &[Refuse]),
             (Phase::HoldAll, Event::Succeeded) => (Phase::Adopt, &[Adopt]),
             (Phase::HoldAll, Event::Failed | Event::TimedOut | Event::Cancelled) => {
                 (Phase::Idle, &[Release, DropCandidate, Refuse])
@@ -290,7 +288,7 @@ mod tests {
                     self.candidate = phase == Phase::Stuck;
                 }
                 (Phase::Retire, Event::Succeeded | Event::Failed) => self.old = false,
-                (Phase::Ready, Event::Failed) => self.candidate = false,
+                (Phase::Ready, Event::Failed | Event::TimedOut | Event::Cancelled) => self.candidate = false,
                 _ => {}
             }
             for action in self.reload.on(event) {

@@ -267,7 +267,7 @@ impl Control {
                     Signal::Stop(name) => self.stop(name),
                     Signal::Reload => {
                         log::info!("SIGHUP: reloading {}", self.configured.engine.display());
-                        self.request(None, Source::Path(self.configured.engine.clone()), Wishes::default());
+                        self.request(None, self.configured.engine.clone().into(), Wishes::default());
                     }
                 }
             }

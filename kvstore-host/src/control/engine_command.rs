@@ -75,11 +75,7 @@ impl Control {
 
     fn reload(&mut self, asker: Asker, asked: Reload) {
         let path = asked.path.map_or_else(|| self.configured.engine.clone(), PathBuf::from);
-        let source = match asked.digest {
-            Some(digest) => Source::Pinned(path, digest),
-            None => Source::Path(path),
-        };
-        self.request(asker, source, asked.wishes);
+        self.request(asker, Source::File { path, digest: asked.digest }, asked.wishes);
     }
 
     fn rollback(&mut self, asker: Asker) {

@@ -14,7 +14,6 @@ use std::time::{Duration, Instant};
 use super::job::Wishes;
 use super::{Control, ControlHandle, ControlMessage};
 use crate::plugin::file::Digest;
-use crate::plugin::lifecycle::Source;
 
 /// Between two looks.
 const LOOK_INTERVAL: Duration = Duration::from_millis(100);
@@ -177,7 +176,7 @@ impl Control {
             path.display(),
             digest.short()
         );
-        self.request(None, Source::Path(path), Wishes::default());
+        self.request(None, path.into(), Wishes::default());
     }
 }
 

@@ -33,17 +33,26 @@ pub struct Nursery {
 #[derive(Clone, Debug)]
 pub enum Source {
     /// A file.
-    Path(PathBuf),
-    /// A file whose bytes have this digest.
-    Pinned(PathBuf, Digest),
+    File {
+        /// Where it is.
+        path: PathBuf,
+        /// The digest that its bytes have to have.
+        digest: Option<Digest>,
+    },
     /// A file that was loaded before, as it was then.
     Kept(Arc<EngineFile>),
+}
+
+impl From<PathBuf> for Source {
+    fn from(path: PathBuf) -> Self {
+        Self::File { path, digest: None }
+    }
 }
 
 impl fmt::Display for Source {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Path(path) | Self::Pinned(path, _) => write!(f, "{}", path.display()),
+            Self::File { path, .. } => write!(f, "{}", path.display()),
             Self::Kept(file) => write!(f, "{}", file.path().display()),
         }
     }
@@ -85,14 +94,12 @@ impl Nursery {
                 keys::FREE_MIN
             ));
         }
-        let read = |path, digest| {
-            let file = EngineFile::open_with(path, Demands { dirs: &self.dirs, digest });
-            let trusted = file.and_then(|file| file.trusted().map(|()| Arc::new(file)));
-            trusted.map_err(|error| error.to_string())
-        };
         let file = match source {
-            Source::Path(path) => read(path, None)?,
-            Source::Pinned(path, digest) => read(path, Some(*digest))?,
+            Source::File { path, digest } => {
+                let file = EngineFile::open_with(path, Demands { dirs: &self.dirs, digest: *digest });
+                let trusted = file.and_then(|file| file.trusted().map(|()| Arc::new(file)));
+                trusted.map_err(|error| error.to_string())?
+            }
             Source::Kept(file) => Arc::clone(file),
         };
         for warning in file.warnings() {

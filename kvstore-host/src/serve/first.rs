@@ -58,7 +58,7 @@ impl First {
             log::warn!("{}: not served with, as --ignore-manifest says so", what(manifest));
         }
         Ok(Self {
-            source: Source::Path(engine.clone()),
+            source: engine.clone().into(),
             options: config.engine_opt.clone(),
             // Its number is not used for another engine.
             generation: manifest.map_or(1, |manifest| manifest.generation + 1),

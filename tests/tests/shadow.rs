@@ -2,12 +2,13 @@
 
 #![allow(clippy::unwrap_used, reason = "a test stops at the first surprise")]
 
+use std::fs;
 use std::path::Path;
 
 use kvstore_client::{Client, Pipeline};
 use tests::binaries;
 use tests::engines::{self, Engine};
-use tests::host::{Host, fields};
+use tests::host::{Host, Options, fields};
 use tests::on_each_engine;
 use tests::show::{ask, show};
 use tests::wait::wait_until;
@@ -137,4 +138,27 @@ fn what_a_shadow_does_with_its_copy_is_neither_told_nor_counted() {
     assert!(show(&listener.receive().unwrap()).contains("\"last\""));
     assert_eq!(host.info_number("expired_keys"), 11);
     assert!(figure(&host, "operations") > before);
+}
+
+#[test]
+fn who_drops_a_shadow_that_hangs_is_told_so_and_no_reload_begins_before_it_returns() {
+    let host = Host::start_with(Engine::Memory, &Options::config("drain_timeout_ms = 3000\n"));
+    let (mut client, mut admin) = (host.client(), host.client());
+    let (gate, inside) = (host.path("gate"), host.path("gate.inside"));
+    let words = "kv_status kv_delete(kv_engine *engine, const kv_op *op, kv_error *error) {";
+    let path = engines::that_waits(words, &gate, host.dir());
+    let reply = shadow(&mut admin, &path, "");
+    assert!(reply.contains("\"shadow\": \"c-example\""), "{reply}");
+    fs::write(&gate, "").unwrap();
+    client.set(b"k", b"v").unwrap();
+    assert_eq!(ask(&mut client, "DEL k"), "1");
+    wait_until("the copier in the shadow", || inside.exists());
+    let reply = ask(&mut admin, "ENGINE DROP");
+    assert_eq!(reply, "!ERR not all of it has ended: the migration does not get on; it was given up");
+    let reply = ask(&mut admin, "ENGINE RELOAD");
+    assert_eq!(reply, "!BUSY a migration that was given up has not ended yet");
+    assert_eq!(ask(&mut client, "SET k still-served"), "OK");
+    fs::remove_file(&gate).unwrap();
+    host.wait_for_log(&["the migration into Live(c-example", "that was given up has ended"]);
+    host.wait_for_log(&["the candidate Live(c-example", "is closed, its library is unmapped"]);
 }

@@ -44,6 +44,15 @@ fn session() -> (Host, Terminal, String) {
     (host, terminal, prompt)
 }
 
+/// Enters these lines, each at the prompt: what is typed ahead of it the terminal itself would show, too. Answers at the next prompt.
+fn enter_all(terminal: &mut Terminal, prompt: &str, lines: &[&str]) {
+    for (at, line) in lines.iter().enumerate() {
+        terminal.enter(line);
+        let done = |screen: &str| screen.matches(prompt).count() == at + 2;
+        terminal.wait_until("the next prompt", done);
+    }
+}
+
 /// How the first place of this text on the screen looks: its colour, and whether it is faint.
 fn look(terminal: &Terminal, text: &str) -> (Color, bool) {
     let screen = terminal.screen();
@@ -102,11 +111,7 @@ fn the_history_outlives_the_session_and_has_no_secrets() {
     let (host, mut terminal, prompt) = session();
     let lines =
         ["set colour blue", "auth s3cret", "config set requirepass s3cret", " get unseen", "get colour"];
-    for (at, line) in lines.into_iter().enumerate() {
-        terminal.enter(line);
-        let done = |screen: &str| screen.matches(&prompt).count() == at + 2;
-        terminal.wait_until("the next prompt", done);
-    }
+    enter_all(&mut terminal, &prompt, &lines);
     terminal.type_in("\x04");
     assert!(terminal.wait().success());
     let dir = host.path("kvstore");
@@ -181,11 +186,8 @@ fn hints_tell_what_can_follow_and_are_taken_by_the_right_arrow_alone() {
 #[test]
 fn replies_have_colours_unless_nobody_wants_them() {
     let (host, mut terminal, prompt) = session();
-    let lines = ["set k text", "get k", "strlen k", "nonsense"];
-    for line in lines {
-        terminal.enter(line);
-    }
-    terminal.expect("(error) ERR unknown command");
+    enter_all(&mut terminal, &prompt, &["set k text", "get k", "strlen k", "nonsense"]);
+    assert!(terminal.text().contains("(error) ERR unknown command"));
     assert_eq!(look(&terminal, "\"text\""), (Color::Idx(2), false));
     assert_eq!(look(&terminal, "(integer) 4"), (Color::Default, true));
     assert_eq!(look(&terminal, "(error)"), (Color::Idx(1), false));
@@ -193,9 +195,8 @@ fn replies_have_colours_unless_nobody_wants_them() {
     for (name, value, args) in [("NO_COLOR", "1", &[][..]), ("COLORTERM", "truecolor", &["--color", "never"])]
     {
         let mut plain = command(host.port(), host.dir());
-        let (mut terminal, _) = open(plain.env(name, value).args(args), host.port());
-        terminal.enter("get k");
-        terminal.expect("\"text\"");
+        let (mut terminal, prompt) = open(plain.env(name, value).args(args), host.port());
+        enter_all(&mut terminal, &prompt, &["get k"]);
         assert_eq!(look(&terminal, "\"text\""), (Color::Default, false));
         assert_eq!(look(&terminal, "get k").0, Color::Default);
         // A hint could not be told from the line if it were not faint.

@@ -1,0 +1,18 @@
+//! Reload: from one engine to the next, with real processes: what goes along, what is refused, and what is left when something goes wrong.
+
+mod adopt;
+mod by_command;
+mod from;
+mod joint;
+mod linked;
+mod migrate;
+mod one_file;
+mod refused;
+mod shadow;
+mod state_dir;
+mod under_load;
+mod waits;
+mod watch;
+mod watchdog;
+mod zoo;
+mod zoo_live;

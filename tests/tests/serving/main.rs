@@ -1,0 +1,13 @@
+//! Serving: what a host does with requests, whatever the engine.
+
+mod bad_input;
+mod boundary;
+mod commands;
+mod corpus;
+mod differential;
+mod model;
+mod program;
+mod pubsub;
+mod regressions;
+mod statistics;
+mod transactions;

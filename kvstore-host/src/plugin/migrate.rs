@@ -23,7 +23,7 @@ use super::shadow::{Comparison, Suspects};
 use super::wait::execute_and_wait;
 use super::work::{Plan, Storage, Work};
 
-/// Bytes of entries that are on their way at a time, but for the last one of them.
+/// Bytes of entries that are on their way at a time, unless one alone has more. An engine ends a step of its scan there of itself.
 const CHUNK_LEN_MAX: usize = 1 << 20;
 /// Entries that a step of the scan is asked for at most.
 const STEP_MAX: usize = 512;
@@ -302,20 +302,13 @@ impl<'a> Migration<'a> {
         let source = self.from.instance().ok_or(MigrateError::Closed)?;
         let mut cursor = std::mem::take(&mut self.cursor);
         let step = u32::try_from(self.step).unwrap_or(u32::MAX);
-        // Where entries are longer than those before, the chunk is full in the middle of a step.
-        let mut left: Vec<Vec<u8>> = Vec::new();
         let scanned = source.session().scan(0, 0, step, &mut cursor, |entry| {
             self.expiring += u64::from(self.cannot_expire(entry));
-            if self.chunk_len < CHUNK_LEN_MAX {
-                self.take(entry);
-            } else {
-                // SAFETY: the engine lends the key for this call.
-                left.push(unsafe { entry.key.as_slice() }.to_vec());
-            }
+            self.take(entry);
         });
         scanned.map_err(MigrateError::Read)?;
-        let count = self.facts.len() + left.len();
-        let bytes = self.write()? + self.copy(left.iter().map(Vec::as_slice))?;
+        let (count, bytes) = (self.facts.len(), self.chunk_len);
+        self.write()?;
         self.cursor = cursor;
         self.scanned = self.cursor.is_empty();
         self.migrated.entries += count as u64;
@@ -342,9 +335,16 @@ impl<'a> Migration<'a> {
             (self.migrated.entries, self.migrated.bytes) = (0, 0);
             self.progress.entries.store(0, Ordering::Relaxed);
         }
+        let source = self.from.instance().ok_or(MigrateError::Closed)?;
         let keys = noted.keys();
         self.suspects.acquit(|key| noted.cleared || keys.contains(key));
-        self.copy(keys.iter().copied())?;
+        for key in &keys {
+            self.read(&source.session(), key)?;
+            if self.chunk_len >= CHUNK_LEN_MAX || self.facts.len() >= STEP_MAX {
+                self.write()?;
+            }
+        }
+        self.write()?;
         self.migrated.changes += keys.len() as u64;
         self.progress.changes.store(self.migrated.changes, Ordering::Relaxed);
         self.note_step();
@@ -362,19 +362,6 @@ impl<'a> Migration<'a> {
 
     fn note_step(&self) {
         self.progress.steps.fetch_add(1, Ordering::Relaxed);
-    }
-
-    /// Reads these keys and writes what there is now. Answers how many bytes that were.
-    fn copy<'k>(&mut self, keys: impl Iterator<Item = &'k [u8]>) -> Result<usize, MigrateError> {
-        let source = self.from.instance().ok_or(MigrateError::Closed)?;
-        let mut bytes = 0;
-        for key in keys {
-            self.read(&source.session(), key)?;
-            if self.chunk_len >= CHUNK_LEN_MAX || self.facts.len() >= STEP_MAX {
-                bytes += self.write()?;
-            }
-        }
-        Ok(bytes + self.write()?)
     }
 
     fn read(&mut self, session: &Session<'_>, key: &[u8]) -> Result<(), MigrateError> {
@@ -408,8 +395,8 @@ impl<'a> Migration<'a> {
         self.chunk_len += key.len() + value.len();
     }
 
-    /// Writes the chunk. Where entries are there that cannot go along, the rest is only counted. Answers how many bytes that were.
-    fn write(&mut self) -> Result<usize, MigrateError> {
+    /// Writes the chunk. Where entries are there that cannot go along, the rest is only counted.
+    fn write(&mut self) -> Result<(), MigrateError> {
         let target = self.to.identity();
         if self.too_long {
             return Err(MigrateError::TooLong {
@@ -447,6 +434,7 @@ impl<'a> Migration<'a> {
         self.storage.requests.clear();
         all.clear();
         self.facts = all;
-        Ok(std::mem::take(&mut self.chunk_len))
+        self.chunk_len = 0;
+        Ok(())
     }
 }

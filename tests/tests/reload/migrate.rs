@@ -166,23 +166,6 @@ fn a_flush_in_the_middle_leaves_what_came_after_it(from: Engine) {
     assert_eq!(found.len(), 50);
 }
 
-#[test]
-fn entries_far_longer_than_those_before_them_come_along() {
-    let host = Host::start(Engine::Memory);
-    let mut client = host.client();
-    let mut pipeline = Pipeline::new();
-    for number in 0..250_usize {
-        let value = number.to_string().repeat(if number % 5 == 0 { 100_000 } else { 1 });
-        pipeline.add(&["SET", &format!("key:{number}"), &value]);
-    }
-    assert!(client.run(&pipeline).unwrap().iter().all(Result::is_ok));
-    let before = all(&mut client);
-    let reply = begin(&host, &binaries::memory_engine_other_build(), "MIGRATE").recv().unwrap().unwrap();
-    let bytes: usize = before.iter().map(|(key, (value, _))| key.len() + value.as_ref().unwrap().len()).sum();
-    assert_eq!((&*reply["entries"], &*reply["bytes"]), ("250", &*bytes.to_string()));
-    assert!(all(&mut client) == before, "something is missing or not as it was");
-}
-
 /// The files of a library that this process has in memory, or open: those of private copies.
 fn private_copies(host: &Host) -> Vec<String> {
     let maps = std::fs::read_to_string(format!("/proc/{}/maps", host.pid())).unwrap();

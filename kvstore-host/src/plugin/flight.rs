@@ -265,7 +265,9 @@ impl Handing<'_> {
         for op in ops {
             // SAFETY: in bounds and lent, says the caller.
             let (request, result) = unsafe { (&*(*self.batch).op(op), &*(*self.batch).result(op)) };
-            self.pinned |= result.flags & KV_RESULT_PINNED != 0;
+            if result.flags & KV_RESULT_PINNED != 0 {
+                self.pinned = true;
+            }
             // SAFETY: as above.
             self.taker.take(op as usize, unsafe { Lent::new(request, result) });
         }

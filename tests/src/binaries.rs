@@ -82,6 +82,15 @@ pub fn c_library(source: &Path, out: &Path, flags: &[&str]) {
     run(compiler.args(flags).arg("-o").arg(out).arg(source));
 }
 
+/// Writes a file over another one, or where there is none, as `cp` does: in the same file, which is empty for a moment. A process of its own writes,
+/// as what this one has open for writing is inherited by each child that another test starts meanwhile, and what is open for writing cannot be executed.
+///
+/// # Errors
+/// What `cp` says.
+pub fn overwrite(from: &Path, to: &Path) -> Result<(), String> {
+    outcome(Command::new("cp").arg(from).arg(to))
+}
+
 /// All that tests start or load, for one call of cargo: each takes its time even if there is nothing to do. With the tests themselves, as cargo
 /// builds what they have in common with the features that all of a build ask for: so it is what `cargo build --workspace` has built already.
 const PACKAGES: [&str; 10] = [

@@ -332,7 +332,7 @@ fn reloads_are_told_in_words_that_people_and_programs_understand() {
 fn a_host_whose_program_was_replaced_on_disk_still_reloads() {
     let dir = tempfile::tempdir().unwrap();
     let program = dir.path().join("kvstore-host");
-    std::fs::copy(binaries::host(), &program).unwrap();
+    binaries::overwrite(&binaries::host(), &program).unwrap();
     let host =
         Host::start_with(Engine::Memory, &Options { program: Some(program.clone()), ..Options::default() });
     let mut client = host.client();

@@ -84,10 +84,9 @@ impl Rig {
         let dir = Arc::new(tempfile::tempdir().map_err(|error| format!("a temporary directory: {error}"))?);
         let builds = Builds::make(dir.path());
         let engine = in_place(dir.path());
-        overwrite(&builds.memory, &engine)?;
-        let (engine, workers) = (engine.display().to_string(), settings.workers.to_string());
-        let options = Options::args(&["--listen", "127.0.0.1:0", "--engine", &engine, "--workers", &workers]);
-        let host = Host::start_in(dir, &options);
+        binaries::overwrite(&builds.memory, &engine)?;
+        let options = Options::args(&["--workers", &settings.workers.to_string()]);
+        let host = Host::start_library(&dir, &engine, &options);
         let address = format!("127.0.0.1:{}", host.port());
         let fill = Connections::open(&address, settings.connections);
         let fill = fill.and_then(|fill| fill.run(&plan(Protocol::Resp, Kind::Set, keys), Until::AllKeys));
@@ -208,14 +207,4 @@ pub(super) fn pause(time: Duration) {
 
 fn in_place(dir: &Path) -> PathBuf {
     dir.join("in-place.so")
-}
-
-/// Writes a library over another one, as `cp` does: in the same file, which is empty for a moment.
-pub(super) fn overwrite(from: &Path, to: &Path) -> Result<(), String> {
-    let copied = std::process::Command::new("cp").arg(from).arg(to).status();
-    match copied {
-        Ok(status) if status.success() => Ok(()),
-        Ok(status) => Err(format!("cp {} {}: {status}", from.display(), to.display())),
-        Err(error) => Err(format!("cp: {error}")),
-    }
 }

@@ -4,6 +4,7 @@ pub mod bench;
 pub mod binaries;
 pub mod differential;
 pub mod engines;
+pub mod free_port;
 pub mod fuzz;
 pub mod host;
 pub mod linear;

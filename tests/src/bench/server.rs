@@ -1,6 +1,5 @@
 //! Server: those that are measured: our host, redis-server, memcached, and any that runs already.
 
-use std::net::TcpListener;
 use std::process::{Child, Command, Stdio};
 
 use kvstore_client::Address;
@@ -9,8 +8,8 @@ use tempfile::TempDir;
 use super::process::{listener, pin};
 use super::protocol::Protocol;
 use crate::engines::Engine;
+use crate::free_port;
 use crate::host::{Host, Options};
-use crate::wait::wait_for;
 
 /// On which processor servers run.
 pub const SERVER_PROCESSOR: usize = 0;
@@ -116,19 +115,15 @@ impl Server {
 
     fn start(name: &str, protocol: Protocol, command: impl Fn(&str, &str) -> Command) -> Self {
         let dir = tempfile::tempdir().expect("a temporary directory");
-        let free = TcpListener::bind("127.0.0.1:0").and_then(|socket| socket.local_addr());
-        let port = free.expect("a free port").port();
+        let command = |port: u16| {
+            let mut command = command(&port.to_string(), &dir.path().display().to_string());
+            command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+            command
+        };
+        let what = format!("{name} (scripts/setup --bench installs it)");
+        let detect = |port| Protocol::detect(&format!("127.0.0.1:{port}")).ok();
+        let (child, port, _) = free_port::start(&what, command, detect);
         let address = format!("127.0.0.1:{port}");
-        let mut command = command(&port.to_string(), &dir.path().display().to_string());
-        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-        let mut child = command
-            .spawn()
-            .unwrap_or_else(|error| panic!("{name} (scripts/setup --bench installs it): {error}"));
-        wait_for(format!("{name} at {address}"), || {
-            let ended = child.try_wait().ok().flatten();
-            assert!(ended.is_none(), "{name} does not start: {command:?}");
-            Protocol::detect(&address).ok()
-        });
         pin(child.id(), &[SERVER_PROCESSOR]);
         let pid = Some(child.id());
         Self { name: name.to_owned(), address, protocol, pid, owned: Owned::Other(child, dir) }

@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test stops at the first surprise")]
 
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpStream;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -12,10 +12,10 @@ use std::time::Duration;
 use redis::{Commands, ProtocolVersion};
 use tests::binaries;
 use tests::engines::Engine;
+use tests::free_port;
 use tests::host::Host;
 use tests::on_each_engine;
 use tests::show::{ask, expect};
-use tests::wait::wait_for;
 
 on_each_engine!(
     redis_cli,
@@ -194,15 +194,14 @@ fn prometheus_exporter(engine: Engine) {
     for target in
         [format!("redis://127.0.0.1:{}", host.port()), format!("unix://{}", host.path("host.sock").display())]
     {
-        // The port is free a moment before; the exporter cannot be told to choose one itself.
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let mut exporter = Command::new(&program)
-            .args(["--debug", "--web.listen-address", &format!("127.0.0.1:{port}"), "--redis.addr", &target])
-            .stdout(Stdio::null())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap_or_else(|error| panic!("{}: {error}; see scripts/setup --tests", program.display()));
-        let metrics = wait_for("the exporter's metrics", || {
+        let command = |port| {
+            let mut command = Command::new(&program);
+            command.args(["--debug", "--web.listen-address", &format!("127.0.0.1:{port}")]);
+            command.args(["--redis.addr", &target]).stdout(Stdio::null()).stderr(Stdio::piped());
+            command
+        };
+        let what = format!("{} (see scripts/setup --tests)", program.display());
+        let (mut exporter, _, metrics) = free_port::start(&what, command, |port| {
             let mut stream = TcpStream::connect(("127.0.0.1", port)).ok()?;
             stream.write_all(b"GET /metrics HTTP/1.0\r\n\r\n").ok()?;
             let mut text = String::new();

@@ -9,6 +9,7 @@
 //! * `error=NAME`: what they fail with; UNAVAILABLE. With one whose outcome is unknown (UNKNOWN, IO) half of them happen.
 //! * `prompt=N`: so many batches, the first ones, are complete when their submission returns, though from the thread all the same; 0.
 //! * `fail_at=N`: the N-th call or operation since the start fails. An atomic batch is one operation; `kv_stats` is none.
+//! * `wait_at=N:PATH`: the N-th waits as long as there is a file at PATH, and all else waits with it; while it does there is one at PATH.inside.
 
 mod flight;
 mod options;

@@ -1,6 +1,7 @@
 //! Options: how late and how faulty the engine is to be.
 
 use core::ops::RangeInclusive;
+use std::path::PathBuf;
 
 use plugin_abi::sdk::{Error, OpenArgs};
 use plugin_abi::{Effect, Status};
@@ -20,9 +21,11 @@ pub(crate) struct Options {
     pub(crate) fail_at: u64,
     /// So many batches, the first ones, are complete when their submission returns.
     pub(crate) prompt: u64,
+    /// The number of one operation that waits, and with it all else, as long as there is a file.
+    pub(crate) wait_at: Option<WaitAt>,
 }
 
-const KNOWN: [&str; 6] = ["delay_us", "seed", "error_rate", "error", "fail_at", "prompt"];
+const KNOWN: [&str; 7] = ["delay_us", "seed", "error_rate", "error", "fail_at", "prompt", "wait_at"];
 
 impl Options {
     /// Reads the options.
@@ -46,7 +49,8 @@ impl Options {
         let seed = args.option("seed", "a number from 0")?.unwrap_or(1);
         let fail_at = args.option("fail_at", "a number from 0")?.unwrap_or(0);
         let prompt = args.option("prompt", "a number from 0")?.unwrap_or(0);
-        Ok(Self { delay_us, seed, error_rate, error, fail_at, prompt })
+        let wait_at = args.option("wait_at", "N:PATH")?;
+        Ok(Self { delay_us, seed, error_rate, error, fail_at, prompt, wait_at })
     }
 
     /// Whether what fails may have had its effect all the same.
@@ -64,6 +68,24 @@ impl std::str::FromStr for DelayUs {
         let (min, max) = text.split_once("..").unwrap_or((text, text));
         let (min, max) = (min.parse().map_err(|_| ())?, max.parse().map_err(|_| ())?);
         if min <= max { Ok(Self(min..=max)) } else { Err(()) }
+    }
+}
+
+/// At which operation to wait, for the end of which file, and which file says that it does.
+#[derive(Clone, Debug)]
+pub(crate) struct WaitAt {
+    pub(crate) number: u64,
+    pub(crate) gate: PathBuf,
+    pub(crate) inside: PathBuf,
+}
+
+impl std::str::FromStr for WaitAt {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<Self, ()> {
+        let (number, gate) = text.split_once(':').ok_or(())?;
+        let inside = format!("{gate}.inside").into();
+        Ok(Self { number: number.parse().map_err(|_| ())?, gate: gate.into(), inside })
     }
 }
 

@@ -206,7 +206,7 @@ fn options_are_checked_and_the_known_ones_are_listed() {
         assert_eq!(error.status, Status::INVALID);
         error.text
     };
-    let known = "known options: delay_us, seed, error_rate, error, fail_at, prompt";
+    let known = "known options: delay_us, seed, error_rate, error, fail_at, prompt, wait_at";
     assert_eq!(refused("latency", "4"), format!("unknown option 'latency'; {known}"));
     for (key, value) in [
         ("delay_us", "5..1"),
@@ -218,6 +218,8 @@ fn options_are_checked_and_the_known_ones_are_listed() {
         ("error", "retry"),
         ("fail_at", "-1"),
         ("prompt", "some"),
+        ("wait_at", "3"),
+        ("wait_at", "a:b"),
     ] {
         assert!(refused(key, value).contains(&format!("option '{key}'")));
     }

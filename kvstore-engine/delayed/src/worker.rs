@@ -15,6 +15,9 @@ use crate::queue::{Queue, Request};
 use crate::store::{Done, OwnedOp, Store};
 use crate::{CAPABILITIES, KEY_LEN_MAX};
 
+/// Between two looks at a gate.
+const GATE_PAUSE: Duration = Duration::from_millis(1);
+
 /// Something that is to happen.
 enum Event {
     /// An operation takes effect.
@@ -51,6 +54,14 @@ impl Core {
     /// Its own, or the one that was ordered.
     pub(crate) fn faulty<T>(&mut self, run: impl FnOnce(&mut Self) -> Result<T, Error>) -> Result<T, Error> {
         self.operations_total += 1;
+        if let Some(wait) = self.options.wait_at.as_ref().filter(|wait| wait.number == self.operations_total)
+        {
+            while wait.gate.exists() {
+                // Where it cannot be made, nobody learns of it.
+                let _ = std::fs::File::create(&wait.inside);
+                std::thread::sleep(GATE_PAUSE);
+            }
+        }
         let fails = self.operations_total == self.options.fail_at
             || self.options.error_rate > 0.0 && self.rng.random_bool(self.options.error_rate);
         if !fails {

@@ -322,6 +322,8 @@ impl Control {
         }
         log::info!("{name}: stopping; a second signal exits at once");
         self.stopping = Some(Instant::now());
+        // Who has connected may have sent something, which is answered; the end of the listener would reset the connection.
+        (0..self.listeners.len()).for_each(|index| self.accept(index));
         self.listeners.clear();
         self.accept_again = None;
         if self.job.is_some() {

@@ -15,3 +15,11 @@ pub mod variant;
 pub mod wait;
 pub mod wire;
 pub mod zoo;
+
+/// Where random numbers of a test start: at `KV_SEED`, or anywhere; told, so that a test can be repeated.
+pub fn seed() -> u64 {
+    let given = std::env::var("KV_SEED").ok().and_then(|text| text.parse().ok());
+    let seed = given.unwrap_or_else(rand::random);
+    println!("KV_SEED={seed} repeats this");
+    seed
+}

@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test stops at the first surprise")]
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::mpsc;
 use std::thread;
 
@@ -12,7 +12,7 @@ use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use tests::binaries;
 use tests::engines::Engine;
-use tests::host::{Host, fields};
+use tests::host::{Host, Options, fields};
 use tests::on_each_engine;
 use tests::show::{ask, show};
 use tests::wait::wait_until;
@@ -25,8 +25,42 @@ on_each_engine!(
 );
 
 const ENTRIES: u32 = 3_000;
-/// A candidate that takes its time for each batch, so that much can happen in the middle.
-const SLOW: &str = "MIGRATE OPTS delay_us=15000..15000";
+
+/// A host whose migrations may stand still for as long as a test needs.
+fn start(engine: Engine) -> Host {
+    Host::start_with(engine, &Options::config("drain_timeout_ms = 600000\n"))
+}
+
+/// The middle of a migration, which lasts until it is ended: the candidate waits with half of the entries in it.
+struct Middle<'a> {
+    host: &'a Host,
+    gate: PathBuf,
+    reload: mpsc::Receiver<Result<BTreeMap<String, String>, String>>,
+}
+
+impl<'a> Middle<'a> {
+    /// Begins a migration that will get there.
+    fn begin(host: &'a Host) -> Self {
+        let gate = host.path("gate");
+        std::fs::write(&gate, "").unwrap();
+        _ = std::fs::remove_file(host.path("gate.inside"));
+        let more = format!("MIGRATE OPTS wait_at={}:{}", ENTRIES / 2, gate.display());
+        let reload = begin(host, &Engine::Delayed.library(host.dir()), &more);
+        Self { host, gate, reload }
+    }
+
+    /// Waits until it is there.
+    fn wait(&self) {
+        wait_until("the middle of a migration", || self.host.path("gate.inside").exists());
+    }
+
+    /// Ends it; the migration goes on. Its reply comes through the channel.
+    fn end(self) -> mpsc::Receiver<Result<BTreeMap<String, String>, String>> {
+        assert!(is_migrating(self.host));
+        std::fs::remove_file(&self.gate).unwrap();
+        self.reload
+    }
+}
 
 fn fill(client: &mut Client) {
     let mut pipeline = Pipeline::new();
@@ -54,13 +88,6 @@ fn begin(host: &Host, path: &Path, more: &str) -> mpsc::Receiver<Result<BTreeMap
 
 fn is_migrating(host: &Host) -> bool {
     host.engine_info()["reload_phase"] == "migrate"
-}
-
-fn wait_for_the_middle(host: &Host) {
-    wait_until("a migration that has begun", || {
-        host.engine_info().get("migrate_entries").is_some_and(|entries| entries != "0")
-    });
-    assert!(is_migrating(host));
 }
 
 /// What is there: values and expiries.
@@ -112,27 +139,29 @@ fn request(rng: &mut StdRng, expires: bool) -> Vec<String> {
 }
 
 fn every_pattern_of_writes_comes_along(from: Engine) {
-    let seed: u64 =
-        std::env::var("KV_SEED").ok().and_then(|text| text.parse().ok()).unwrap_or_else(rand::random);
-    println!("KV_SEED={seed} repeats the requests");
-    let mut rng = StdRng::seed_from_u64(seed);
+    let mut rng = StdRng::seed_from_u64(tests::seed());
     // What nobody reloads answers the same.
-    let (host, twin) = (Host::start(from), Host::start(from));
+    let (host, twin) = (start(from), Host::start(from));
     let (mut client, mut same) = (host.client(), twin.client());
     fill(&mut client);
     fill(&mut same);
-    let reload = begin(&host, &Engine::Delayed.library(host.dir()), SLOW);
-    wait_for_the_middle(&host);
-    let mut count = 0;
-    while is_migrating(&host) && count < 3000 {
-        for _ in 0..20 {
+    let middle = Middle::begin(&host);
+    middle.wait();
+    let mut write = |count: usize| {
+        for _ in 0..count {
             for line in request(&mut rng, from.expires()) {
                 assert_eq!(ask(&mut client, &line), ask(&mut same, &line), "{line}");
             }
-            count += 1;
         }
+    };
+    write(500);
+    let reload = middle.end();
+    // And on, while the other half goes along.
+    let mut count = 500;
+    while is_migrating(&host) && count < 3000 {
+        write(20);
+        count += 20;
     }
-    assert!(count >= 100, "{count} requests in the middle");
     let reply = reload.recv().unwrap().unwrap();
     assert!(reply["handoff"].starts_with("migrate: "), "{reply:?}");
     assert_ne!(reply["changes"], "0");
@@ -146,11 +175,11 @@ fn every_pattern_of_writes_comes_along(from: Engine) {
 }
 
 fn a_flush_in_the_middle_leaves_what_came_after_it(from: Engine) {
-    let host = Host::start(from);
+    let host = start(from);
     let mut client = host.client();
     fill(&mut client);
-    let reload = begin(&host, &Engine::Delayed.library(host.dir()), SLOW);
-    wait_for_the_middle(&host);
+    let middle = Middle::begin(&host);
+    middle.wait();
     client.set(b"before", b"v").unwrap();
     for line in ["FLUSHALL", "SET between v", "MULTI", "SET between v", "FLUSHALL", "SET after:0 v", "EXEC"] {
         ask(&mut client, line);
@@ -158,8 +187,7 @@ fn a_flush_in_the_middle_leaves_what_came_after_it(from: Engine) {
     for number in 0..50 {
         client.set(format!("after:{number}").as_bytes(), b"v").unwrap();
     }
-    assert!(is_migrating(&host), "the flush came too late");
-    let reply = reload.recv().unwrap().unwrap();
+    let reply = middle.end().recv().unwrap().unwrap();
     assert!(reply["entries"].parse::<u32>().unwrap() <= 50, "what was flushed is counted: {reply:?}");
     let found = all(&mut client);
     assert!(found.keys().all(|key| key.starts_with(b"after:")), "{} entries", found.len());
@@ -178,20 +206,29 @@ fn private_copies(host: &Host) -> Vec<String> {
 }
 
 fn a_migration_that_is_cancelled_leaves_no_trace(from: Engine) {
-    let host = Host::start(from);
+    let host = start(from);
     let (mut client, mut admin) = (host.client(), host.client());
     assert_eq!(ask(&mut admin, "ENGINE CANCEL"), "!ERR there is no reload to cancel");
     fill(&mut client);
     let before = (all(&mut client), private_copies(&host));
     for round in 1..=2 {
-        let reload = begin(&host, &Engine::Delayed.library(host.dir()), SLOW);
+        let middle = Middle::begin(&host);
         match round {
             // Also before the data begin to go along.
-            1 => wait_until("the check", || host.engine_info()["reload_phase"] == "check"),
-            _ => wait_for_the_middle(&host),
+            1 => wait_until("a reload", || host.engine_info()["reload_phase"] != "idle"),
+            _ => middle.wait(),
         }
-        assert_eq!(ask(&mut admin, "ENGINE CANCEL"), "OK");
-        let refusal = reload.recv().unwrap().unwrap_err();
+        // Who cancels is answered when the candidate has ended, and who comes second at once: then both were heard.
+        let (sender, replies) = mpsc::channel();
+        for _ in 0..2 {
+            let (mut client, sender) = (host.client(), sender.clone());
+            thread::spawn(move || sender.send(ask(&mut client, "ENGINE CANCEL")));
+        }
+        let first = replies.recv().unwrap();
+        std::fs::remove_file(&middle.gate).unwrap();
+        let both = [first, replies.recv().unwrap()];
+        assert_eq!(both.iter().filter(|reply| *reply == "OK").count(), 1, "{both:?}");
+        let refusal = middle.reload.recv().unwrap().unwrap_err();
         assert!(refusal.contains("reload refused: it was cancelled"), "{refusal}");
         let info = host.engine_info();
         assert_eq!((&*info["generation"], &*info["reload_phase"]), ("1", "idle"));

@@ -19,6 +19,8 @@ use tests::show::{ask, show};
 use tests::wait::wait_until;
 
 const RELOADS: usize = 50;
+/// Changes of every kind.
+const CHANGES: usize = 8;
 const CLIENTS: u32 = 8;
 /// Few, so that clients meet on them all the time.
 const KEYS: u32 = 12;
@@ -73,7 +75,7 @@ fn fifty_reloads_are_not_noticed() {
         ("delayed", Engine::Delayed.library(host.dir())),
         ("memory", Engine::Memory.library(host.dir())),
     ];
-    reloads_are_not_noticed(&host, |stop| reload_often(&host, &engines, None, stop));
+    reloads_are_not_noticed(&host, RELOADS, |stop| reload_often(&host, &engines, None, stop));
 }
 
 #[test]
@@ -81,7 +83,7 @@ fn fifty_adopts_there_and_back_are_not_noticed() {
     let host = Host::start(Engine::Memory);
     let engines =
         [("memory", binaries::memory_engine_other_build()), ("memory", Engine::Memory.library(host.dir()))];
-    reloads_are_not_noticed(&host, |stop| reload_often(&host, &engines, Some("adopt: "), stop));
+    reloads_are_not_noticed(&host, RELOADS, |stop| reload_often(&host, &engines, Some("adopt: "), stop));
 }
 
 #[test]
@@ -89,8 +91,8 @@ fn cancels_promotions_and_rollbacks_are_not_noticed() {
     let host = Host::start(Engine::Memory);
     let engines =
         [Engine::Delayed, Engine::Memory, Engine::CExample].map(|engine| engine.library(host.dir()));
-    reloads_are_not_noticed(&host, |stop| {
-        for (round, path) in (0..8).zip(engines.iter().cycle()) {
+    reloads_are_not_noticed(&host, CHANGES, |stop| {
+        for (round, path) in (0..CHANGES).zip(engines.iter().cycle()) {
             if stop.failed.load(Ordering::Relaxed) {
                 return;
             }
@@ -138,11 +140,9 @@ fn change(host: &Host, round: usize, path: &str) {
     }
 }
 
-/// Lets clients read and write while engines change.
-fn reloads_are_not_noticed(host: &Host, changes: impl FnOnce(&Stop)) {
-    let seed: u64 =
-        std::env::var("KV_SEED").ok().and_then(|text| text.parse().ok()).unwrap_or_else(rand::random);
-    println!("KV_SEED={seed} repeats the clients' choices");
+/// Lets clients read and write while engines change so many times.
+fn reloads_are_not_noticed(host: &Host, times: usize, changes: impl FnOnce(&Stop)) {
+    let seed = tests::seed();
     fill(&mut host.client());
     let recorder = Recorder::new();
     let stop = Stop::default();
@@ -167,8 +167,8 @@ fn reloads_are_not_noticed(host: &Host, changes: impl FnOnce(&Stop)) {
     let history = recorder.finish().unwrap();
     println!("{} operations", history.len());
     assert_eq!(history.open_len(), 0, "each request has its reply");
-    // The clients were not idle while engines changed: each of them had a few requests for each reload.
-    assert!(history.len() > RELOADS * CLIENTS as usize * 2, "{} operations", history.len());
+    // The clients were not idle while engines changed: each of them had a few requests for each change.
+    assert!(history.len() > times * CLIENTS as usize * 2, "{} operations", history.len());
     let verdict = linear::check(&history);
     assert!(verdict.is_ok(), "{verdict}");
 }

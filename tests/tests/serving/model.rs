@@ -20,11 +20,8 @@ const PIPELINE_MAX: usize = 100;
 type Bytes = Vec<u8>;
 
 fn random_commands_one_at_a_time_and_in_pipelines(engine: Engine) {
-    let seed: u64 =
-        std::env::var("KV_SEED").ok().and_then(|text| text.parse().ok()).unwrap_or_else(rand::random);
-    println!("KV_SEED={seed} repeats this");
     let host = Host::start(engine);
-    let mut rng = StdRng::seed_from_u64(seed);
+    let mut rng = StdRng::seed_from_u64(tests::seed());
     let mut model = Model::default();
     for protocol in [Protocol::Resp2, Protocol::Resp3] {
         let mut client = host.client_over(host.tcp(), protocol);

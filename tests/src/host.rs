@@ -105,12 +105,18 @@ impl Host {
     /// As [`start`](Self::start).
     pub fn start_with(engine: Engine, options: &Options) -> Self {
         let dir = Arc::new(tempfile::tempdir().expect("a temporary directory"));
-        let library = engine.library(dir.path());
-        let listen = ["--listen", "127.0.0.1:0", "--unix"].map(str::to_owned).into_iter();
-        let all = listen.chain([dir.path().join("host.sock").display().to_string()]);
-        let all = all.chain(["--engine".to_owned(), library.display().to_string()]);
-        let args = all.chain(options.args.clone()).collect();
-        Self::start_in(dir, &Options { args, ..options.clone() })
+        Self::start_library(&dir, &engine.library(dir.path()), options)
+    }
+
+    /// The same in this directory, with the engine of any library.
+    ///
+    /// # Panics
+    /// As [`start`](Self::start).
+    pub fn start_library(dir: &Arc<TempDir>, library: &Path, options: &Options) -> Self {
+        let (library, socket) = (library.display(), dir.path().join("host.sock"));
+        let own = [format!("--engine={library}"), format!("--unix={}", socket.display())];
+        let args = ["--listen=127.0.0.1:0".to_owned()].into_iter().chain(own).chain(options.args.clone());
+        Self::start_in(Arc::clone(dir), &Options { args: args.collect(), ..options.clone() })
     }
 
     /// Starts a host with exactly these options in a directory, and waits until it serves.

@@ -6,6 +6,17 @@ use std::path::{Path, PathBuf};
 
 use plugin_abi::raw::{KV_ABI_MAGIC, KV_ABI_MAJOR, KV_ABI_MINOR, KvIdentity};
 
+/// Writes a copy of the library to `out` that says it is of another version.
+///
+/// # Panics
+/// As [`variant`].
+pub fn of_version(library: &Path, out: &Path, version: &str) -> PathBuf {
+    variant(library, out, |identity| {
+        identity.version = [0; 32];
+        identity.version[..version.len()].copy_from_slice(version.as_bytes());
+    })
+}
+
 /// Writes a copy of the library to `out`, with its identity changed.
 ///
 /// # Panics

@@ -54,15 +54,9 @@ impl Servers {
         clock.set_ms(START_MS);
         let redis = Redis::start(dir.path(), &clock);
         let socket = dir.path().join("host.sock");
-        let args = [
-            ("--engine", engine.library(dir.path()).display().to_string()),
-            ("--unix", socket.display().to_string()),
-            ("--listen", "127.0.0.1:0".to_owned()),
-            ("--value-len-max", VALUE_LEN_MAX.to_string()),
-            ("--workers", "2".to_owned()),
-        ];
-        let args = args.into_iter().flat_map(|(flag, value)| [flag.to_owned(), value]).collect();
-        let host = Host::start_in(dir, &Options { args, env: clock.env(), ..Options::default() });
+        let options = Options::args(&["--value-len-max", &VALUE_LEN_MAX.to_string(), "--workers", "2"]);
+        let options = Options { env: clock.env(), ..options };
+        let host = Host::start_library(&dir, &engine.library(dir.path()), &options);
         assert!(matches!(host.unix(), Address::Unix { .. }));
         let (ours, theirs) = (commands(&mut Wire::connect(&socket)), commands(&mut redis.connect()));
         let only_theirs = theirs.difference(&ours).cloned().collect();

@@ -8,7 +8,7 @@ use std::process::{Child, ChildStdout, Command, Stdio};
 use serde_json::Value;
 use tests::binaries;
 use tests::engines::Engine;
-use tests::host::Host;
+use tests::host::{Host, Options};
 use tests::wait::wait_until;
 
 /// A program that runs on; ended when it is dropped.
@@ -135,14 +135,13 @@ fn monitor_shows_requests_of_any_length() {
 fn watch_follows_a_host_through_a_restart() {
     let host = Host::start(Engine::Memory);
     host.client().set(b"k", b"before").unwrap();
-    let mut watch = Live::start(&host, &["watch", "--interval-ms", "5", "k"]);
+    // A port that was given back could be somebody else's by then.
+    let socket = host.path("host.sock").display().to_string();
+    let mut watch = Live::start(&host, &["--unix", &socket, "watch", "--interval-ms", "5", "k"]);
     assert!(watch.line().ends_with("  k  is       \"before\""));
-    let (dir, port) = (host.shared_dir(), host.port());
+    let dir = host.shared_dir();
     host.stop();
-    let library = Engine::Memory.library(dir.path()).display().to_string();
-    let address = format!("127.0.0.1:{port}");
-    let options = tests::host::Options::args(&["--engine", &library, "--listen", &address]);
-    let _host = Host::start_in(dir, &options);
+    let _host = Host::start_library(&dir, &Engine::Memory.library(dir.path()), &Options::default());
     assert!(watch.line().ends_with("  k  gone     \"before\" -> (absent)"));
 }
 

@@ -7,6 +7,7 @@ use std::net::{TcpListener, TcpStream};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::Command;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 use tests::binaries;
@@ -269,18 +270,25 @@ fn ctrl_c_drops_the_line_and_ctrl_d_ends() {
     terminal.expect_line(&prompt);
     terminal.type_in("\x03");
     terminal.expect("Ctrl-D or exit ends the session.");
+    terminal.expect_line(&prompt);
     terminal.type_in("pinx\x7f\x04g");
     terminal.expect_line(&format!("{prompt} ping [message]"));
     terminal.type_in("\r");
     terminal.expect("PONG");
+    terminal.expect_line(&prompt);
     terminal.type_in("\x04");
     assert!(terminal.wait().success());
 }
 
 #[test]
 fn a_host_that_goes_away_and_comes_back_is_connected_to_again() {
-    let (host, mut terminal, prompt) = session();
-    let (dir, port) = (host.shared_dir(), host.port());
+    let host = Host::start(Engine::Memory);
+    // A port that was given back could be somebody else's by then.
+    let (dir, socket) = (host.shared_dir(), host.path("host.sock"));
+    let mut terminal = Terminal::start(command(host.port(), host.dir()).arg("--unix").arg(&socket), SIZE);
+    let address = format!("unix:{}", socket.display());
+    let prompt = format!("{address}>");
+    terminal.expect_line(&prompt);
     terminal.enter("multi");
     terminal.expect_line(&prompt.replace('>', "(tx)>"));
     terminal.type_in("get half");
@@ -291,12 +299,9 @@ fn a_host_that_goes_away_and_comes_back_is_connected_to_again() {
     terminal.type_in("way\r");
     terminal.expect("nothing of it was carried out");
     terminal.enter("ping");
-    terminal.expect("(error) cannot connect to 127.0.0.1:");
+    terminal.expect("(error) cannot connect to unix:");
     terminal.expect_line(&prompt.replace('>', "(not connected)>"));
-    let library = Engine::Memory.library(dir.path()).display().to_string();
-    let address = format!("127.0.0.1:{port}");
-    let host =
-        Host::start_in(Arc::clone(&dir), &Options::args(&["--engine", &library, "--listen", &address]));
+    let host = Host::start_library(&dir, &Engine::Memory.library(dir.path()), &Options::default());
     terminal.enter("ping");
     terminal.expect(&format!("(connected to {address} again)\nPONG\n{prompt}"));
     drop(host);
@@ -304,9 +309,13 @@ fn a_host_that_goes_away_and_comes_back_is_connected_to_again() {
 
 #[test]
 fn a_server_without_help_is_served_and_a_wait_for_it_is_broken_off_by_ctrl_c() {
+    static HANGS: AtomicBool = AtomicBool::new(false);
     let (port, _) = fake(|request| match request {
         "PING" => "+PONG\r\n",
-        "hang" => "",
+        "hang" => {
+            HANGS.store(true, Ordering::Relaxed);
+            ""
+        }
         _ => "-ERR unknown command\r\n",
     });
     let dir = tempfile::tempdir().unwrap();
@@ -315,8 +324,9 @@ fn a_server_without_help_is_served_and_a_wait_for_it_is_broken_off_by_ctrl_c() {
     terminal.expect_line(&format!("{prompt} get"));
     terminal.type_in("k\r");
     terminal.expect("(error) ERR unknown command");
+    terminal.expect_line(&prompt);
     terminal.enter("hang");
-    terminal.wait_until_signals();
+    wait_until("the request that hangs", || HANGS.load(Ordering::Relaxed));
     terminal.type_in("\x03");
     terminal.expect("the wait for the reply was broken off");
     terminal.expect_line(&prompt.replace('>', "(not connected)>"));

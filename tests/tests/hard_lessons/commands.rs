@@ -201,9 +201,8 @@ fn access_rules_and_key_extraction() {
     let dir = Arc::new(tempfile::tempdir().unwrap());
     let told = dir.path().join("told");
     let engine = binaries::example("accepted_tells_keys");
-    let mut options = Options::args(&["--listen", "127.0.0.1:0", "--engine", engine.to_str().unwrap()]);
-    options.args.extend(["--engine-opt".to_owned(), format!("tell={}", told.display())]);
-    let host = Host::start_in(dir, &options);
+    let options = Options::args(&["--engine-opt", &format!("tell={}", told.display())]);
+    let host = Host::start_library(&dir, &engine, &options);
     let mut client = host.client();
     let commands = listed(&mut client);
     let mut random = SmallRng::seed_from_u64(11);

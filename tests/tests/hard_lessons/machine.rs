@@ -24,15 +24,12 @@ fn unix_socket_created_before_its_mode() {
     binaries::c_library(&binaries::root().join("tests/preload/chmod.c"), &watcher, &[]);
     let log = dir.path().join("modes");
     let (engine, socket) = (Engine::Memory.library(dir.path()), dir.path().join("host.sock"));
-    let mut options = Options::args(&["--listen", "127.0.0.1:0", "--unix-mode", "666"]);
-    for (flag, path) in [("--engine", &engine), ("--unix", &socket)] {
-        options.args.extend([flag.to_owned(), path.display().to_string()]);
-    }
+    let mut options = Options::args(&["--unix-mode", "666"]);
     options.env = vec![
         ("LD_PRELOAD".to_owned(), watcher.display().to_string()),
         ("WATCHED_LOG".to_owned(), log.display().to_string()),
     ];
-    let host = Host::start_in(Arc::clone(&dir), &options);
+    let host = Host::start_library(&dir, &engine, &options);
     assert_eq!(fs::read_to_string(&log).unwrap(), "600, refused, becomes 666\n");
     assert_eq!(fs::metadata(&socket).unwrap().permissions().mode() & 0o777, 0o666);
     let mut client = host.client_over(host.unix(), kvstore_client::Protocol::Resp3);

@@ -24,12 +24,10 @@ fn start(options: &[&str]) -> Host {
 
 fn start_with(engine: &Path, config: &str, options: &[&str]) -> Host {
     let dir = Arc::new(tempfile::tempdir().unwrap());
-    let mut args = vec!["--listen".to_owned(), "127.0.0.1:0".to_owned(), "--engine".to_owned()];
-    args.push(engine.display().to_string());
-    for option in options {
-        args.extend(["--engine-opt".to_owned(), option.replace("DIR", &dir.path().display().to_string())]);
-    }
-    Host::start_in(dir, &Options { args, config: Some(config.to_owned()), ..Options::default() })
+    let here = dir.path().display().to_string();
+    let args = options.iter().map(|option| format!("--engine-opt={}", option.replace("DIR", &here)));
+    let options = Options { args: args.collect(), ..Options::config(config) };
+    Host::start_library(&dir, engine, &options)
 }
 
 /// Another build of that engine.

@@ -21,10 +21,8 @@ fn host_with_engines() -> Host {
     let engines = dir.path().join("engines");
     fs::create_dir(&engines).unwrap();
     fs::copy(binaries::memory_engine(), engines.join("libkvstore.so")).unwrap();
-    let text = |name: &str| dir.path().join(name).display().to_string();
-    let listen = ["--listen", "127.0.0.1:0", "--engine-dir"].map(str::to_owned).into_iter();
-    let args = listen.chain([text("engines"), "--engine".to_owned(), text("engines/libkvstore.so")]);
-    Host::start_in(Arc::clone(&dir), &Options { args: args.collect(), ..Options::default() })
+    let options = Options::args(&["--engine-dir", engines.to_str().unwrap()]);
+    Host::start_library(&dir, &engines.join("libkvstore.so"), &options)
 }
 
 fn reload(client: &mut Client, path: &Path, more: &str) -> String {
@@ -127,12 +125,10 @@ fn what_is_loaded_is_what_was_checked_though_the_file_is_swapped_meanwhile() {
     fs::write(&other, "not an engine at all\n").unwrap();
     let text = |path: &Path| path.display().to_string();
     let options = Options {
-        args: vec!["--listen".to_owned(), "127.0.0.1:0".to_owned(), "--engine".to_owned()],
         env: vec![("ZOO_SWAP".to_owned(), text(&other)), ("ZOO_SWAP_TO".to_owned(), text(&path))],
         ..Options::default()
     };
-    let args = options.args.iter().cloned().chain([text(&binaries::memory_engine())]).collect();
-    let host = Host::start_in(Arc::clone(&dir), &Options { args, ..options });
+    let host = Host::start_library(&dir, &binaries::memory_engine(), &options);
     let mut client = host.client();
     client.set(b"k", b"v").unwrap();
     let reply = reload(&mut client, &path, &format!("SHA256 {digest}"));

@@ -26,11 +26,12 @@ fn engine() -> std::path::PathBuf {
 
 /// A host that serves from a file in its directory.
 fn host_on_a_file() -> Host {
-    let dir = Arc::new(tempfile::tempdir().unwrap());
+    start_in(&Arc::new(tempfile::tempdir().unwrap()))
+}
+
+fn start_in(dir: &Arc<tempfile::TempDir>) -> Host {
     let file = format!("path={}", dir.path().join("data").display());
-    let args = ["--listen", "127.0.0.1:0", "--engine-opt", &file, "--engine"].map(str::to_owned).to_vec();
-    let args = [args, vec![engine().display().to_string()]].concat();
-    Host::start_in(dir, &Options { args, ..Options::default() })
+    Host::start_library(dir, &engine(), &Options::args(&["--engine-opt", &file]))
 }
 
 /// The bytes of a file, and when it was last written and changed.
@@ -98,9 +99,7 @@ fn what_was_acknowledged_outlives_a_kill() {
     let whole = fs::read(&file).unwrap();
     // An interrupted write may leave a part of a record.
     fs::write(&file, [&whole[..], &whole[11..25]].concat()).unwrap();
-    let args = ["--listen", "127.0.0.1:0", "--engine-opt", &format!("path={}", file.display()), "--engine"];
-    let args = [args.map(str::to_owned).to_vec(), vec![engine().display().to_string()]].concat();
-    let host = Host::start_in(dir, &Options { args, ..Options::default() });
+    let host = start_in(&dir);
     is_filled(&mut host.client());
     host.client().set(b"k", b"v").unwrap();
     assert_eq!(ask(&mut host.client(), "DBSIZE"), "201");

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use tempfile::TempDir;
 use tests::engines::Engine;
 use tests::host::{Host, Options};
-use tests::variant::variant;
+use tests::variant::of_version;
 use tests::wait::wait_until;
 
 /// A host that watches a file of the test's, which has version 1.0.0 of the C example at first.
@@ -26,8 +26,7 @@ impl Watched {
         let engine = dir.path().join("watched.so");
         fs::copy(build(dir.path(), "1.0.0"), &engine).unwrap();
         let path = engine.display().to_string();
-        let options = Options::args(&["--listen", "127.0.0.1:0", "--engine", &path, "--watch"]);
-        let host = Host::start_in(Arc::clone(&dir), &options);
+        let host = Host::start_library(&dir, &engine, &Options::args(&["--watch"]));
         assert_eq!(host.engine_info()["watch"], path);
         host.client().set(b"k", b"v").unwrap();
         host.wait_for_log(&["watch: ", "the engine is reloaded when this file changes"]);
@@ -53,10 +52,7 @@ impl Watched {
 
 fn build(dir: &Path, version: &str) -> PathBuf {
     let library = Engine::CExample.library(dir);
-    variant(&library, &dir.join(format!("version-{version}.so")), |identity| {
-        identity.version = [0; 32];
-        identity.version[..version.len()].copy_from_slice(version.as_bytes());
-    })
+    of_version(&library, &dir.join(format!("version-{version}.so")), version)
 }
 
 #[test]

@@ -133,12 +133,9 @@ fn a_killed_host_starts_again(engine: Engine) {
     // Also its private copy of the engine stays behind; so it is made in this test's own directory.
     let dir = std::sync::Arc::new(tempfile::tempdir().unwrap());
     let library = engine.library(dir.path());
-    let args = ["--engine", library.to_str().unwrap(), "--listen", "127.0.0.1:0", "--unix"];
     let socket = dir.path().join("host.sock");
-    let mut options = Options::args(&args);
-    options.args.push(socket.display().to_string());
-    options.config = Some(format!("copies_dir = {:?}\n", dir.path().display().to_string()));
-    let host = Host::start_in(std::sync::Arc::clone(&dir), &options);
+    let options = Options::config(&format!("copies_dir = {:?}\n", dir.path().display().to_string()));
+    let host = Host::start_library(&dir, &library, &options);
     let stop = AtomicBool::new(false);
     std::thread::scope(|scope| {
         for _ in 0..4 {
@@ -163,7 +160,7 @@ fn a_killed_host_starts_again(engine: Engine) {
     });
     assert!(socket.exists(), "a host that is killed leaves its socket's file behind");
     assert!(UnixStream::connect(&socket).is_err());
-    let host = Host::start_in(dir, &options);
+    let host = Host::start_library(&dir, &library, &options);
     served(&host, &mut host.client());
     let mut connection = host.connection_to(&host.unix());
     let mut request = Vec::new();

@@ -32,7 +32,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tempfile::TempPath;
 
 use super::file::trust::exposed_dir;
-use super::file::{Digest, EngineFile};
+use super::file::{Digest, EngineFile, Problem};
 
 pub use error::{StateError, StateProblem};
 pub use manifest::{Manifest, Options};
@@ -42,9 +42,9 @@ pub use next::NextManifest;
 const MANIFEST: &str = "manifest";
 /// Whoever has locked this file has the directory.
 const LOCK: &str = "lock";
-/// How the names of copies end, and those of manifests that are not in place yet.
-const LIBRARY_END: &str = ".so";
-const NEXT_END: &str = ".next";
+/// How the names of copies begin and end, and those of manifests that are not in place yet. What else lies in the directory is somebody else's.
+const LIBRARY: (&str, &str) = ("library-", ".so");
+const NEXT: (&str, &str) = ("manifest-", ".next");
 /// The longest manifest that is read, in bytes: options are few and short.
 const MANIFEST_LEN_MAX: u64 = 16 << 20;
 
@@ -155,20 +155,13 @@ impl StateDir {
     pub fn library(&self, manifest: &Manifest) -> Result<EngineFile, StateError> {
         let path = self.path.join(&manifest.library);
         let fail = |problem| StateError { path: path.clone(), problem };
-        let missing = |error| fail(StateProblem::NoLibrary(error));
         let accepted = Digest::parse(&manifest.digest);
         let accepted =
             accepted.ok_or_else(|| fail(StateProblem::Damaged("it names no digest".to_owned())))?;
-        let found = Digest::of_file(&path).map_err(missing)?;
-        if found != accepted {
-            return Err(fail(StateProblem::OtherDigest { found, accepted }));
-        }
-        let file = EngineFile::open_kept(&path, manifest.source.clone()).map_err(missing)?;
-        // Read again.
-        match *file.digest() == accepted {
-            true => Ok(file),
-            false => Err(fail(StateProblem::OtherDigest { found: *file.digest(), accepted })),
-        }
+        EngineFile::open_kept(&path, manifest.source.clone(), accepted).map_err(|error| match error.problem {
+            Problem::OtherDigest { found, .. } => fail(StateProblem::OtherDigest { found, accepted }),
+            _ => fail(StateProblem::NoLibrary(error)),
+        })
     }
 
     /// What the manifest is, in a line.
@@ -186,8 +179,8 @@ impl StateDir {
         let used = self.known().manifest.as_ref().map(|manifest| manifest.library.clone());
         for entry in std::fs::read_dir(&self.path).into_iter().flatten().flatten() {
             let name = entry.file_name().to_string_lossy().into_owned();
-            let ours = name.ends_with(LIBRARY_END) || name.ends_with(NEXT_END);
-            if ours && used.as_ref() != Some(&name) {
+            let ours = |(begin, end): (&str, &str)| name.starts_with(begin) && name.ends_with(end);
+            if (ours(LIBRARY) || ours(NEXT)) && used.as_ref() != Some(&name) {
                 self.remove(&name);
             }
         }

@@ -2,16 +2,16 @@
 
 use std::path::{Path, PathBuf};
 
-use super::{Digest, EngineFile, FileError, read};
+use super::{Demands, Digest, EngineDir, EngineFile, FileError, read};
 
 impl EngineFile {
-    /// Reads a copy that was kept of a file; it goes by the name of that file. Nobody but root and the host's user may be able to write
-    /// to the copy; who can write to the file by now does not matter.
+    /// Reads a copy that was kept of a file, with this digest; it goes by the name of that file. Nobody but root and the host's user may be
+    /// able to write to the copy; who can write to the file by now, and where it lies, does not matter.
     ///
     /// # Errors
-    /// As for [`EngineFile::open`] and [`EngineFile::trusted`].
-    pub fn open_kept(copy: &Path, source: PathBuf) -> Result<Self, FileError> {
-        let file = Self::open(copy)?;
+    /// As for [`EngineFile::open_with`] and [`EngineFile::trusted`].
+    pub fn open_kept(copy: &Path, source: PathBuf, digest: Digest) -> Result<Self, FileError> {
+        let file = Self::open_with(copy, Demands { digest: Some(digest), ..Demands::default() })?;
         file.trusted()?;
         Ok(Self { path: source, ..file })
     }

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use plugin_abi::raw::KV_CAP_DURABLE;
 use tempfile::TempPath;
 
-use super::{LIBRARY_END, Manifest, NEXT_END, Options, StateDir, StateError, StateProblem, Step};
+use super::{LIBRARY, Manifest, NEXT, Options, StateDir, StateError, StateProblem, Step};
 use crate::plugin::Keyspace as _;
 use crate::plugin::file::EngineFile;
 use crate::plugin::live::Live;
@@ -123,12 +123,12 @@ impl NextManifest {
 
 impl Next {
     fn prepare(&self) -> Result<(), StateError> {
-        let begin = format!("{}-{}-", self.generation, self.file.digest().short());
-        let library = self.dir.write(Step::WriteLibrary, (&begin, LIBRARY_END), self.file.bytes())?;
+        let begin = format!("{}{}-{}-", LIBRARY.0, self.generation, self.file.digest().short());
+        let library = self.dir.write(Step::WriteLibrary, (&begin, LIBRARY.1), self.file.bytes())?;
         let name = library.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
         let manifest = Manifest::of(&self.file, name, self.generation, self.options.clone());
         let text = manifest.encode().map_err(|what| self.error(StateProblem::Damaged(what)))?;
-        let next = self.dir.write(Step::WriteManifest, ("manifest-", NEXT_END), text.as_bytes())?;
+        let next = self.dir.write(Step::WriteManifest, NEXT, text.as_bytes())?;
         let mut stage = self.stage();
         match *stage {
             Stage::New => {
@@ -190,7 +190,7 @@ impl Next {
             None => std::fs::remove_file(path).map_err(|error| error.to_string()),
             Some(Err(what)) => Err(what),
             Some(Ok(text)) => {
-                let next = self.dir.write(Step::WriteManifest, ("manifest-", NEXT_END), text.as_bytes());
+                let next = self.dir.write(Step::WriteManifest, NEXT, text.as_bytes());
                 next.and_then(|next| self.dir.put(next)).map_err(|error| error.to_string())
             }
         };

@@ -140,6 +140,24 @@ fn whatever_step_fails_a_restart_finds_the_old_engine_before_the_rename_and_the_
 }
 
 #[test]
+fn what_others_keep_in_the_directory_stays() {
+    let mut rig = Rig::new();
+    rig.serve(&rig.file(1), 1);
+    rig.serve(&rig.file(2), 2);
+    let others = ["engine.so", "libkvstore.so", "notes.txt", "x.next"];
+    let left = ["library-9-left.so", "manifest-left.next"];
+    for name in others.into_iter().chain(left) {
+        fs::write(rig.dir().path().join(name), "").unwrap();
+    }
+    rig.reopen();
+    rig.found();
+    rig.dir().sweep();
+    let names = rig.names();
+    assert!(others.iter().all(|name| names.iter().any(|found| found == name)), "{names:?}");
+    assert_eq!(names.len(), others.len() + 2, "{names:?}: and the manifest, and one copy");
+}
+
+#[test]
 fn where_data_outlive_the_host_a_directory_that_cannot_be_synced_refuses() {
     let rig = Rig::new();
     let one = rig.file(1);

@@ -201,6 +201,9 @@ impl fmt::Display for ConfigError {
 
 impl std::error::Error for ConfigError {}
 
+/// What is said where nobody gives an engine, and none served last.
+pub(crate) const NO_ENGINE: &str = "no engine: give --engine PATH, or 'engine' in the configuration file";
+
 impl Config {
     /// Puts flags, environment and file together. `env` answers a variable's value.
     ///
@@ -211,9 +214,7 @@ impl Config {
         let engine = flags.engine.or(file.engine);
         let state_dir = flags.state_dir.or(file.state_dir);
         if engine.is_none() && (state_dir.is_none() || flags.ignore_manifest) {
-            return Err(ConfigError(
-                "no engine: give --engine PATH, or 'engine' in the configuration file".to_owned(),
-            ));
+            return Err(ConfigError(NO_ENGINE.to_owned()));
         }
         if flags.ignore_manifest && state_dir.is_none() {
             return Err(ConfigError("--ignore-manifest: there is none without --state-dir DIR".to_owned()));

@@ -36,7 +36,7 @@ use crate::plugin::state_dir::{NextManifest, StateDir};
 use crate::protocol::Value;
 use exclusive::{Asked, Exclusives};
 use history::History;
-use job::{Done, Job, Wishes};
+use job::{Done, Job, Options, Wishes};
 use signals::{Signal, Signals};
 use watchdog::Watchdog;
 
@@ -201,6 +201,8 @@ impl Seed {
 pub struct Configured {
     /// The engine's file.
     pub engine: std::path::PathBuf,
+    /// Options for it with which nothing was opened yet, because the host started with what served last.
+    pub engine_opt: Options,
     /// How long `kv_open` and `kv_close` may take before they are given up.
     pub open_timeout: Duration,
     /// Where it is kept which engine serves.
@@ -209,6 +211,18 @@ pub struct Configured {
     pub watch: Option<Watch>,
     /// After how long a call of the engine that has not returned is told; zero: never.
     pub watchdog: Duration,
+}
+
+impl Configured {
+    /// The options for what is loaded from there, where it is not known with which it served last.
+    fn options_for(&self, source: &Source) -> Option<Options> {
+        match source {
+            Source::Path(path) | Source::Pinned(path, _) if *path == self.engine => {
+                Some(self.engine_opt.clone())
+            }
+            _ => None,
+        }
+    }
 }
 
 /// The control thread.
@@ -247,7 +261,7 @@ impl Control {
             listener.register(self.seed.poll.registry(), Token(index))?;
         }
         if let Some(watch) = self.configured.watch.clone() {
-            watch.start(self.seed.handle())?;
+            watch.start(self.seed.handle(), Arc::clone(&self.nursery))?;
         }
         let mut events = Events::with_capacity(256);
         loop {

@@ -32,17 +32,18 @@ pub fn serve(config: Config) -> Result<(), String> {
     raise_descriptor_limit();
     let state_dir = config.state_dir.as_deref().map(StateDir::open).transpose();
     let state_dir = state_dir.map_err(|error| error.to_string())?;
-    let first = First::choose(&config, state_dir.clone())?;
+    let nursery =
+        Arc::new(Nursery::new(config.copies_dir.as_deref(), THIS_PROGRAM.into(), &config.engine_dir)?);
+    let first = First::choose(&config, state_dir.clone(), &nursery)?;
     let configured = Configured {
         engine: first.configured.clone(),
+        engine_opt: first.configured_opt.clone(),
         open_timeout: Duration::from_millis(config.open_timeout_ms),
         watchdog: Duration::from_millis(config.watchdog_ms),
         state_dir,
         // Before the file is read: what it becomes after that is seen.
         watch: config.watch.then(|| Watch::new(&first.configured)),
     };
-    let nursery =
-        Arc::new(Nursery::new(config.copies_dir.as_deref(), THIS_PROGRAM.into(), &config.engine_dir)?);
     // Signals from here on reach the control thread, also while the engine is opened.
     let control = control::Seed::new().map_err(|error| format!("cannot make an event loop: {error}"))?;
     let listeners = bind(&config)?;

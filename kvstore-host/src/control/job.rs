@@ -471,7 +471,9 @@ impl Control {
         let mut candidate = job.candidate.take()?;
         let name = &candidate.file.identity().name;
         let given = job.options.take();
-        candidate.options = given.or_else(|| self.history.options.get(name).cloned()).unwrap_or_default();
+        let last = || self.history.options.get(name).cloned();
+        candidate.options =
+            given.or_else(last).or_else(|| self.configured.options_for(&job.source)).unwrap_or_default();
         Some(candidate)
     }
 

@@ -8,12 +8,14 @@ use std::io;
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use super::job::Wishes;
 use super::{Control, ControlHandle, ControlMessage};
-use crate::plugin::file::Digest;
+use crate::plugin::file::{Digest, EngineDir};
+use crate::plugin::lifecycle::{Nursery, Source};
 
 /// Between two looks.
 const LOOK_INTERVAL: Duration = Duration::from_millis(100);
@@ -93,16 +95,16 @@ impl Watch {
         Self { path: path.to_owned(), settling, written: None }
     }
 
-    /// Starts to look, for as long as the process lives.
+    /// Starts to look, for as long as the process lives. Only what lies where engines may come from is read.
     ///
     /// # Errors
     /// The system has no more threads.
-    pub(super) fn start(mut self, control: ControlHandle) -> io::Result<()> {
+    pub(super) fn start(mut self, control: ControlHandle, nursery: Arc<Nursery>) -> io::Result<()> {
         log::info!("watch: {}: the engine is reloaded when this file changes", self.path.display());
         let run = move || {
             loop {
                 thread::sleep(LOOK_INTERVAL);
-                if let Some(digest) = self.look() {
+                if let Some(digest) = self.look(nursery.engine_dirs()) {
                     control.send(ControlMessage::Changed(digest));
                 }
             }
@@ -111,7 +113,7 @@ impl Watch {
     }
 
     /// What the file has changed to, if it has.
-    fn look(&mut self) -> Option<Digest> {
+    fn look(&mut self, dirs: &[EngineDir]) -> Option<Digest> {
         let look = self.settling.look(Look::at(&self.path), Instant::now())?;
         let path = self.path.display();
         if is_being_written(&self.path) {
@@ -122,7 +124,7 @@ impl Watch {
             }
             return None;
         }
-        let digest = Digest::of_file(&self.path);
+        let digest = Digest::of_file(&self.path, dirs);
         // What was read may be neither the one nor the other.
         if Look::at(&self.path) != Some(look) {
             return None;

@@ -69,6 +69,11 @@ impl Nursery {
         Ok(Self { copies, program, dirs, sampler: Sampler::default(), last_copy: AtomicU64::new(0) })
     }
 
+    /// From where engines may come; none: from anywhere.
+    pub fn engine_dirs(&self) -> &[EngineDir] {
+        &self.dirs
+    }
+
     /// Whether a thread may be in the live engine to look at its data for a check. Meanwhile that engine must stay.
     pub fn is_sampling(&self) -> bool {
         self.sampler.is_out()

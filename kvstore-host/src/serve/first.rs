@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread;
 
-use crate::config::Config;
+use crate::config::{Config, NO_ENGINE};
 use crate::plugin::file::Digest;
 use crate::plugin::lifecycle::{Nursery, Source, retire};
 use crate::plugin::live::Live;
@@ -19,8 +19,9 @@ pub(super) struct First {
     /// It is the one that the manifest names.
     kept: bool,
     state_dir: Option<Arc<StateDir>>,
-    /// What a reload takes that names no file.
+    /// What a reload takes that names no file, and the options for it unless this one has them.
     pub(super) configured: PathBuf,
+    pub(super) configured_opt: Options,
 }
 
 impl First {
@@ -28,8 +29,11 @@ impl First {
     ///
     /// # Errors
     /// No engine is given, or what served last cannot be told, in a line for people. There is no other engine in its place then.
-    pub(super) fn choose(config: &Config, state_dir: Option<Arc<StateDir>>) -> Result<Self, String> {
-        let no_engine = "no engine: give --engine PATH, or 'engine' in the configuration file";
+    pub(super) fn choose(
+        config: &Config,
+        state_dir: Option<Arc<StateDir>>,
+        nursery: &Nursery,
+    ) -> Result<Self, String> {
         let manifest = match &state_dir {
             None => None,
             Some(dir) => match dir.load() {
@@ -43,17 +47,18 @@ impl First {
         };
         if let (Some(dir), Some(manifest), false) = (&state_dir, &manifest, config.ignore_manifest) {
             let file = dir.library(manifest).map_err(|error| error.to_string())?;
-            tell(dir, manifest, config);
+            tell(dir, manifest, config, nursery);
             return Ok(Self {
                 source: Source::Kept(Arc::new(file)),
                 options: manifest.options.clone(),
                 generation: manifest.generation,
                 kept: true,
                 configured: config.engine.clone().unwrap_or_else(|| manifest.source.clone()),
+                configured_opt: config.engine_opt.clone(),
                 state_dir,
             });
         }
-        let engine = config.engine.clone().ok_or(no_engine)?;
+        let engine = config.engine.clone().ok_or(NO_ENGINE)?;
         if let Some(manifest) = &manifest {
             log::warn!("{}: not served with, as --ignore-manifest says so", what(manifest));
         }
@@ -64,6 +69,7 @@ impl First {
             generation: manifest.map_or(1, |manifest| manifest.generation + 1),
             kept: false,
             configured: engine,
+            configured_opt: Options::new(),
             state_dir,
         })
     }
@@ -120,20 +126,23 @@ fn what(manifest: &Manifest) -> String {
 }
 
 /// Says what is served with, and where that is not what the operator gives.
-fn tell(dir: &StateDir, manifest: &Manifest, config: &Config) {
+fn tell(dir: &StateDir, manifest: &Manifest, config: &Config, nursery: &Nursery) {
     log::info!("{}: serving with what served last: {}", dir.path().display(), what(manifest));
     let insist = "ENGINE RELOAD changes to it, or a start with --ignore-manifest";
     if let Some(engine) = &config.engine {
         let given = engine.display();
         if !is_source(engine, manifest) {
             log::warn!("--engine {given} is not what served last, and is not used; {insist}");
-        } else if Digest::of_file(engine).is_ok_and(|found| found.to_string() != manifest.digest) {
+        } else if Digest::of_file(engine, nursery.engine_dirs())
+            .is_ok_and(|found| found.to_string() != manifest.digest)
+        {
             log::warn!("{given} has changed since it was loaded; what was loaded serves on; {insist}");
         }
     }
     if !config.engine_opt.is_empty() && config.engine_opt != manifest.options {
         log::warn!(
-            "the engine's options are those with which it served last, not those that are given; {insist}"
+            "the engine's options are those with which it served last, not those that are given; ENGINE RELOAD with OPTS changes them, or a start \
+             with --ignore-manifest"
         );
     }
 }

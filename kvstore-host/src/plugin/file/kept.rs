@@ -23,12 +23,12 @@ impl EngineFile {
 }
 
 impl Digest {
-    /// That of a file's bytes, whatever they are.
+    /// That of a file's bytes, whatever they are. If there are directories from which engines may come, one that lies elsewhere is not read.
     ///
     /// # Errors
-    /// It cannot be read, or is no regular file.
-    pub fn of_file(path: &Path) -> Result<Self, FileError> {
+    /// It cannot be read, is no regular file, or lies elsewhere.
+    pub fn of_file(path: &Path, dirs: &[EngineDir]) -> Result<Self, FileError> {
         let fail = |problem| FileError { path: path.to_owned(), problem };
-        read(path, &[]).map(|contents| Self::of(&contents.bytes)).map_err(fail)
+        read(path, dirs).map(|contents| Self::of(&contents.bytes)).map_err(fail)
     }
 }

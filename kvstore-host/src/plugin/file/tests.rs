@@ -33,6 +33,21 @@ pub(in crate::plugin) fn engine(dir: &Path, added: &str, flags: &[&str]) -> Path
     out
 }
 
+#[test]
+fn what_lies_outside_of_the_directories_for_engines_is_not_read() {
+    let dir = tempfile::tempdir().unwrap();
+    let (inside, outside) = (dir.path().join("in"), dir.path().join("out"));
+    fs::create_dir(&inside).unwrap();
+    for path in [&inside.join("a"), &outside] {
+        fs::write(path, "a").unwrap();
+    }
+    let dirs = [EngineDir::open(&inside).unwrap()];
+    assert_eq!(Digest::of_file(&inside.join("a"), &dirs).unwrap(), Digest::of(b"a"));
+    let refused = Digest::of_file(&outside, &dirs).unwrap_err().problem;
+    assert!(matches!(refused, Problem::Outside { .. }), "{refused:?}");
+    assert_eq!(Digest::of_file(&outside, &[]).unwrap(), Digest::of(b"a"));
+}
+
 fn problem(path: &Path) -> Problem {
     EngineFile::open(path).unwrap_err().problem
 }

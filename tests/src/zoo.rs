@@ -164,6 +164,7 @@ pub fn all() -> Vec<Animal> {
         animal("count_lies", Make::C, &["conformance test scan/count_counts failed: "]),
         animal("batch_unfinished", Make::C, &["it hung in conformance test "]),
         animal("holds_keys", Make::C, &["it holds 100 of the 1024 thread-specific keys"]),
+        animal("holds_keys_while_open", Make::C, &["it holds 90 of the 1024 thread-specific keys"]),
         animal("panics_at_a_call", Make::Fault("panics 100"), &["PANIC", "call 100 was one too many"]),
         animal("repeats_versions", Make::Fault("repeats versions"), &["conformance test versions/"]),
         animal(

@@ -2,10 +2,9 @@
 //! a thread of its own, and nobody waits for it for ever.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, RecvTimeoutError};
-use std::thread;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use plugin_abi::calls::{Instance, Session};
@@ -32,23 +31,27 @@ const TIMEOUT: Duration = Duration::from_secs(10);
 /// Takes samples, one at a time.
 #[derive(Debug, Default)]
 pub(super) struct Sampler {
-    /// Whether a look is under way, be it one that was given up.
-    out: Arc<AtomicBool>,
-}
-
-/// Says when a look is over, however it ends.
-struct Out(Arc<AtomicBool>);
-
-impl Drop for Out {
-    fn drop(&mut self) {
-        self.0.store(false, Ordering::Release);
-    }
+    /// The thread of a look that is under way, be it one that was given up. It is joined before the engine goes: at its end it comes back to what
+    /// the engine may have left on it.
+    out: Mutex<Option<JoinHandle<()>>>,
 }
 
 impl Sampler {
     /// Whether a thread may be in the live engine to look at its data.
     pub(super) fn is_out(&self) -> bool {
-        self.out.load(Ordering::Acquire)
+        self.out().is_some()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Option<JoinHandle<()>>> {
+        self.out.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The thread that is under way; one that is at its end is waited for.
+    fn out(&self) -> MutexGuard<'_, Option<JoinHandle<()>>> {
+        let mut out = self.lock();
+        // Who waited for it knows how it ended, or has given it up.
+        let _ = out.take_if(|thread| thread.is_finished()).map(JoinHandle::join);
+        out
     }
 
     /// Takes a sample at this time; `None` where the engine has no scan, or cannot be asked.
@@ -56,22 +59,23 @@ impl Sampler {
     /// # Errors
     /// The engine does not return. Until it has, the engine must stay.
     pub(super) fn take(&self, live: &Arc<Live>, now_ms: i64) -> Result<Option<Sample>, String> {
-        if self.out.swap(true, Ordering::AcqRel) {
+        let mut out = self.out();
+        if out.is_some() {
             return Err("kv_scan of the live engine, asked for an earlier check, has not returned".to_owned());
         }
-        let (out, live) = (Out(Arc::clone(&self.out)), Arc::clone(live));
+        let live = Arc::clone(live);
         let (send, receive) = mpsc::channel();
         let look = move || {
             let looked = live.instance().map_or_else(|| Err("it cannot be asked".to_owned()), look);
             drop(live);
-            drop(out);
             // Nobody listens where the look was given up.
             let _ = send.send(looked);
         };
         let thread = match thread::Builder::new().name("sample".to_owned()).spawn(look) {
-            Ok(thread) => thread,
+            Ok(thread) => out.insert(thread).thread().id(),
             Err(error) => return Ok(without(&format!("no thread for it: {error}"))),
         };
+        drop(out);
         let looked = receive.recv_timeout(TIMEOUT);
         if let Err(RecvTimeoutError::Timeout) = looked {
             let limit_s = TIMEOUT.as_secs();
@@ -79,12 +83,12 @@ impl Sampler {
                 "kv_scan of the live engine has not returned within {limit_s} s; its data cannot be tried"
             ));
         }
-        // It has ended, and with it what the engine may have left on it.
-        let joined = thread.join();
+        let ended = self.lock().take_if(|out| out.thread().id() == thread);
+        let panicked = ended.is_some_and(|thread| thread.join().is_err());
         Ok(match looked {
             Ok(Ok(entries)) => Some(Sample { taken_ms: now_ms, entries }),
             Ok(Err(why)) => without(&why),
-            Err(_) => without(if joined.is_err() { "the look panicked" } else { "the look was broken off" }),
+            Err(_) => without(if panicked { "the look panicked" } else { "the look was broken off" }),
         })
     }
 }

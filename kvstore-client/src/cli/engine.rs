@@ -40,45 +40,49 @@ pub(crate) enum Engine {
 pub(crate) struct Reload {
     /// Library to load; without it, the one that the host is configured with. A path of a file that exists here is sent as an absolute path
     path: Option<OsString>,
-    /// Refuse the library unless it has this SHA-256, of 64 hexadecimal digits
-    #[arg(long, value_name = "HEX", value_parser = digest)]
-    sha256: Option<String>,
     /// Migrate the data, also where the engine could adopt them
     #[arg(long)]
     migrate: bool,
-    /// Option for the engine (repeatable)
-    #[arg(long = "opt", value_name = "KEY=VALUE", value_parser = key_and_value)]
-    options: Vec<OsString>,
+    #[command(flatten)]
+    demands: Demands,
 }
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Shadow {
     /// Library to load. A path of a file that exists here is sent as an absolute path
     path: OsString,
-    /// Refuse the library unless it has this SHA-256, of 64 hexadecimal digits
-    #[arg(long, value_name = "DIGEST", value_parser = digest)]
-    sha256: Option<String>,
     /// How many of 100 reads of clients are repeated on it [default: 1]
     #[arg(long, value_name = "PERCENT")]
     sample: Option<f64>,
+    #[command(flatten)]
+    demands: Demands,
+}
+
+/// What is asked of a library, and given to it.
+#[derive(Debug, clap::Args)]
+struct Demands {
+    /// Refuse the library unless it has this SHA-256, of 64 hexadecimal digits
+    #[arg(long, value_name = "HEX", value_parser = digest)]
+    sha256: Option<String>,
     /// Option for the engine (repeatable)
     #[arg(long = "opt", value_name = "KEY=VALUE", value_parser = key_and_value)]
     options: Vec<OsString>,
 }
 
-/// The words of a library that has to have this digest.
-fn pinned(path: Option<OsString>, digest: Option<String>) -> Words {
-    let mut words: Words = path.map(|path| absolute(Path::new(&path))).into_iter().collect();
-    if let Some(digest) = digest {
-        words.extend([b"SHA256".to_vec(), digest.into_bytes()]);
+impl Demands {
+    /// The words for a library, with these among them.
+    fn words(self, path: Option<OsString>, between: Words) -> Words {
+        let mut words: Words = path.map(|path| absolute(Path::new(&path))).into_iter().collect();
+        if let Some(digest) = self.sha256 {
+            words.extend([b"SHA256".to_vec(), digest.into_bytes()]);
+        }
+        words.extend(between);
+        if !self.options.is_empty() {
+            words.push(b"OPTS".to_vec());
+            words.extend(self.options.into_iter().map(bytes));
+        }
+        words
     }
-    words
-}
-
-/// The words of options, if there are any.
-fn opts(options: Vec<OsString>) -> Words {
-    let opts = (!options.is_empty()).then(|| b"OPTS".to_vec());
-    opts.into_iter().chain(options.into_iter().map(bytes)).collect()
 }
 
 impl Engine {
@@ -109,11 +113,9 @@ impl Engine {
             Self::Drop => words.push(b"DROP".to_vec()),
             Self::Shadow(shadow) => {
                 words.push(b"SHADOW".to_vec());
-                words.extend(pinned(Some(shadow.path), shadow.sha256));
-                if let Some(percent) = shadow.sample {
-                    words.extend([b"SAMPLE".to_vec(), percent.to_string().into_bytes()]);
-                }
-                words.extend(opts(shadow.options));
+                let sample = |percent: f64| vec![b"SAMPLE".to_vec(), percent.to_string().into_bytes()];
+                let sample = shadow.sample.map(sample).unwrap_or_default();
+                words.extend(shadow.demands.words(Some(shadow.path), sample));
             }
             Self::Cancel => words.push(b"CANCEL".to_vec()),
             Self::Rollback => words.push(b"ROLLBACK".to_vec()),
@@ -121,11 +123,8 @@ impl Engine {
             Self::Help => words.push(b"HELP".to_vec()),
             Self::Reload(reload) => {
                 words.push(b"RELOAD".to_vec());
-                words.extend(pinned(reload.path, reload.sha256));
-                if reload.migrate {
-                    words.push(b"MIGRATE".to_vec());
-                }
-                words.extend(opts(reload.options));
+                let migrate = reload.migrate.then(|| b"MIGRATE".to_vec()).into_iter().collect();
+                words.extend(reload.demands.words(reload.path, migrate));
             }
         }
         words

@@ -74,8 +74,10 @@ fn accept_loop() {
         (retries > 5 && since.elapsed() > Duration::from_secs(1)).then_some(retries)
     });
     let elapsed_ms = since.elapsed().as_millis();
-    // On both listeners: without a descriptor, the system does not even say whether a client waits.
-    assert!(tried_again <= 2 * (elapsed_ms / 100 + 2), "{tried_again} retries in {elapsed_ms} ms");
+    // On both listeners: without a descriptor, the system does not even say whether a client waits. And once when each of them came, which may
+    // be told only now.
+    let most = 2 * (elapsed_ms / 100 + 2) + waiting.len() as u128;
+    assert!(tried_again <= most, "{tried_again} retries in {elapsed_ms} ms");
     let ticks = u128::from(accepting_ticks(&host) - ticks_before);
     assert!(ticks * 10 < elapsed_ms / 4, "{ticks} ticks in {elapsed_ms} ms");
     // With descriptors back it accepts again.

@@ -217,9 +217,7 @@ impl Configured {
     /// The options for what is loaded from there, where it is not known with which it served last.
     fn options_for(&self, source: &Source) -> Option<Options> {
         match source {
-            Source::Path(path) | Source::Pinned(path, _) if *path == self.engine => {
-                Some(self.engine_opt.clone())
-            }
+            Source::File { path, .. } if *path == self.engine => Some(self.engine_opt.clone()),
             _ => None,
         }
     }

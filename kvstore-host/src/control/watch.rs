@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 use super::job::Wishes;
 use super::{Control, ControlHandle, ControlMessage};
 use crate::plugin::file::{Digest, EngineDir};
-use crate::plugin::lifecycle::{Nursery, Source};
+use crate::plugin::lifecycle::Nursery;
 
 /// Between two looks.
 const LOOK_INTERVAL: Duration = Duration::from_millis(100);

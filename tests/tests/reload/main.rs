@@ -3,8 +3,6 @@
 mod adopt;
 mod by_command;
 mod from;
-mod joint;
-mod linked;
 mod migrate;
 mod one_file;
 mod refused;

@@ -3,8 +3,9 @@
 mod bad_input;
 mod boundary;
 mod commands;
-mod corpus;
 mod differential;
+mod joint;
+mod linked;
 mod model;
 mod program;
 mod pubsub;

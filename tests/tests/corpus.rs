@@ -1,4 +1,5 @@
-//! Corpus: the kept inputs of the fuzz targets and some thousand mutations of them, from a fixed seed, hold in CI too.
+//! Corpus: the kept inputs of the fuzz targets and some thousand mutations of them, from a fixed seed, hold in CI too. A program of its own: it counts all
+//! that is allocated, and a child that another test forks would hold connections open for a moment.
 
 #![allow(clippy::unwrap_used, reason = "a test stops at the first surprise")]
 

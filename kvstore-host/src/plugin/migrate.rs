@@ -12,7 +12,7 @@ use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use crossbeam::channel::{Receiver, RecvTimeoutError};
+use crossbeam::channel::{Receiver, RecvTimeoutError, TryRecvError};
 use plugin_abi::Status;
 use plugin_abi::calls::{CallError, Session};
 use plugin_abi::raw::*;
@@ -246,7 +246,7 @@ impl<'a> Migration<'a> {
     fn catch_up(&mut self) -> Result<(), MigrateError> {
         let (mut before, mut rounds) = (usize::MAX, 0);
         while !self.may_finish {
-            self.wait(Duration::ZERO)?;
+            self.look()?;
             let (began, traffic) = (Instant::now(), self.from.traffic_bytes());
             if self.scanned {
                 let changes = self.copy_changes()?;
@@ -266,6 +266,16 @@ impl<'a> Migration<'a> {
                     self.wait(began.elapsed().min(COURTESY_MAX))?;
                 }
             }
+        }
+        Ok(())
+    }
+
+    /// Looks whether the word has come, or it was called off.
+    fn look(&mut self) -> Result<(), MigrateError> {
+        match self.word.try_recv() {
+            Ok(()) => self.may_finish = true,
+            Err(TryRecvError::Empty) => {}
+            Err(TryRecvError::Disconnected) => return Err(MigrateError::Cancelled),
         }
         Ok(())
     }
@@ -427,8 +437,7 @@ impl<'a> Migration<'a> {
             }
             self.storage = work.into_storage();
             self.note_step();
-            // It may have been called off.
-            self.wait(Duration::ZERO)?;
+            self.look()?;
             first += facts.len();
         }
         self.storage.requests.clear();

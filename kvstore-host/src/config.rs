@@ -108,6 +108,12 @@ struct File {
     watch: Option<bool>,
     /// How long a reload waits for what is under way, in milliseconds.
     drain_timeout_ms: Option<u64>,
+    /// Requests at most that fail in an engine on probation.
+    probation_errors_max: Option<u64>,
+    /// How many percent of what it was the 99th percentile of the commands' times may be on probation; 0 is any.
+    probation_latency_percent: Option<u64>,
+    /// Times that are never too long on probation, in microseconds.
+    probation_latency_floor_us: Option<u64>,
     /// How long `kv_open` and `kv_close` may take, in milliseconds.
     open_timeout_ms: Option<u64>,
     /// After how long a call of the engine that has not returned is told in the log, in milliseconds; 0: never.
@@ -157,6 +163,12 @@ pub struct Config {
     pub clients_max: usize,
     /// How long a reload waits for what is under way, in milliseconds.
     pub drain_timeout_ms: u64,
+    /// As in the file.
+    pub probation_errors_max: u64,
+    /// As in the file.
+    pub probation_latency_percent: u64,
+    /// As in the file.
+    pub probation_latency_floor_us: u64,
     /// How long `kv_open` and `kv_close` may take, in milliseconds.
     pub open_timeout_ms: u64,
     /// After how long a call of the engine that has not returned is told, in milliseconds; 0: never.
@@ -259,6 +271,9 @@ impl Config {
             value_len_max: flags.value_len_max.or(file.value_len_max).unwrap_or(512 << 20),
             clients_max: flags.clients_max.or(file.clients_max).unwrap_or(10_000),
             drain_timeout_ms: file.drain_timeout_ms.unwrap_or(5_000),
+            probation_errors_max: file.probation_errors_max.unwrap_or(10),
+            probation_latency_percent: file.probation_latency_percent.unwrap_or(300),
+            probation_latency_floor_us: file.probation_latency_floor_us.unwrap_or(1_000),
             open_timeout_ms: file.open_timeout_ms.unwrap_or(30_000),
             watchdog_ms: file.watchdog_ms.unwrap_or(1_000),
             output_stall_timeout_ms: file.output_stall_timeout_ms.unwrap_or(60_000),

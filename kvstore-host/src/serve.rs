@@ -95,6 +95,9 @@ fn server(config: &Config, listeners: &[Listener]) -> Result<Server, String> {
     settings.value_len_max.store(config.value_len_max, Ordering::Relaxed);
     settings.clients_max.store(config.clients_max, Ordering::Relaxed);
     settings.drain_timeout_ms.store(config.drain_timeout_ms, Ordering::Relaxed);
+    settings.probation_errors_max.store(config.probation_errors_max, Ordering::Relaxed);
+    settings.probation_latency_percent.store(config.probation_latency_percent, Ordering::Relaxed);
+    settings.probation_latency_floor_us.store(config.probation_latency_floor_us, Ordering::Relaxed);
     settings.output_stall_timeout_ms.store(config.output_stall_timeout_ms, Ordering::Relaxed);
     settings.idle_timeout_s.store(config.idle_timeout_s, Ordering::Relaxed);
     settings.slowlog_threshold_us.store(config.slowlog_threshold_us, Ordering::Relaxed);

@@ -40,6 +40,12 @@ pub struct Settings {
     pub idle_timeout_s: AtomicU64,
     /// How long a reload waits for what is under way, in milliseconds.
     pub drain_timeout_ms: AtomicU64,
+    /// Replies at most that tell of a failure of an engine on probation.
+    pub probation_errors_max: AtomicU64,
+    /// How many percent of what it was the 99th percentile of the commands' times may be on probation; 0: any.
+    pub probation_latency_percent: AtomicU64,
+    /// Times that are never too long on probation, in microseconds.
+    pub probation_latency_floor_us: AtomicU64,
     /// From which time on a batch is noted in the slowlog, in microseconds; negative: none is.
     pub slowlog_threshold_us: AtomicI64,
     /// Requests that the slowlog keeps.
@@ -61,6 +67,9 @@ impl Default for Settings {
             output_stall_timeout_ms: AtomicU64::new(60_000),
             idle_timeout_s: AtomicU64::new(0),
             drain_timeout_ms: AtomicU64::new(5_000),
+            probation_errors_max: AtomicU64::new(10),
+            probation_latency_percent: AtomicU64::new(300),
+            probation_latency_floor_us: AtomicU64::new(1_000),
             slowlog_threshold_us: AtomicI64::new(10_000),
             slowlog_len_max: AtomicUsize::new(128),
             latency_threshold_ms: AtomicU64::new(0),
@@ -79,6 +88,8 @@ pub struct Stats {
     pub connections_rejected: AtomicU64,
     /// Error replies.
     pub errors: AtomicU64,
+    /// Those of them that tell of a failure of the engine.
+    pub engine_errors: AtomicU64,
     /// How often the engine was asked to make durable what was written, and did.
     pub saves: AtomicU64,
     /// When it last did, in milliseconds since 1970 UTC; 0: it never did.
@@ -104,8 +115,8 @@ pub struct Stats {
 impl Stats {
     /// Sets to 0 what `CONFIG RESETSTAT` sets to 0 in Redis. What is told of engines and reloads goes on.
     pub fn reset(&self) {
-        let Self { connections, connections_rejected, errors, expired, evicted, .. } = self;
-        for counter in [connections, connections_rejected, errors, expired, evicted] {
+        let Self { connections, connections_rejected, errors, engine_errors, expired, evicted, .. } = self;
+        for counter in [connections, connections_rejected, errors, engine_errors, expired, evicted] {
             counter.store(0, Ordering::Relaxed);
         }
         self.input_bytes.reset();

@@ -22,7 +22,7 @@ pub(crate) enum Engine {
     Reload(Reload),
     /// Keep an engine beside the live one, with the same data, and compare them; `info` tells what comes of it
     Shadow(Shadow),
-    /// Make the shadow the live engine
+    /// Make the shadow the live engine; or end the probation of the live one: it stays
     Promote,
     /// Close the shadow
     Drop,
@@ -43,6 +43,9 @@ pub(crate) struct Reload {
     /// Migrate the data, also where the engine could adopt them
     #[arg(long)]
     migrate: bool,
+    /// Keep the engine before equal to it for so long (500ms, 30s, 5m): it comes back by itself if requests fail in the new one or take much longer
+    #[arg(long, value_name = "TIME")]
+    probation: Option<String>,
     #[command(flatten)]
     demands: Demands,
 }
@@ -123,8 +126,11 @@ impl Engine {
             Self::Help => words.push(b"HELP".to_vec()),
             Self::Reload(reload) => {
                 words.push(b"RELOAD".to_vec());
-                let migrate = reload.migrate.then(|| b"MIGRATE".to_vec()).into_iter().collect();
-                words.extend(reload.demands.words(reload.path, migrate));
+                let mut between: Words = reload.migrate.then(|| b"MIGRATE".to_vec()).into_iter().collect();
+                if let Some(time) = reload.probation {
+                    between.extend([b"PROBATION".to_vec(), time.into_bytes()]);
+                }
+                words.extend(reload.demands.words(reload.path, between));
             }
         }
         words

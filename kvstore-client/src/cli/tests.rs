@@ -68,6 +68,7 @@ fn commands_become_requests() {
         ("PEXPIRE k 5", "PEXPIRE k 5"),
         ("ENGINE RELOAD x OPTS a=b", "ENGINE RELOAD x OPTS a=b"),
         ("--json incrby k -5", "incrby k -5"),
+        ("engine reload a.so --probation 30s", "ENGINE RELOAD a.so PROBATION 30s"),
         (&pinned("engine reload a.so --migrate --sha256 #"), &pinned("ENGINE RELOAD a.so SHA256 # MIGRATE")),
         ("engine shadow a.so --sample 2.5 --opt x=1", "ENGINE SHADOW a.so SAMPLE 2.5 OPTS x=1"),
         ("engine promote", "ENGINE PROMOTE"),

@@ -4,7 +4,7 @@ use super::{Error, Session};
 use crate::protocol::Request;
 
 super::table::commands! { pub(super) static SUBCOMMANDS of "engine" =
-    "reload"  -2 NO_KEYS [admin noscript loading stale] [] server "0.1.0" "Replace the live engine, with its data" "[path] [SHA256 hex] [MIGRATE] [OPTS option [option ...]]" => Engine;
+    "reload"  -2 NO_KEYS [admin noscript loading stale] [] server "0.1.0" "Replace the live engine, with its data" "[path] [SHA256 hex] [MIGRATE] [PROBATION time] [OPTS option [option ...]]" => Engine;
     "shadow"  -3 NO_KEYS [admin noscript loading stale] [] server "0.1.0" "Keep an engine beside the live one, and compare them" "path [SHA256 hex] [SAMPLE percent] [OPTS option [option ...]]" => Engine;
     "promote"  2 NO_KEYS [admin noscript loading stale] [] server "0.1.0" "Make the shadow the live engine" "" => Engine;
     "drop"     2 NO_KEYS [admin noscript loading stale] [] server "0.1.0" "Close the shadow" "" => Engine;

@@ -11,6 +11,9 @@ use crate::protocol::{Request, Value};
 /// Bytes of a client's words that an error quotes.
 const QUOTED_LEN_MAX: usize = 128;
 
+/// How the words of an engine's failure begin.
+const FAILURE: &str = "the engine answered";
+
 /// As much of `text` as is quoted: Redis prints it as C does, up to a NUL.
 fn quote(text: &[u8], len_max: usize) -> &[u8] {
     let end = text.iter().take(len_max).position(|&byte| byte == 0).unwrap_or(text.len().min(len_max));
@@ -73,11 +76,14 @@ impl Error {
             _ if status.effect() == Effect::Unknown => "UNKNOWN",
             _ => "ERR",
         };
-        if message.is_empty() {
-            Self::text(format!("{code} the engine answered {status}"))
-        } else {
-            Self::text(format!("{code} the engine answered {status}: {message}"))
-        }
+        let colon = if message.is_empty() { "" } else { ": " };
+        Self::text(format!("{code} {FAILURE} {status}{colon}{message}"))
+    }
+
+    /// Whether an error's text is one of [`failure`](Self::failure): but for a full memory, which is no fault.
+    pub fn tells_of_the_engine(text: &[u8]) -> bool {
+        let code_len = text.iter().position(|byte| *byte == b' ').unwrap_or(text.len());
+        text.get(code_len + 1..).is_some_and(|words| words.starts_with(FAILURE.as_bytes()))
     }
 }
 

@@ -237,6 +237,7 @@ fn stats(lines: &mut Lines, source: &Source<'_>) {
     lines.put("pubsub_patterns", pubsub.patterns_len());
     lines.put("pubsubshard_channels", pubsub.shard_channels.len());
     lines.put_count("total_error_replies", &stats.errors);
+    lines.put_count("engine_error_replies", &stats.engine_errors);
 }
 
 fn replication(lines: &mut Lines, _: &Source<'_>) {

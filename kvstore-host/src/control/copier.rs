@@ -10,7 +10,6 @@ use super::dropped::drop_candidate;
 use super::job::Done;
 use super::manifest::committed;
 use super::{Control, ControlMessage};
-use crate::plugin::live::Live;
 use crate::plugin::migrate::{Progress, migrate};
 
 /// How the control thread reaches it. When this is dropped, the copier ends early.
@@ -26,6 +25,10 @@ pub(super) struct Copier {
 }
 
 impl Copier {
+    pub(super) fn new(word: Sender<()>, thread: Option<JoinHandle<()>>, progress: Arc<Progress>) -> Self {
+        Self { word: Some(word), thread, progress, seen: 0 }
+    }
+
     /// Has it copy the last changes: nobody writes any more.
     pub(super) fn finish(&self) {
         if let Some(word) = &self.word {
@@ -73,14 +76,14 @@ impl Control {
             committed(&next, &to, Done::Migrated(migrated))
         });
         if let Some(job) = &mut self.job {
-            job.copier = Some(Copier { word: Some(word), thread, progress, seen: 0 });
+            job.copier = Some(Copier::new(word, thread, progress));
         }
     }
 
-    /// The engine whose changes are followed: the live one, or the one before it where the next was just published.
-    pub(super) fn followed(&self) -> Arc<Live> {
-        let old = self.job.as_ref().and_then(|job| job.old.clone());
-        old.unwrap_or_else(|| self.shared.published.get())
+    /// Whichever engine's changes are followed, they are not any more.
+    pub(super) fn unfollow(&self) {
+        self.shared.published.get().follow(false);
+        self.job.iter().filter_map(|job| job.old.as_ref()).for_each(|old| old.follow(false));
     }
 
     /// That of the reload under way, if it has one.

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use super::copier::Copier;
 use super::job::{Job, Wishes};
@@ -17,18 +18,23 @@ use crate::protocol::Value;
 /// Of a million reads of clients, so many are repeated on a shadow: one percent.
 const SAMPLE_SHARE: u64 = ALL_READS / 100;
 
+/// A day.
+const PROBATION_MAX_MS: u64 = 24 * 3_600_000;
+
 const HELP: &[&str] = &[
     "ENGINE <subcommand> [<arg> ...]. Only for clients of this machine. Subcommands are:",
-    "RELOAD [<path>] [SHA256 <hex>] [MIGRATE] [OPTS <key>=<value> ...]",
+    "RELOAD [<path>] [SHA256 <hex>] [MIGRATE] [PROBATION <time>] [OPTS <key>=<value> ...]",
     "    Replace the live engine by that in the file at <path> (default: the configured one), with its data.",
     "    It adopts them where they lie in memory, if both engines can, and else copies them while clients go on.",
     "    SHA256: it is refused unless the file has this digest, of 64 hexadecimal digits. MIGRATE: it always copies them.",
+    "    PROBATION: for so long (500ms, 30s, 5m) the engine before is kept equal to the new one. It comes back by itself, with all that was",
+    "    written since, if requests fail in the new one or take much longer (CONFIG GET probation-*). It always copies them.",
     "    Without OPTS: the options last used with an engine of that name.",
     "SHADOW <path> [SHA256 <hex>] [SAMPLE <percent>] [OPTS <key>=<value> ...]",
     "    Keep the engine at <path> beside the live one, with the same data, and repeat a share of the reads on it (default: 1 percent).",
     "    INFO tells whether it answers the same, and how fast.",
     "PROMOTE",
-    "    Make the shadow the live engine.",
+    "    Make the shadow the live engine; or end the probation of the live one: it stays.",
     "DROP",
     "    Close the shadow.",
     "CANCEL",
@@ -79,6 +85,9 @@ impl Control {
     }
 
     fn rollback(&mut self, asker: Asker) {
+        if self.rolls_back(asker) {
+            return;
+        }
         match self.history.previous.clone() {
             Some((file, options)) => {
                 let wishes = Wishes { options: Some(options), ..Wishes::default() };
@@ -126,9 +135,15 @@ impl Control {
                 pairs.push(pair("migrate_entries_total", count(&progress.total)));
                 pairs.push(pair("migrate_changes", count(&progress.changes)));
             }
+            if let Some(probation) = &job.probation {
+                pairs.extend(probation.told().into_iter().map(|(name, number)| pair(name, integer(number))));
+            }
             if let Some(comparison) = &job.comparison {
                 pairs.extend(compared(&comparison.look()));
             }
+        }
+        if let Some(why) = &self.history.came_back {
+            pairs.push(pair("last_return", Value::text(why)));
         }
         if let Some((way, held)) = self.history.handoff {
             pairs.push(pair("last_handoff", Value::text(way)));
@@ -193,6 +208,11 @@ pub(super) fn accepted(job: &Job, live: &Live, old: &Live, old_verdict: &str) ->
                 pair("workers_stopped_us", integer(job.stopped.as_micros() as u64)),
             ]
         }
+        None if job.has_come_back() => vec![
+            pair("handoff", Value::text("return: it was kept equal; writes waited for the last of it")),
+            pair("versions", Value::text(versions(job.migrated.versions))),
+            pair("writes_held_us", integer(job.stopped.as_micros() as u64)),
+        ],
         None => vec![
             pair("handoff", Value::text(migrated(job.not_adopted.as_deref()))),
             pair("versions", Value::text(versions(job.migrated.versions))),
@@ -263,7 +283,9 @@ fn parse_reload(args: &[String]) -> Result<Reload, Error> {
 fn parse(args: &[String]) -> Result<Reload, Error> {
     let is = |word: &str, arg: &String| arg.eq_ignore_ascii_case(word);
     let (path, mut rest) = match args.split_first() {
-        Some((first, rest)) if !["sha256", "migrate", "opts"].iter().any(|word| is(word, first)) => {
+        Some((first, rest))
+            if !["sha256", "migrate", "probation", "opts"].iter().any(|word| is(word, first)) =>
+        {
             (Some(first.clone()), rest)
         }
         _ => (None, args),
@@ -280,6 +302,10 @@ fn parse(args: &[String]) -> Result<Reload, Error> {
             }
             Some((text, behind)) if is("sample", word) && reload.wishes.shadow.is_none() => {
                 reload.wishes.shadow = Some(parse_share(text)?);
+                behind
+            }
+            Some((text, behind)) if is("probation", word) && reload.wishes.probation.is_none() => {
+                reload.wishes.probation = Some(parse_time(text)?);
                 behind
             }
             _ if is("migrate", word) && !reload.wishes.migrates => {
@@ -300,7 +326,8 @@ fn parse(args: &[String]) -> Result<Reload, Error> {
 /// `path [SHA256 hex] [SAMPLE percent] [OPTS key=value …]`
 fn parse_shadow(args: &[String]) -> Result<Reload, Error> {
     let mut shadow = parse(args)?;
-    if shadow.path.is_none() || shadow.wishes.migrates {
+    let Wishes { migrates, probation, .. } = shadow.wishes;
+    if shadow.path.is_none() || migrates || probation.is_some() {
         return Err(Error::SYNTAX);
     }
     shadow.wishes.shadow.get_or_insert(SAMPLE_SHARE);
@@ -314,6 +341,22 @@ fn parse_share(text: &str) -> Result<u64, Error> {
         text.parse().ok().filter(|percent| (0.0..=100.0).contains(percent)).ok_or_else(wrong)?;
     let share = (percent / 100.0 * ALL_READS as f64).round() as u64;
     Ok(if percent > 0.0 { share.max(1) } else { 0 })
+}
+
+/// A whole number and its unit.
+fn parse_time(text: &str) -> Result<Duration, Error> {
+    let digits = text.bytes().take_while(u8::is_ascii_digit).count();
+    let (number, unit) = text.split_at(digits);
+    let ms = match unit {
+        "ms" => 1,
+        "s" => 1_000,
+        "m" => 60_000,
+        "h" => 3_600_000,
+        _ => 0,
+    };
+    let time = number.parse::<u64>().ok().and_then(|number| number.checked_mul(ms)).filter(|ms| *ms > 0);
+    let wrong = "ERR syntax error: PROBATION is followed by a time such as 500ms, 30s or 5m, at most 24h";
+    time.filter(|ms| *ms <= PROBATION_MAX_MS).map(Duration::from_millis).ok_or_else(|| Error::new(wrong))
 }
 
 /// `key=value`
@@ -337,7 +380,7 @@ mod tests {
         let option = |key: &str, value: &str| (key.to_owned(), value.to_owned());
         let reload = |path: &str, options, migrates| {
             let path = Some(path.to_owned()).filter(|path| !path.is_empty());
-            Ok(Reload { path, digest: None, wishes: Wishes { options, migrates, shadow: None } })
+            Ok(Reload { path, digest: None, wishes: Wishes { options, migrates, ..Wishes::default() } })
         };
         assert_eq!(parse(""), reload("", None, false));
         assert_eq!(parse("/a.so"), reload("/a.so", None, false));

@@ -42,6 +42,8 @@ pub(super) struct History {
     pub(super) previous: Option<(Arc<EngineFile>, Options)>,
     /// The way of the last handoff, and for how long workers were stopped, or writes held back.
     pub(super) handoff: Option<(&'static str, Duration)>,
+    /// Why an engine has come back that the next one was on probation to replace, the last time.
+    pub(super) came_back: Option<String>,
     /// The options last used with an engine of this name.
     pub(super) options: BTreeMap<String, Options>,
 }
@@ -52,7 +54,13 @@ const GENERATIONS_MAX: usize = 64;
 impl History {
     pub(super) fn new(live: &Live) -> Self {
         let options = BTreeMap::from([(live.identity().name.clone(), live.options.clone())]);
-        Self { generations: VecDeque::from([Generation::of(live)]), previous: None, handoff: None, options }
+        Self {
+            generations: VecDeque::from([Generation::of(live)]),
+            previous: None,
+            handoff: None,
+            came_back: None,
+            options,
+        }
     }
 
     pub(super) fn published(&mut self, live: &Live, old: &Live) {

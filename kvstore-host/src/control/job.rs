@@ -9,8 +9,8 @@ use super::adopter::Adopter;
 use super::copier::Copier;
 use super::dropped::{drop_candidate, unload_candidate};
 use super::manifest::called_off;
-use super::{Asker, Control, ControlMessage, engine_command};
-use crate::plugin::Keyspace;
+use super::probation::{Probation, can_come_back, not_back, not_equal};
+use super::{Asker, Control, ControlMessage};
 use crate::plugin::adopt::{Adopted, NotAdopted};
 use crate::plugin::lifecycle::{Retired, Source, retire};
 use crate::plugin::live::{Candidate, Live};
@@ -20,7 +20,6 @@ use crate::plugin::reload::{Action, Event, Phase};
 use crate::plugin::shadow::Comparison;
 use crate::plugin::state_dir::StateDir;
 use crate::protocol::Value;
-use crate::server::add;
 
 /// Options of an engine.
 pub(super) type Options = Vec<(String, String)>;
@@ -34,6 +33,8 @@ pub(super) struct Wishes {
     pub(super) migrates: bool,
     /// Keep the candidate beside the live engine, and repeat so many of a million reads on both.
     pub(super) shadow: Option<u64>,
+    /// Watch it for so long when it is live, and keep the engine before equal to it meanwhile.
+    pub(super) probation: Option<Duration>,
 }
 
 /// What a thread of a job has done.
@@ -44,6 +45,8 @@ pub(super) enum Done {
     CaughtUp,
     /// Somebody wants the shadow to become the live engine.
     Promoted,
+    /// The engine on probation does not do well.
+    Regressed,
     Migrated(Result<Migrated, MigrateError>),
     /// It waits for the word to hand the state over.
     Ready,
@@ -65,13 +68,15 @@ pub(super) struct Job {
     migrates: bool,
     /// What is compared, where the candidate is to be a shadow.
     pub(super) comparison: Option<Arc<Comparison>>,
+    /// What is seen of the new engine, where it is to be on probation.
+    pub(super) probation: Option<Probation>,
     candidate: Option<Box<Candidate>>,
     pub(super) live: Option<Arc<Live>>,
     pub(super) old: Option<Arc<Live>>,
     /// Number of its hold.
     hold: u64,
     /// When workers were asked to hold back, on the server's clock, in nanoseconds.
-    held_since_ns: u64,
+    pub(super) held_since_ns: u64,
     pub(super) adopter: Option<Adopter>,
     pub(super) copier: Option<Copier>,
     /// It is not wanted any more, and who said so.
@@ -85,38 +90,14 @@ pub(super) struct Job {
     /// Why it was not, though both engines had said that they can.
     pub(super) not_adopted: Option<String>,
     /// Why it is refused.
-    problem: String,
+    pub(super) problem: String,
     /// A thread is left behind in the candidate.
-    abandoned: bool,
+    pub(super) abandoned: bool,
     /// What became of the old engine.
-    old_verdict: String,
+    pub(super) old_verdict: String,
 }
 
 impl Job {
-    /// How the data went along.
-    pub(super) fn way(&self) -> &'static str {
-        if self.adopted.is_some() { "adopt" } else { "migrate" }
-    }
-
-    /// The same with figures, for the log.
-    fn handoff(&self) -> String {
-        match self.adopted {
-            Some(Adopted { regions, bytes, .. }) => format!(
-                "{regions} regions of {bytes} bytes adopted, workers stopped for {} us",
-                self.stopped.as_micros()
-            ),
-            None => {
-                let why =
-                    self.not_adopted.iter().map(|why| format!(", not adopted: {why}")).collect::<String>();
-                let Migrated { entries, changes, .. } = self.migrated;
-                format!(
-                    "{entries} entries migrated, {changes} of them again as they had changed, writes held back for {} us{why}",
-                    self.stopped.as_micros()
-                )
-            }
-        }
-    }
-
     /// Calls a handoff off that does not return. False: it has committed already, and ends by itself.
     fn call_off(&mut self) -> bool {
         let call = self.adopter.as_ref().and_then(Adopter::call_off);
@@ -159,7 +140,8 @@ impl Control {
                 deadline: None,
                 since: Instant::now(),
                 options: wishes.options,
-                migrates: wishes.migrates || wishes.shadow.is_some(),
+                migrates: wishes.migrates || wishes.shadow.is_some() || wishes.probation.is_some(),
+                probation: wishes.probation.map(|length| Probation::new(length, &self.shared.server)),
                 comparison: wishes.shadow.map(|share| Arc::new(Comparison::new(share))),
                 candidate: None,
                 live: None,
@@ -190,7 +172,7 @@ impl Control {
         // What holds back next.
         let holds = match done {
             _ if job.cancelled => false,
-            Done::Opened(_) | Done::Ready | Done::Promoted => true,
+            Done::Opened(_) | Done::Ready | Done::Promoted | Done::Regressed => true,
             Done::CaughtUp => job.comparison.is_none(),
             _ => false,
         };
@@ -226,18 +208,34 @@ impl Control {
             }
             Done::Ready => Event::Succeeded,
             Done::CaughtUp if job.comparison.is_some() => Event::InStep,
-            Done::CaughtUp => Event::CaughtUp,
+            Done::CaughtUp => {
+                let server = &self.shared.server;
+                job.probation.iter_mut().for_each(|probation| probation.note_before(server));
+                Event::CaughtUp
+            }
             Done::Promoted => Event::Promoted,
+            Done::Regressed => Event::Regressed,
             Done::Adopted(Ok((live, adopted))) => {
                 (job.live, job.adopted) = (Some(live), Some(adopted));
                 Event::Succeeded
             }
-            Done::Opened(Ok(live)) => {
-                job.live = Some(live);
-                Event::Succeeded
-            }
-            Done::Migrated(Ok(migrated)) => {
+            Done::Opened(Ok(live)) => match can_come_back(&live) {
+                Err(problem) if job.probation.is_some() => {
+                    drop_candidate(live, None);
+                    job.problem = problem;
+                    Event::Failed
+                }
+                _ => {
+                    job.live = Some(live);
+                    Event::Succeeded
+                }
+            },
+            Done::Migrated(Ok(migrated)) if self.reload.phase() == Phase::Finish => {
                 job.migrated = migrated;
+                if job.probation.is_some() { Event::OnProbation } else { Event::Succeeded }
+            }
+            Done::Migrated(Ok(back)) => {
+                job.migrated.versions = back.versions;
                 Event::Succeeded
             }
             Done::Retired(retired) => {
@@ -264,9 +262,13 @@ impl Control {
                 Event::Failed
             }
             Done::Broken(problem) => {
+                if self.reload.phase().is_live() {
+                    log::error!("the engine before cannot be kept equal; it does not come back: {problem}");
+                }
                 job.problem = problem;
                 Event::Failed
             }
+            Done::Migrated(Err(error)) if self.reload.phase().is_live() => not_equal(&error),
             Done::Migrated(Err(error)) => {
                 // Where it was called off, that was said already.
                 if error != MigrateError::Cancelled {
@@ -283,33 +285,42 @@ impl Control {
         let timeout = self.drain_timeout();
         let Some(job) = &mut self.job else { return };
         // While writes are held back, the time is limited however it gets on.
-        let copies = matches!(self.reload.phase(), Phase::Migrate | Phase::Shadow);
+        let copies = matches!(self.reload.phase(), Phase::Migrate | Phase::Shadow | Phase::Probation);
         if copies && job.copier.as_mut().is_some_and(Copier::gets_on) {
             job.deadline = Some(Instant::now() + timeout);
         }
         let published = &self.shared.published;
         let reached = match self.reload.phase() {
-            Phase::Hold | Phase::Settle | Phase::HoldAll => published.all_held(job.hold),
-            Phase::Drain => {
+            Phase::Hold | Phase::Settle | Phase::HoldAll | Phase::Return => published.all_held(job.hold),
+            Phase::Doubt | Phase::Force => {
                 let passed = |live: &Arc<Live>| published.all_passed(live.generation);
-                job.live.as_ref().is_some_and(passed) && published.all_released(job.hold)
+                published.all_held(job.hold) && job.live.as_ref().is_some_and(passed)
+            }
+            Phase::Part | Phase::Drain => {
+                let passed = |live: &Arc<Live>| published.all_passed(live.generation);
+                let mut feeds = || job.copier.as_mut().is_some_and(Copier::gets_on);
+                job.live.as_ref().is_some_and(passed)
+                    && published.all_released(job.hold)
+                    && (self.reload.phase() == Phase::Drain || feeds())
             }
             _ => false,
         };
         if reached {
-            self.event(Event::Succeeded);
+            let event = self.reached();
+            self.event(event);
         } else if self.reload.has_timeout() && job.deadline.is_some_and(|at| at <= Instant::now()) {
             if self.reload.phase() == Phase::Adopt && !job.call_off() {
                 return;
             }
-            if self.reload.phase() == Phase::Finish && !called_off(&self.next_manifest, job) {
+            let commits = matches!(self.reload.phase(), Phase::Finish | Phase::Restore);
+            if commits && !called_off(&self.next_manifest, job) {
                 return;
             }
             self.event(Event::TimedOut);
         }
     }
 
-    fn event(&mut self, event: Event) {
+    pub(super) fn event(&mut self, event: Event) {
         let phase = self.reload.phase();
         let actions = self.reload.on(event);
         if event == Event::TimedOut
@@ -322,9 +333,13 @@ impl Control {
                     let dir = self.configured.state_dir.as_ref().map_or_else(String::new, or);
                     format!("{what}{dir} does not end; it was given up, and its thread is left behind")
                 }
-                Phase::Migrate | Phase::Shadow | Phase::Finish | Phase::Cancel => {
-                    "the migration does not get on; it was given up".to_owned()
-                }
+                Phase::Migrate
+                | Phase::Shadow
+                | Phase::Finish
+                | Phase::Cancel
+                | Phase::Probation
+                | Phase::Restore
+                | Phase::Cease => "the migration does not get on; it was given up".to_owned(),
                 // Said by who called it off.
                 Phase::Adopt => std::mem::take(&mut job.problem),
                 Phase::HoldAll => "what was under way did not end in time".to_owned(),
@@ -332,11 +347,19 @@ impl Control {
             };
             job.old_verdict = match phase {
                 Phase::Drain => "kept: calls on it do not end".to_owned(),
+                Phase::Probation | Phase::Restore | Phase::Cease => {
+                    "kept: a thread does not return from copying back to it".to_owned()
+                }
                 _ => "kept: its kv_close does not return".to_owned(),
             };
         }
         for action in actions {
             self.act(*action);
+        }
+        if (phase, event) == (Phase::Return, Event::TimedOut)
+            && let Some((asker, value)) = self.job.as_mut().and_then(not_back)
+        {
+            self.reply(asker, value);
         }
         let timeout = match self.reload.phase() {
             Phase::Open | Phase::Ready | Phase::Retire => self.configured.open_timeout,
@@ -392,7 +415,15 @@ impl Control {
                 );
             }
             Action::Follow => self.shared.published.get().follow(true),
-            Action::Unfollow => self.followed().follow(false),
+            // Writes are held back: nothing is missed by either.
+            Action::FollowCandidate => {
+                self.unfollow();
+                self.job.iter().filter_map(|job| job.live.as_ref()).for_each(|live| live.follow(true));
+            }
+            Action::Feed => self.feed(),
+            Action::Admit => self.admit(),
+            Action::PublishOld => self.publish_old(),
+            Action::Unfollow => self.unfollow(),
             Action::Migrate => self.migrate(),
             Action::Finish => self.copier().iter().for_each(|copier| copier.finish()),
             Action::StopCopier => self.copier().into_iter().for_each(Copier::stop),
@@ -415,6 +446,11 @@ impl Control {
                 job.abandoned = true;
                 let copier = job.copier.take().and_then(Copier::into_thread);
                 self.stuck = job.live.take().map(|live| (job.number, live, copier));
+            }
+            Action::AbandonFed => {
+                let Some(job) = &mut self.job else { return };
+                let copier = job.copier.take().and_then(Copier::into_thread);
+                self.stuck = job.old.clone().map(|old| (job.number, old, copier));
             }
             Action::Retire => self.retire(),
             Action::AbandonOld | Action::Accept => self.settle_old(action),
@@ -493,6 +529,11 @@ impl Control {
         if job.cancelled {
             return self.reply(asker, Value::error("BUSY the reload is being cancelled already"));
         }
+        if self.reload.phase().is_live() {
+            let why =
+                "ERR the new engine is live: ENGINE ROLLBACK goes back, ENGINE PROMOTE ends its probation";
+            return self.reply(asker, Value::error(why));
+        }
         (job.cancelled, job.cancelled_by) = (true, asker);
         job.problem = "it was cancelled".to_owned();
         self.event(Event::Cancelled);
@@ -526,53 +567,5 @@ impl Control {
             // pin it any more.
             Done::Retired(unsafe { retire(&old) })
         });
-    }
-
-    /// Notes how long workers were stopped: those that have gone on, as all have unless the old engine is abandoned.
-    fn note_stopped(&mut self) {
-        if let Some(job) = self.job.as_mut().filter(|job| job.stopped.is_zero()) {
-            let stopped_ns = self.shared.published.released_ns().saturating_sub(job.held_since_ns);
-            job.stopped = Duration::from_nanos(stopped_ns);
-        }
-    }
-
-    /// Notes what became of the old engine, and tells whoever asked.
-    fn settle_old(&mut self, action: Action) {
-        self.note_stopped();
-        let Some(job) = &self.job else { return };
-        let (Some(live), Some(old)) = (&job.live, &job.old) else { return };
-        self.history.set_state(old.generation, &job.old_verdict);
-        if action == Action::AbandonOld {
-            self.shared.published.give_up(old.generation);
-            log::error!("generation {} is {}", old.generation, job.old_verdict);
-            return;
-        }
-        add(&self.shared.server.stats.reloads, 1);
-        log::info!(
-            "reload done: generation {} is {} {} from {}; {}; generation {}: {}",
-            live.generation,
-            live.identity().name,
-            live.identity().version,
-            job.source,
-            job.handoff(),
-            old.generation,
-            job.old_verdict,
-        );
-        self.history.handoff = Some((job.way(), job.stopped));
-        self.reply(job.asker, engine_command::accepted(job, live, old, &job.old_verdict));
-    }
-
-    fn refuse(&mut self) {
-        let Some(job) = &self.job else { return };
-        if job.cancelled && !job.abandoned && job.comparison.is_some() && job.asker.is_none() {
-            return log::info!("the shadow of {} is dropped", job.source);
-        }
-        add(&self.shared.server.stats.reloads_refused, 1);
-        let mut problem = job.problem.clone();
-        if let Some(why) = &job.not_adopted {
-            problem += &format!("; the data were to be copied, because {why}");
-        }
-        log::error!("reload refused, generation {} serves on: {problem}", self.shared.published.generation());
-        self.reply(job.asker, Value::error(format!("ERR reload refused: {problem}")));
     }
 }

@@ -1,26 +1,37 @@
 //! Manifest: goes along with a reload: written before anything is held back, in its place before the new engine is published, settled before the
 //! reload is answered.
 
+use std::sync::Arc;
+
 use plugin_abi::raw::KV_CAP_DURABLE;
 
 use super::Control;
 use super::dropped::drop_manifest;
-use super::job::{Done, Job};
+use super::job::{Done, Job, Options};
 use crate::plugin::Keyspace as _;
+use crate::plugin::file::EngineFile;
 use crate::plugin::live::{Candidate, Live};
 use crate::plugin::state_dir::NextManifest;
 
 impl Control {
     /// The manifest of a candidate that is to serve as this generation; nothing of it is written yet.
     pub(super) fn next_manifest(&mut self, candidate: &Candidate, generation: u64) -> NextManifest {
-        let old = self.shared.published.get();
-        let durable = |identity: &plugin_abi::Identity| identity.has(KV_CAP_DURABLE);
-        let durable = durable(candidate.file.identity()) || durable(old.identity());
-        let Candidate { file, options, .. } = candidate;
-        let next = NextManifest::new(self.configured.state_dir.as_ref(), file, options, generation, durable);
+        let next = self.manifest_of(&candidate.file, &candidate.options, generation);
         self.forget_manifest();
         self.next_manifest = next.clone();
         next
+    }
+
+    /// That of an engine's file, and its options.
+    pub(super) fn manifest_of(
+        &self,
+        file: &Arc<EngineFile>,
+        options: &Options,
+        generation: u64,
+    ) -> NextManifest {
+        let old = self.shared.published.get();
+        let durable = [file.identity(), old.identity()].iter().any(|identity| identity.has(KV_CAP_DURABLE));
+        NextManifest::new(self.configured.state_dir.as_ref(), file, options, generation, durable)
     }
 
     /// What `ENGINE INFO` says of what is kept and what is watched.

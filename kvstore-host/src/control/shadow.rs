@@ -18,13 +18,17 @@ impl Control {
 
     /// Has the shadow become the live engine.
     pub(super) fn promote(&mut self, asker: Asker) {
+        if self.passes(asker) {
+            return;
+        }
         match &mut self.job {
             Some(job) if self.reload.phase() == Phase::Shadow && job.asker.is_none() && !job.cancelled => {
                 job.asker = asker;
                 let number = job.number;
                 self.done(number, Done::Promoted);
             }
-            _ => self.reply(asker, Value::error("ERR there is no shadow to promote")),
+            _ => self
+                .reply(asker, Value::error("ERR there is no shadow to promote, and no engine on probation")),
         }
     }
 

@@ -55,11 +55,11 @@ impl Changes {
         self.followed.load(Ordering::Acquire)
     }
 
-    /// Notes the keys that operations have, or may have, written. Called when they are carried out, and before anybody is told.
+    /// Notes the keys that operations have, or may have, written: `wrote` says so of each. Called when they are carried out, and before anybody is told.
     ///
     /// # Safety
     /// The keys of the operations are valid.
-    pub(super) unsafe fn note(&self, ops: &[KvOp]) {
+    pub(super) unsafe fn note(&self, ops: &[KvOp], wrote: impl Fn(usize) -> bool) {
         if ops.iter().all(|op| op.kind == KV_OP_GET) {
             return;
         }
@@ -67,7 +67,8 @@ impl Changes {
         if !self.are_followed() {
             return;
         }
-        for op in ops.iter().filter(|op| op.kind != KV_OP_GET) {
+        let writes = ops.iter().enumerate().filter(|(at, op)| op.kind != KV_OP_GET && wrote(*at));
+        for (_, op) in writes {
             // SAFETY: valid, says the caller.
             noted.push(unsafe { op.key.as_slice() });
         }
@@ -125,6 +126,12 @@ impl Changes {
         }
     }
 
+    /// How much was noted since.
+    pub(super) fn noted(&self) -> u64 {
+        let noted = self.lock();
+        noted.ends.len() as u64 + u64::from(noted.cleared)
+    }
+
     /// What was noted since this was asked last.
     pub(super) fn take(&self) -> Noted {
         std::mem::take(&mut self.lock())
@@ -161,12 +168,17 @@ mod tests {
     #[test]
     fn writes_are_noted_once_each_while_somebody_follows() {
         let changes = Changes::default();
-        let ops = [KvOp::new(KV_OP_SET, b"a"), KvOp::new(KV_OP_GET, b"b"), KvOp::new(KV_OP_DELETE, b"")];
+        let ops = [
+            KvOp::new(KV_OP_SET, b"a"),
+            KvOp::new(KV_OP_GET, b"b"),
+            KvOp::new(KV_OP_DELETE, b""),
+            KvOp::new(KV_OP_SET, b"not"),
+        ];
         changes.note_key(b"before");
         changes.follow(true);
         for _ in 0..2 {
             // SAFETY: constants.
-            unsafe { changes.note(&ops) };
+            unsafe { changes.note(&ops, |op| op != 3) };
         }
         changes.note_key(b"evicted");
         let noted = changes.take();

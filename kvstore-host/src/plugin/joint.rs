@@ -2,7 +2,7 @@
 
 use plugin_abi::raw::KvOp;
 
-use super::outcome::Outcomes;
+use super::outcome::{Outcome, Outcomes};
 use super::work::Work;
 
 /// Works that are handed over together, each with its ticket.
@@ -52,9 +52,10 @@ impl Joined {
         Self { refused, works: works.into_iter(), outcomes, next: 0 }
     }
 
-    /// The works that are still to be taken.
-    pub(super) fn works(&self) -> impl Iterator<Item = &Work> {
-        self.works.as_slice().iter().map(|(_, work)| work)
+    /// The works that are still to be taken, with what came of the one operation of each, unless that was taken already.
+    pub(super) fn works(&self) -> impl Iterator<Item = (&Work, Option<&Outcome>)> {
+        let outcome = |at: usize| self.outcomes.all().get(at);
+        (self.next..).zip(self.works.as_slice()).map(move |(at, (_, work))| (work, outcome(at)))
     }
 }
 

@@ -15,7 +15,7 @@ use super::flight::{self, Cargo, Home, Landed, Taker};
 use super::joint::{Joined, Joint};
 use super::library::Library;
 use super::locked::{self, Stripes};
-use super::outcome::Outcomes;
+use super::outcome::{Outcome, Outcomes};
 use super::services::Services;
 use super::versioned::{Emulation, Next};
 use super::work::Work;
@@ -38,6 +38,19 @@ enum Driver {
     Versioned,
     /// It has get, set and delete: the host locks by key.
     Locked(Stripes),
+}
+
+impl Driver {
+    fn of(symbols: &[&str], identity: &Identity) -> Self {
+        let batches = symbols.contains(&"kv_submit") && identity.has(KV_CAP_ATOMIC);
+        if batches && symbols.contains(&"kv_update") {
+            Self::Native
+        } else if batches && identity.has(KV_CAP_VERSIONS) {
+            Self::Versioned
+        } else {
+            Self::Locked(Stripes::new())
+        }
+    }
 }
 
 /// What came of handing work over.
@@ -133,15 +146,7 @@ impl Live {
             Err(error) => return Err(Box::new((error, library))),
         };
         let symbols = calls.optional_symbols();
-        let has = |symbol| symbols.contains(&symbol);
-        let batches = has("kv_submit") && identity.has(KV_CAP_ATOMIC);
-        let driver = if batches && has("kv_update") {
-            Driver::Native
-        } else if batches && identity.has(KV_CAP_VERSIONS) {
-            Driver::Versioned
-        } else {
-            Driver::Locked(Stripes::new())
-        };
+        let driver = Driver::of(&symbols, &identity);
         Ok(Self {
             generation,
             versions_since: AtomicU64::new(generation),
@@ -185,6 +190,11 @@ impl Live {
         self.changes.follow(follow);
     }
 
+    /// How many writes are noted that whoever follows has not taken yet; all entries removed at once count as one.
+    pub fn changes_noted(&self) -> u64 {
+        self.changes.noted()
+    }
+
     pub(super) fn changes(&self) -> &Changes {
         &self.changes
     }
@@ -198,14 +208,21 @@ impl Live {
     #[inline]
     fn note_changes(&self, execution: &Execution) {
         if self.changes.are_followed() {
-            // SAFETY: the operations of a work point into it.
-            let note = |work: &Work| unsafe {
-                self.changes.note(work.ops());
-                self.changes.note_reads(work.ops());
+            let note = |work: &Work, outcomes: &[Outcome]| {
+                let wrote = |op| outcomes.get(op).is_none_or(Outcome::may_have_written);
+                // SAFETY: the operations of a work point into it.
+                unsafe {
+                    self.changes.note(work.ops(), wrote);
+                    self.changes.note_reads(work.ops());
+                }
             };
             match execution {
-                Execution::Done(work, _) => note(work),
-                Execution::Joined(joined) => joined.works().for_each(note),
+                Execution::Done(work, outcomes) => note(work, outcomes.all()),
+                Execution::Joined(joined) => {
+                    joined
+                        .works()
+                        .for_each(|(work, outcome)| note(work, outcome.map_or(&[], std::slice::from_ref)));
+                }
                 Execution::Later => {}
             }
         }
@@ -407,6 +424,33 @@ impl Live {
             self.server.stats.batches.add(batches as u64);
             self.server.stats.operations.add(ops as u64);
         }
+    }
+
+    /// The same engine as another, newer generation. `None` if it was retired.
+    ///
+    /// # Safety
+    /// As for [`retire`](Self::retire).
+    pub unsafe fn again(&self, generation: u64) -> Option<Self> {
+        // SAFETY: nobody else is left, says the caller.
+        let instance = unsafe { (*self.instance.get()).take() }?;
+        let library = self.library.lock().unwrap_or_else(PoisonError::into_inner).take();
+        Some(Self {
+            generation,
+            versions_since: AtomicU64::new(generation),
+            suspended: AtomicBool::new(false),
+            serves: Arc::clone(&self.serves),
+            changes: Arc::clone(&self.changes),
+            file: Arc::clone(&self.file),
+            options: self.options.clone(),
+            check: self.check.clone(),
+            identity: self.identity.clone(),
+            symbols: self.symbols.clone(),
+            driver: Driver::of(&self.symbols, &self.identity),
+            instance: UnsafeCell::new(Some(instance)),
+            library: Mutex::new(library),
+            prompt: AtomicU32::new(0),
+            server: Arc::clone(&self.server),
+        })
     }
 
     /// Closes the engine and hands its library back, to be unloaded. Blocks as long as `kv_close` does.

@@ -59,6 +59,8 @@ pub struct Progress {
     pub entries: AtomicU64,
     /// See [`Migrated`].
     pub changes: AtomicU64,
+    /// Keys that have changed and are not copied yet, of those that it has begun to copy; one more while all are copied anew.
+    pub left: AtomicU64,
     /// Grows as long as it gets on.
     pub steps: AtomicU64,
 }
@@ -178,6 +180,29 @@ pub fn migrate(
             let suspects = std::mem::take(&mut migration.suspects);
             migration.suspects = suspects.compare((from, to), comparison, &|| !word.is_empty())?;
         }
+    }
+    migration.finish()
+}
+
+/// Keeps `to` equal to `from`, whose entries it has, while the changes of `from` are followed, until it gets the word: then nobody writes any more, and
+/// it comes to its end. Tells when it has begun. Blocks. When the other end of `word` is gone it is called off.
+///
+/// # Errors
+/// See [`MigrateError`]; then `to` lacks something.
+pub fn feed(
+    from: &Live,
+    to: &Live,
+    progress: &Progress,
+    word: &Receiver<()>,
+    begun: impl FnOnce(),
+) -> Result<Migrated, MigrateError> {
+    let mut migration = Migration::new(from, to, progress, word)?;
+    migration.scanned = true;
+    migration.catch_up()?;
+    begun();
+    while !migration.may_finish {
+        migration.catch_up()?;
+        migration.wait(LOOK_INTERVAL)?;
     }
     migration.finish()
 }
@@ -347,6 +372,7 @@ impl<'a> Migration<'a> {
         }
         let source = self.from.instance().ok_or(MigrateError::Closed)?;
         let keys = noted.keys();
+        self.progress.left.store(keys.len() as u64 + u64::from(!self.scanned), Ordering::Relaxed);
         self.suspects.acquit(|key| noted.cleared || keys.contains(key));
         for key in &keys {
             self.read(&source.session(), key)?;
@@ -355,6 +381,7 @@ impl<'a> Migration<'a> {
             }
         }
         self.write()?;
+        self.progress.left.store(u64::from(!self.scanned), Ordering::Relaxed);
         self.migrated.changes += keys.len() as u64;
         self.progress.changes.store(self.migrated.changes, Ordering::Relaxed);
         self.note_step();

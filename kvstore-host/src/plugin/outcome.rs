@@ -1,7 +1,7 @@
 //! Outcome: what came of work, copied out of the engine.
 
-use plugin_abi::Status;
 use plugin_abi::raw::{KV_OP_DELETE, KV_OP_GET, KV_OP_NO_VALUE, KvOp, KvResult};
+use plugin_abi::{Effect, Status};
 
 use super::work::{self, Work};
 use crate::protocol::Value;
@@ -57,6 +57,12 @@ impl Outcome {
         (self.deferred, self.left_out) = (fit == Fit::Deferred, fit == Fit::LeftOut);
         self.value_start = self.value_start.filter(|_| fit == Fit::Fits);
         self
+    }
+
+    /// Whether a write may have had an effect that somebody has to know of: of one in which the engine panicked nobody is told that it had, and nobody can
+    /// ask.
+    pub(super) fn may_have_written(&self) -> bool {
+        self.status.effect() != Effect::None && self.status != Status::PANIC
     }
 
     /// Whether it was not carried out: not where it merely found nothing.

@@ -33,6 +33,22 @@ pub enum Phase {
     Adopt,
     /// The handoff was called off, and has not returned: nobody may call the old engine until it does.
     Stuck,
+    /// The new engine is live and on probation; the last calls on the old one, which is kept equal to it, end.
+    Part,
+    /// The new engine is watched, and the old one kept equal to it, until that is over or the old one comes back.
+    Probation,
+    /// Writes are to be held back, and those under way to end: the old engine comes back.
+    Return,
+    /// The last changes are copied back.
+    Restore,
+    /// The new engine cannot be read any more. Writes are to be held back, and those under way to end: then it is known whether the old one lacks any.
+    Doubt,
+    /// It does: the new engine refuses what it is asked, and somebody has to say what is to be done.
+    Lacking,
+    /// Somebody has said that the old engine is to come back without them. Writes are to be held back.
+    Force,
+    /// Probation is over; the copier is to end.
+    Cease,
     /// The new engine is live; the last calls on the old one end.
     Drain,
     /// `kv_close` runs, and the library is unloaded.
@@ -40,6 +56,12 @@ pub enum Phase {
 }
 
 impl Phase {
+    /// Whether the candidate serves already, and the engine before may come back.
+    pub fn is_live(self) -> bool {
+        use Phase::*;
+        matches!(self, Part | Probation | Return | Restore | Doubt | Lacking | Force | Cease)
+    }
+
     /// What people call it.
     pub fn name(self) -> &'static str {
         match self {
@@ -50,6 +72,12 @@ impl Phase {
             Self::Migrate => "migrate",
             Self::Shadow => "shadow",
             Self::Settle | Self::Finish => "settle",
+            Self::Part | Self::Probation => "probation",
+            Self::Return | Self::Restore => "return",
+            Self::Doubt => "doubt",
+            Self::Lacking => "lacking",
+            Self::Force => "return",
+            Self::Cease => "cease",
             Self::Cancel => "cancel",
             Self::Ready => "ready",
             Self::Adopt => "adopt",
@@ -73,6 +101,16 @@ pub enum Event {
     InStep,
     /// The shadow is to become the live engine.
     Promoted,
+    /// The last changes are copied, and the new engine is to be on probation.
+    OnProbation,
+    /// It has done well.
+    Passed,
+    /// It has not: the old engine is to come back.
+    Regressed,
+    /// It cannot be read any more.
+    Unreadable,
+    /// The old engine lacks some of what was written to it.
+    Lacks,
     /// Checked, and the candidate can adopt the state of the live engine.
     CanAdopt,
     /// It has failed. Of a handoff: the state is the old engine's, which works as before.
@@ -106,6 +144,16 @@ pub enum Action {
     StopCopier,
     /// Make the candidate the live engine: the cutover.
     Publish,
+    /// Note from here on what is written to the candidate instead.
+    FollowCandidate,
+    /// Start the thread that keeps the old engine equal to the new one.
+    Feed,
+    /// Tell whoever asked that there is a new engine, and for how long it is on probation.
+    Admit,
+    /// Make the old engine the live one again; the one that was on probation is the old one from here on.
+    PublishOld,
+    /// Leave the old engine to the thread that is stuck while it keeps it equal.
+    AbandonFed,
     /// Start the thread that will hand the state over.
     Ready,
     /// Ask all workers to hold everything back.
@@ -150,7 +198,7 @@ impl Reload {
 
     /// Whether the phase ends by itself when it takes too long; where data are copied, when that does not get on. A check has limits of its own.
     pub fn has_timeout(&self) -> bool {
-        !matches!(self.phase, Phase::Idle | Phase::Check | Phase::Stuck)
+        !matches!(self.phase, Phase::Idle | Phase::Check | Phase::Stuck | Phase::Lacking)
     }
 
     /// Takes an event. One that does not fit the phase came too late, and means nothing.
@@ -180,6 +228,34 @@ impl Reload {
             (Phase::Settle, Event::TimedOut | Event::Cancelled) => (Phase::Cancel, &[Release, StopCopier]),
             // Published before writes go on: the first one that does goes to the new engine.
             (Phase::Finish, Event::Succeeded) => (Phase::Drain, &[Publish, Unfollow, Release]),
+            // From here on the copier copies back what is written.
+            (Phase::Finish, Event::OnProbation) => (Phase::Part, &[FollowCandidate, Publish, Release, Feed]),
+            (Phase::Part, Event::Succeeded) => (Phase::Probation, &[Admit]),
+            (Phase::Part, Event::TimedOut) | (Phase::Part | Phase::Probation, Event::Passed) => {
+                (Phase::Cease, &[StopCopier])
+            }
+            (Phase::Probation, Event::Regressed) => (Phase::Return, &[HoldWrites]),
+            (Phase::Return, Event::Succeeded) => (Phase::Restore, &[Finish]),
+            (Phase::Return, Event::TimedOut) => (Phase::Probation, &[Release]),
+            (Phase::Restore, Event::Succeeded) => (Phase::Drain, &[PublishOld, Unfollow, Release]),
+            (Phase::Part | Phase::Probation, Event::Unreadable) => (Phase::Doubt, &[HoldWrites]),
+            (Phase::Return | Phase::Restore, Event::Unreadable) => (Phase::Doubt, &[]),
+            (Phase::Doubt | Phase::Force, Event::Succeeded) => {
+                (Phase::Drain, &[PublishOld, Unfollow, Release])
+            }
+            (Phase::Doubt, Event::Lacks) | (Phase::Doubt | Phase::Force, Event::TimedOut) => {
+                (Phase::Lacking, &[Release])
+            }
+            (Phase::Lacking, Event::Regressed) => (Phase::Force, &[HoldWrites]),
+            (Phase::Lacking, Event::Passed) => (Phase::Drain, &[Unfollow]),
+            // The old engine is not equal any more.
+            (Phase::Part | Phase::Probation | Phase::Cease, Event::Failed) => (Phase::Drain, &[Unfollow]),
+            (Phase::Return | Phase::Restore, Event::Failed) => (Phase::Drain, &[Release, Unfollow]),
+            (Phase::Cease, Event::Succeeded) => (Phase::Drain, &[Unfollow]),
+            (Phase::Probation | Phase::Cease, Event::TimedOut) => {
+                (Phase::Idle, &[Unfollow, AbandonFed, Accept])
+            }
+            (Phase::Restore, Event::TimedOut) => (Phase::Idle, &[Release, Unfollow, AbandonFed, Accept]),
             (Phase::Settle | Phase::Finish, Event::Failed) => {
                 (Phase::Idle, &[Release, Unfollow, DropCandidate, Refuse])
             }
@@ -271,10 +347,17 @@ mod tests {
             }
             match (phase, event) {
                 (Phase::Open, Event::Succeeded) => self.candidate = true,
-                (Phase::Finish, Event::Succeeded) => {
+                (Phase::Finish, Event::Succeeded | Event::OnProbation)
+                | (Phase::Restore | Phase::Doubt | Phase::Force, Event::Succeeded) => {
                     assert_ne!(self.held, Held::Nothing, "copied while writes went on");
                     (self.copied, self.copying) = (true, false);
                 }
+                (Phase::Part | Phase::Probation | Phase::Return | Phase::Restore, Event::Unreadable)
+                | (
+                    Phase::Part | Phase::Probation | Phase::Return | Phase::Restore | Phase::Cease,
+                    Event::Failed,
+                )
+                | (Phase::Cease, Event::Succeeded) => self.copying = false,
                 (
                     Phase::Migrate | Phase::Shadow | Phase::Settle | Phase::Finish | Phase::Cancel,
                     Event::Failed,
@@ -348,6 +431,21 @@ mod tests {
                     self.owner = Owner::Old;
                     (self.candidate, self.copied, self.old) = (false, false, true);
                 }
+                Action::FollowCandidate => {
+                    assert!(self.followed && self.candidate && self.held == Held::Writes);
+                }
+                Action::Feed => {
+                    assert!(self.followed && self.old && !self.copying, "a write is missed");
+                    self.copying = true;
+                }
+                Action::PublishOld => {
+                    assert!(self.held == Held::Writes && self.copied && self.old && !self.copying);
+                    self.copied = false;
+                }
+                Action::AbandonFed => {
+                    assert!(self.old, "a thread is stuck in it");
+                    (self.old, self.copying) = (false, false);
+                }
                 Action::DropCandidate => {
                     assert!(self.candidate && self.owner == Owner::Old && !self.copying);
                     self.candidate = false;
@@ -360,9 +458,10 @@ mod tests {
                     assert!(self.old);
                     self.old = false;
                 }
-                Action::Accept | Action::Refuse | Action::Introduce => {
+                Action::Accept | Action::Refuse | Action::Introduce | Action::Admit => {
                     assert!(self.asked || self.introduced, "answered twice, or nobody");
-                    (self.asked, self.introduced) = (false, action == Action::Introduce);
+                    (self.asked, self.introduced) =
+                        (false, matches!(action, Action::Introduce | Action::Admit));
                 }
                 Action::RefuseBusy => assert!(phase != Phase::Idle && event == Event::Requested),
             }
@@ -376,7 +475,20 @@ mod tests {
         while let Some(world) = todo.pop() {
             if seen.insert(world) {
                 let events = [
-                    Requested, CanAdopt, Succeeded, CaughtUp, InStep, Promoted, Failed, Refused, TimedOut,
+                    Requested,
+                    CanAdopt,
+                    Succeeded,
+                    CaughtUp,
+                    InStep,
+                    Promoted,
+                    OnProbation,
+                    Passed,
+                    Regressed,
+                    Unreadable,
+                    Lacks,
+                    Failed,
+                    Refused,
+                    TimedOut,
                     Cancelled,
                 ];
                 todo.extend(
@@ -385,7 +497,7 @@ mod tests {
             }
         }
         let phases: HashSet<Phase> = seen.iter().map(|world| world.reload.phase()).collect();
-        assert_eq!(phases.len(), 15, "a phase that cannot be reached");
+        assert_eq!(phases.len(), 23, "a phase that cannot be reached");
     }
 
     /// The phases of a reload in which this is what comes of the check and of an adopt, and all else succeeds.

@@ -93,6 +93,13 @@ impl Counted {
         }
     }
 
+    /// How long calls of all commands took, in nanoseconds; `None` where none was noted.
+    pub fn times_ns(&self) -> Option<Histogram<u64>> {
+        let mut all = Figures::default();
+        self.figures.iter().for_each(|figures| all.add(figures));
+        all.times_ns.map(|times| *times)
+    }
+
     fn add(&mut self, other: &Self) {
         self.commands += other.commands;
         self.hits += other.hits;

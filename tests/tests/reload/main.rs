@@ -5,6 +5,7 @@ mod by_command;
 mod from;
 mod migrate;
 mod one_file;
+mod probation;
 mod refused;
 mod shadow;
 mod state_dir;

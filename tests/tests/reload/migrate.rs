@@ -24,7 +24,7 @@ on_each_engine!(
     a_candidate_that_fails_in_the_middle_is_dropped,
 );
 
-const ENTRIES: u32 = 3_000;
+pub(super) const ENTRIES: u32 = 3_000;
 
 /// A host whose migrations may stand still for as long as a test needs.
 fn start(engine: Engine) -> Host {
@@ -62,7 +62,7 @@ impl<'a> Middle<'a> {
     }
 }
 
-fn fill(client: &mut Client) {
+pub(super) fn fill(client: &mut Client) {
     let mut pipeline = Pipeline::new();
     for number in 0..ENTRIES {
         pipeline.add(&["SET", &key(number), &format!("{number}")]);
@@ -91,7 +91,7 @@ fn is_migrating(host: &Host) -> bool {
 }
 
 /// What is there: values and expiries.
-fn all(client: &mut Client) -> BTreeMap<Vec<u8>, (Option<Vec<u8>>, String)> {
+pub(super) fn all(client: &mut Client) -> BTreeMap<Vec<u8>, (Option<Vec<u8>>, String)> {
     let keys: Vec<Vec<u8>> = client.scan(kvstore_client::ScanFilter::default()).map(Result::unwrap).collect();
     let mut pipeline = Pipeline::new();
     for key in &keys {
@@ -108,7 +108,7 @@ fn all(client: &mut Client) -> BTreeMap<Vec<u8>, (Option<Vec<u8>>, String)> {
 }
 
 /// A request of any kind that writes, on few keys among those that lie there, and on new ones.
-fn request(rng: &mut StdRng, expires: bool) -> Vec<String> {
+pub(super) fn request(rng: &mut StdRng, expires: bool) -> Vec<String> {
     let mut any = || match rng.random_range(0..4) {
         0 => format!("new:{}", rng.random_range(0..50)),
         _ => key(rng.random_range(0..ENTRIES)),

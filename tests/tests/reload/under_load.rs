@@ -134,8 +134,14 @@ fn change(host: &Host, round: usize, path: &str) {
             assert!(ended == "OK" || ended.contains("\"generation\": "), "{end}: {ended}");
         }
         _ => {
+            // Every other time from a probation: then the engine before has been kept equal.
+            if round % 8 == 3 {
+                let moved = ask(&format!("ENGINE RELOAD {path} PROBATION 10m"));
+                assert!(moved.contains("on probation"), "{moved}");
+            }
             let back = ask("ENGINE ROLLBACK");
             assert!(back.contains("\"generation\": "), "{back}");
+            assert_eq!(back.contains("return: "), round % 8 == 3, "{back}");
         }
     }
 }

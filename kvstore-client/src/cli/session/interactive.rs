@@ -253,7 +253,7 @@ impl Session {
 /// A library that lies here is named so that the host, started elsewhere, finds it.
 fn with_local_path(mut words: Words) -> Words {
     let is_at = |at: usize, name: &str| words.get(at).is_some_and(|word| is(word, name));
-    let has_path = !["SHA256", "MIGRATE", "OPTS"].iter().any(|word| is_at(2, word));
+    let has_path = !["SHA256", "MIGRATE", "PROBATION", "OPTS"].iter().any(|word| is_at(2, word));
     if is_at(0, "ENGINE") && (is_at(1, "RELOAD") || is_at(1, "SHADOW")) && has_path {
         for path in words.iter_mut().skip(2).take(1) {
             *path = engine::absolute(Path::new(OsStr::from_bytes(path)));

@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 
 use super::reply::{Answer, Planned, Replies};
 use crate::command::monitor::{Audience, without_secrets};
-use crate::command::{Session, Spec};
+use crate::command::{Error, Session, Spec};
 use crate::plugin::Source;
 use crate::protocol::Request;
 use crate::server::{Server, SlowRequest, add};
@@ -137,6 +137,9 @@ fn cut(request: Request<'_>) -> Vec<Vec<u8>> {
 pub(super) fn note_error(reply: &[u8], server: &Server) -> bool {
     let Some(error) = reply.strip_prefix(b"-") else { return false };
     add(&server.stats.errors, 1);
+    if Error::tells_of_the_engine(error) {
+        add(&server.stats.engine_errors, 1);
+    }
     server.error_codes.count(error);
     true
 }

@@ -6,8 +6,9 @@
 //! ```
 //!
 //! What lies in the regions holds places and never addresses, so another build can take the regions over where they are.
-//! A span comes as zeros and gives its memory back to the system when it is freed; the addresses of a region stay mapped until the
-//! state ends, so a stale place leads to memory that can be read. Only a region of [`Kind::Huge`], which holds one span, is unmapped.
+//! A span comes as zeros and gives its memory back to the system when it is freed, but for a few of one page, which are soon wanted again; the
+//! addresses of a region stay mapped until the state ends, so a stale place leads to memory that can be read. Only a region of
+//! [`Kind::Huge`], which holds one span, is unmapped.
 
 use core::ffi::c_void;
 use core::ptr;
@@ -32,6 +33,8 @@ pub(crate) const REGION_LEN_MAX: usize = 64 << 20;
 pub(crate) const SHARED_PAGES_MAX: usize = REGION_LEN_MAX / PAGE / 2;
 /// Pages of the longest span: more than any machine has.
 const SPAN_PAGES_MAX: usize = 1 << 36;
+/// Spans of one page that are kept for the next who wants one: a shard whose only entry comes and goes asks the system for nothing.
+const SPARE_MAX: usize = 64;
 /// First bytes of a region.
 const MAGIC: u64 = u64::from_le_bytes(*b"kvregion");
 
@@ -118,6 +121,8 @@ struct Regions {
     /// By their numbers, what is known not to be in them: runs of so many free pages or more, that begin anywhere and that are aligned. So a search
     /// passes over full and fragmented regions, and each free pays for one search in vain.
     none_of: Vec<[usize; 2]>,
+    /// Zeroed spans of one page, of data and of indexes; marked as taken, and not counted as used.
+    spare: [Vec<Place>; 2],
 }
 
 /// All regions of a state.
@@ -190,10 +195,12 @@ impl Pages {
         Ok(pages)
     }
 
-    /// The regions, as they are handed over.
+    /// The regions, as they are handed over: with nothing kept.
     pub(crate) fn regions(&self) -> Vec<Region> {
         // Also of a state for which nobody can vouch: whoever takes it checks it.
-        let regions = self.regions.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut regions = self.regions.lock().unwrap_or_else(PoisonError::into_inner);
+        let spare = std::mem::take(&mut regions.spare);
+        spare.into_iter().flatten().for_each(|place| self.give_back(&mut regions, place, 1));
         let region = |(number, kind, len): &(u32, Kind, usize)| {
             let base = self.bases[*number as usize].load(Ordering::Relaxed).cast::<c_void>();
             Region { role: *kind as u32, fd: -1, base, len: *len }
@@ -294,7 +301,10 @@ impl Pages {
     /// FULL.
     pub(crate) fn alloc(&self, kind: Kind, pages: usize, align: usize) -> Result<Place, Error> {
         let mut regions = self.lock();
-        let place = if pages > SPAN_PAGES_MAX {
+        let spare = if pages == 1 { regions.spare_of(kind as u32).pop() } else { None };
+        let place = if let Some(spare) = spare {
+            spare
+        } else if pages > SPAN_PAGES_MAX {
             return Err(no_memory());
         } else if pages > SHARED_PAGES_MAX {
             if kind == Kind::Index {
@@ -302,7 +312,7 @@ impl Pages {
             }
             Place::new(self.map(&mut regions, Kind::Huge, pages + 1)?, PAGE)
         } else {
-            let Regions { all, none_of } = &mut *regions;
+            let Regions { all, none_of, .. } = &mut *regions;
             let found = all.iter().rev().filter(|it| it.1 == kind).find_map(|(number, ..)| {
                 let number = *number as usize;
                 self.take(number, &mut none_of[number], pages, align)
@@ -376,7 +386,7 @@ impl Pages {
         Some(Place::new(region, start * PAGE))
     }
 
-    /// Gives a span back, and its memory to the system.
+    /// Gives a span back, and its memory to the system, unless it is kept.
     pub(crate) fn free(&self, place: Place, pages: usize) {
         self.used.fetch_sub(pages * PAGE, Ordering::Relaxed);
         if pages > SHARED_PAGES_MAX {
@@ -389,14 +399,33 @@ impl Pages {
             _ = unsafe { munmap(base.cast(), (pages + 1) * PAGE) };
             return;
         }
+        if pages == 1 {
+            self.zero(place, 1);
+            let mut regions = self.lock();
+            let spare = regions.spare_of(self.head(place.region()).kind);
+            if spare.len() < SPARE_MAX {
+                spare.push(place);
+                return;
+            }
+        }
         // Before the span can be taken again. SAFETY: nobody uses what is in it; a span of index words reads as zeros from here on.
         if unsafe { madvise(self.at(place).cast(), pages * PAGE, Advice::LinuxDontNeed) }.is_err() {
-            // Memory that is locked cannot be given back. SAFETY: as above.
-            let words =
-                unsafe { core::slice::from_raw_parts(self.at(place).cast::<AtomicU64>(), pages * PAGE / 8) };
-            words.iter().for_each(|word| word.store(0, Ordering::Relaxed));
+            // Memory that is locked cannot be given back.
+            self.zero(place, pages);
         }
-        let mut regions = self.lock();
+        self.give_back(&mut self.lock(), place, pages);
+    }
+
+    /// Fills a span with zeros that nobody uses any more.
+    fn zero(&self, place: Place, pages: usize) {
+        // SAFETY: mapped, aligned, and used by nobody, but for looks at the words of an index, which are atomic, too.
+        let words =
+            unsafe { core::slice::from_raw_parts(self.at(place).cast::<AtomicU64>(), pages * PAGE / 8) };
+        words.iter().for_each(|word| word.store(0, Ordering::Relaxed));
+    }
+
+    /// Marks a zeroed span as free.
+    fn give_back(&self, regions: &mut Regions, place: Place, pages: usize) {
         let head = self.head(place.region());
         let start = place.offset() / PAGE;
         head.map.mark(start..start + pages, false);
@@ -418,6 +447,11 @@ impl Regions {
             self.none_of.resize(number + 1, [0; 2]);
         }
         self.none_of[number] = [usize::MAX; 2];
+    }
+
+    /// What is kept of spans of one page.
+    fn spare_of(&mut self, kind: u32) -> &mut Vec<Place> {
+        &mut self.spare[usize::from(kind == Kind::Index as u32)]
     }
 }
 
@@ -484,7 +518,7 @@ mod tests {
         let regions = pages.regions();
         let mapped: usize = regions.iter().map(|region| region.len / PAGE - 1).sum();
         // All that is free, but for what is left over at the ends.
-        let free = mapped - pages.used_bytes() / PAGE - 2 * regions.len() - 6;
+        let free = mapped - pages.used_bytes() / PAGE - 2 * regions.len() - 6 - SPARE_MAX;
         let again: Vec<Place> = (0..free / 3).map(|_| pages.alloc(Kind::Data, 3, 1).unwrap()).collect();
         assert_eq!(pages.regions().len(), regions.len());
         assert!(again.len() > 1000 && again.iter().all(|place| !others.contains(place)));
@@ -501,6 +535,22 @@ mod tests {
         let largest = pages.alloc(Kind::Data, SHARED_PAGES_MAX, 8).unwrap();
         assert_eq!(largest.offset() % (8 * PAGE), 0);
         assert_eq!(pages.alloc(Kind::Index, SHARED_PAGES_MAX + 1, 1).unwrap_err().status, Status::FULL);
+    }
+
+    #[test]
+    fn a_page_that_is_kept_comes_again_in_zeros_and_is_handed_over_as_free() {
+        let pages = Pages::new();
+        let place = pages.alloc(Kind::Index, 1, 1).unwrap();
+        pages.words(place, 1).unwrap()[0].store(7, Ordering::Relaxed);
+        pages.free(place, 1);
+        assert_ne!(pages.alloc(Kind::Data, 1, 1).unwrap().region(), place.region());
+        assert_eq!(pages.alloc(Kind::Index, 1, 1).unwrap(), place);
+        assert_eq!(pages.words(place, 1).unwrap()[0].load(Ordering::Relaxed), 0);
+        pages.free(place, 1);
+        let given = pages.regions();
+        // SAFETY: mapped by `pages`, which lives longer.
+        let adopted = unsafe { Pages::adopt(&given) }.unwrap();
+        assert_eq!((adopted.used_bytes(), adopted.are_whole()), (PAGE, true));
     }
 
     #[test]

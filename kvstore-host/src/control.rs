@@ -33,7 +33,7 @@ use crate::net::{ConnectionId, Message, Shared, WorkerHandle};
 use crate::plugin::file::Digest;
 use crate::plugin::lifecycle::{Nursery, Source};
 use crate::plugin::live::Live;
-use crate::plugin::reload::{Phase, Reload};
+use crate::plugin::reload::Reload;
 use crate::plugin::state_dir::{NextManifest, StateDir};
 use crate::protocol::Value;
 use exclusive::{Asked, Exclusives};
@@ -326,9 +326,14 @@ impl Control {
         let job = self.job.as_ref().and_then(|job| job.deadline);
         // A stopping worker's thread ends a moment after it has told so.
         let stop = self.stopping.map(|_| now + Duration::from_millis(20));
-        let probation = self.job.as_ref().and_then(|job| job.probation.as_ref()?.due());
-        let probation = probation.filter(|_| self.reload.phase() == Phase::Probation);
-        let all = [self.accept_again, job, probation, self.exclusives.deadline(), stop, self.watchdog.due()];
+        let all = [
+            self.accept_again,
+            job,
+            self.probation_due(),
+            self.exclusives.deadline(),
+            stop,
+            self.watchdog.due(),
+        ];
         let next = all.into_iter().flatten().min();
         next.map(|at| at.saturating_duration_since(now))
     }
@@ -343,7 +348,7 @@ impl Control {
         (0..self.listeners.len()).for_each(|index| self.accept(index));
         self.listeners.clear();
         self.accept_again = None;
-        if self.job.is_some() && !self.passes(None) {
+        if self.job.is_some() && !self.reload.phase().is_live() {
             self.cancel(None);
         }
         for (worker, _) in &self.workers {

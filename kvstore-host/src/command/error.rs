@@ -12,7 +12,18 @@ use crate::protocol::{Request, Value};
 const QUOTED_LEN_MAX: usize = 128;
 
 /// How the words of an engine's failure begin.
-const FAILURE: &str = "the engine answered";
+const FAILURE: &str = "the engine answered ";
+/// Statuses that tell that something is wrong with the engine, not with what it was asked, nor with who else asks.
+const FAULTS: [Status; 8] = [
+    Status::PANIC,
+    Status::POISONED,
+    Status::IO,
+    Status::UNKNOWN,
+    Status::CORRUPT,
+    Status::UNAVAILABLE,
+    Status::TIMEOUT,
+    Status::LOCKED,
+];
 
 /// As much of `text` as is quoted: Redis prints it as C does, up to a NUL.
 fn quote(text: &[u8], len_max: usize) -> &[u8] {
@@ -77,13 +88,17 @@ impl Error {
             _ => "ERR",
         };
         let colon = if message.is_empty() { "" } else { ": " };
-        Self::text(format!("{code} {FAILURE} {status}{colon}{message}"))
+        Self::text(format!("{code} {FAILURE}{status}{colon}{message}"))
     }
 
-    /// Whether an error's text is one of [`failure`](Self::failure): but for a full memory, which is no fault.
-    pub fn tells_of_the_engine(text: &[u8]) -> bool {
-        let code_len = text.iter().position(|byte| *byte == b' ').unwrap_or(text.len());
-        text.get(code_len + 1..).is_some_and(|words| words.starts_with(FAILURE.as_bytes()))
+    /// Whether an error's text is that of a [`failure`](Self::failure) which is the engine's fault.
+    pub fn is_fault(text: &[u8]) -> bool {
+        let words = text.splitn(2, |byte| *byte == b' ').nth(1);
+        let status = words.and_then(|words| words.strip_prefix(FAILURE.as_bytes()));
+        let name = status.and_then(|status| status.split(|byte| *byte == b' ').next());
+        name.is_some_and(|name| {
+            FAULTS.iter().filter_map(|fault| fault.name()).any(|fault| fault.as_bytes() == name)
+        })
     }
 }
 

@@ -75,13 +75,25 @@ impl Control {
             live.generation,
             live.identity().name,
             live.identity().version,
-            job.source,
+            live.file.path().display(),
             job.handoff(),
             old.generation,
             job.old_verdict,
         );
         self.history.handoff = Some((job.way(), job.stopped));
-        self.reply(job.asker, engine_command::accepted(job, live, old, &job.old_verdict));
+        let mut reply = engine_command::accepted(job, live, old, &job.old_verdict);
+        if let Some(probation) = job.probation.as_ref().filter(|_| !job.cancelled) {
+            let verdict = probation.verdict(&job.problem);
+            match &verdict {
+                Ok(verdict) => log::info!("{verdict}"),
+                Err(verdict) => {
+                    log::error!("{verdict}");
+                    reply = Value::error(format!("ERR {verdict}"));
+                }
+            }
+            self.history.probation = Some(verdict.unwrap_or_else(|verdict| verdict));
+        }
+        self.reply(job.asker, reply);
     }
 
     /// Tells whoever asked why not.

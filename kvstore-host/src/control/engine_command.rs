@@ -136,14 +136,15 @@ impl Control {
                 pairs.push(pair("migrate_changes", count(&progress.changes)));
             }
             if let Some(probation) = &job.probation {
-                pairs.extend(probation.told().into_iter().map(|(name, number)| pair(name, integer(number))));
+                let told = probation.told().into_iter().chain([("probation_lag_keys", job.lag_keys())]);
+                pairs.extend(told.map(|(name, number)| pair(name, integer(number))));
             }
             if let Some(comparison) = &job.comparison {
                 pairs.extend(compared(&comparison.look()));
             }
         }
-        if let Some(why) = &self.history.came_back {
-            pairs.push(pair("last_return", Value::text(why)));
+        if let Some(what) = &self.history.probation {
+            pairs.push(pair("last_probation", Value::text(what)));
         }
         if let Some((way, held)) = self.history.handoff {
             pairs.push(pair("last_handoff", Value::text(way)));

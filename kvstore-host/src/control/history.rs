@@ -42,8 +42,8 @@ pub(super) struct History {
     pub(super) previous: Option<(Arc<EngineFile>, Options)>,
     /// The way of the last handoff, and for how long workers were stopped, or writes held back.
     pub(super) handoff: Option<(&'static str, Duration)>,
-    /// Why an engine has come back that the next one was on probation to replace, the last time.
-    pub(super) came_back: Option<String>,
+    /// What came of the last probation.
+    pub(super) probation: Option<String>,
     /// The options last used with an engine of this name.
     pub(super) options: BTreeMap<String, Options>,
 }
@@ -58,7 +58,7 @@ impl History {
             generations: VecDeque::from([Generation::of(live)]),
             previous: None,
             handoff: None,
-            came_back: None,
+            probation: None,
             options,
         }
     }

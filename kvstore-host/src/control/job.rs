@@ -9,7 +9,7 @@ use super::adopter::Adopter;
 use super::copier::Copier;
 use super::dropped::{drop_candidate, unload_candidate};
 use super::manifest::called_off;
-use super::probation::{Probation, can_come_back, not_back, not_equal};
+use super::probation::{Probation, can_come_back, not_equal};
 use super::{Asker, Control, ControlMessage};
 use crate::plugin::adopt::{Adopted, NotAdopted};
 use crate::plugin::lifecycle::{Retired, Source, retire};
@@ -45,8 +45,8 @@ pub(super) enum Done {
     CaughtUp,
     /// Somebody wants the shadow to become the live engine.
     Promoted,
-    /// The engine on probation does not do well.
-    Regressed,
+    /// The manifest names the engine before again.
+    Recorded,
     Migrated(Result<Migrated, MigrateError>),
     /// It waits for the word to hand the state over.
     Ready,
@@ -171,8 +171,9 @@ impl Control {
         };
         // What holds back next.
         let holds = match done {
+            Done::Migrated(Err(_)) => self.reload.phase() == Phase::Probation,
             _ if job.cancelled => false,
-            Done::Opened(_) | Done::Ready | Done::Promoted | Done::Regressed => true,
+            Done::Opened(_) | Done::Ready | Done::Promoted => true,
             Done::CaughtUp => job.comparison.is_none(),
             _ => false,
         };
@@ -206,7 +207,7 @@ impl Control {
                     }
                 }
             }
-            Done::Ready => Event::Succeeded,
+            Done::Ready | Done::Recorded => Event::Succeeded,
             Done::CaughtUp if job.comparison.is_some() => Event::InStep,
             Done::CaughtUp => {
                 let server = &self.shared.server;
@@ -214,7 +215,6 @@ impl Control {
                 Event::CaughtUp
             }
             Done::Promoted => Event::Promoted,
-            Done::Regressed => Event::Regressed,
             Done::Adopted(Ok((live, adopted))) => {
                 (job.live, job.adopted) = (Some(live), Some(adopted));
                 Event::Succeeded
@@ -232,7 +232,8 @@ impl Control {
             },
             Done::Migrated(Ok(migrated)) if self.reload.phase() == Phase::Finish => {
                 job.migrated = migrated;
-                if job.probation.is_some() { Event::OnProbation } else { Event::Succeeded }
+                let watched = job.probation.is_some() && !job.cancelled;
+                if watched { Event::OnProbation } else { Event::Succeeded }
             }
             Done::Migrated(Ok(back)) => {
                 job.migrated.versions = back.versions;
@@ -262,13 +263,10 @@ impl Control {
                 Event::Failed
             }
             Done::Broken(problem) => {
-                if self.reload.phase().is_live() {
-                    log::error!("the engine before cannot be kept equal; it does not come back: {problem}");
-                }
                 job.problem = problem;
                 Event::Failed
             }
-            Done::Migrated(Err(error)) if self.reload.phase().is_live() => not_equal(&error),
+            Done::Migrated(Err(error)) if self.reload.phase().is_live() => not_equal(job, &error),
             Done::Migrated(Err(error)) => {
                 // Where it was called off, that was said already.
                 if error != MigrateError::Cancelled {
@@ -285,23 +283,18 @@ impl Control {
         let timeout = self.drain_timeout();
         let Some(job) = &mut self.job else { return };
         // While writes are held back, the time is limited however it gets on.
-        let copies = matches!(self.reload.phase(), Phase::Migrate | Phase::Shadow | Phase::Probation);
+        let copies = matches!(self.reload.phase(), Phase::Migrate | Phase::Shadow);
         if copies && job.copier.as_mut().is_some_and(Copier::gets_on) {
             job.deadline = Some(Instant::now() + timeout);
         }
         let published = &self.shared.published;
         let reached = match self.reload.phase() {
-            Phase::Hold | Phase::Settle | Phase::HoldAll | Phase::Return => published.all_held(job.hold),
-            Phase::Doubt | Phase::Force => {
-                let passed = |live: &Arc<Live>| published.all_passed(live.generation);
-                published.all_held(job.hold) && job.live.as_ref().is_some_and(passed)
+            Phase::Hold | Phase::Settle | Phase::HoldAll | Phase::Return | Phase::Doubt | Phase::Force => {
+                published.all_held(job.hold)
             }
             Phase::Part | Phase::Drain => {
                 let passed = |live: &Arc<Live>| published.all_passed(live.generation);
-                let mut feeds = || job.copier.as_mut().is_some_and(Copier::gets_on);
-                job.live.as_ref().is_some_and(passed)
-                    && published.all_released(job.hold)
-                    && (self.reload.phase() == Phase::Drain || feeds())
+                job.live.as_ref().is_some_and(passed) && published.all_released(job.hold)
             }
             _ => false,
         };
@@ -312,7 +305,7 @@ impl Control {
             if self.reload.phase() == Phase::Adopt && !job.call_off() {
                 return;
             }
-            let commits = matches!(self.reload.phase(), Phase::Finish | Phase::Restore);
+            let commits = matches!(self.reload.phase(), Phase::Finish | Phase::Restore | Phase::Record);
             if commits && !called_off(&self.next_manifest, job) {
                 return;
             }
@@ -337,17 +330,17 @@ impl Control {
                 | Phase::Shadow
                 | Phase::Finish
                 | Phase::Cancel
-                | Phase::Probation
                 | Phase::Restore
                 | Phase::Cease => "the migration does not get on; it was given up".to_owned(),
-                // Said by who called it off.
-                Phase::Adopt => std::mem::take(&mut job.problem),
+                Phase::Part => "calls on it did not end in time".to_owned(),
+                // Said before, if there is one.
+                Phase::Adopt | Phase::Drain | Phase::Retire => std::mem::take(&mut job.problem),
                 Phase::HoldAll => "what was under way did not end in time".to_owned(),
                 _ => "writes under way did not end in time".to_owned(),
             };
             job.old_verdict = match phase {
-                Phase::Drain => "kept: calls on it do not end".to_owned(),
-                Phase::Probation | Phase::Restore | Phase::Cease => {
+                Phase::Part | Phase::Drain => "kept: calls on it do not end".to_owned(),
+                Phase::Restore | Phase::Cease => {
                     "kept: a thread does not return from copying back to it".to_owned()
                 }
                 _ => "kept: its kv_close does not return".to_owned(),
@@ -355,11 +348,6 @@ impl Control {
         }
         for action in actions {
             self.act(*action);
-        }
-        if (phase, event) == (Phase::Return, Event::TimedOut)
-            && let Some((asker, value)) = self.job.as_mut().and_then(not_back)
-        {
-            self.reply(asker, value);
         }
         let timeout = match self.reload.phase() {
             Phase::Open | Phase::Ready | Phase::Retire => self.configured.open_timeout,
@@ -422,6 +410,8 @@ impl Control {
             }
             Action::Feed => self.feed(),
             Action::Admit => self.admit(),
+            Action::NotBack => self.not_back(),
+            Action::Record => self.record(),
             Action::PublishOld => self.publish_old(),
             Action::Unfollow => self.unfollow(),
             Action::Migrate => self.migrate(),

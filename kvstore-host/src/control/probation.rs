@@ -7,12 +7,11 @@ use std::time::{Duration, Instant};
 
 use crossbeam::channel::bounded;
 use hdrhistogram::Histogram;
-use plugin_abi::Status;
 
 use super::copier::Copier;
 use super::job::{Done, Job};
 use super::manifest::committed;
-use super::{Asker, Control, ControlMessage, engine_command};
+use super::{Asker, Control, engine_command};
 use crate::plugin::live::Live;
 use crate::plugin::migrate::{MigrateError, Progress, can_leave, feed};
 use crate::plugin::reload::{Event, Phase};
@@ -23,6 +22,10 @@ use crate::server::Server;
 const LOOK_INTERVAL: Duration = Duration::from_millis(250);
 /// Calls that a percentile is worth being compared for: so many are waited for.
 const CALLS_MIN: u64 = 200;
+/// How often it is looked whether its copier is near, when the engine before is to come back.
+const NEAR_INTERVAL: Duration = Duration::from_millis(5);
+/// How long it is left alone when it could not come back.
+const NOT_BACK_INTERVAL: Duration = Duration::from_secs(60);
 /// It has to be too long so many times in a row: once may be the machine's fault, or that of the cutover.
 const SLOW_MAX: u32 = 4;
 
@@ -38,6 +41,10 @@ impl Counts {
     fn now(server: &Server) -> Self {
         let engine_errors = server.stats.engine_errors.load(Ordering::Relaxed);
         Self { times_ns: server.tallies.sum().times_ns(), engine_errors }
+    }
+
+    fn calls(&self) -> u64 {
+        self.times_ns.as_ref().map_or(0, Histogram::len)
     }
 
     /// Which time 99 of 100 calls did not exceed, if there were enough of them.
@@ -93,17 +100,20 @@ impl Demands {
 /// That of one reload.
 pub(super) struct Probation {
     length: Duration,
-    /// What was counted when the reload was asked for, just before the cutover, and when the new engine had taken over.
-    counts: [Option<Counts>; 3],
-    /// What was counted when times were last compared, and how many times in a row they were too long.
+    /// What was counted when the reload was asked for, and just before the cutover.
+    asked: Counts,
+    before: Option<Counts>,
+    /// What was counted when the new engine had taken over, and when times were last compared; and how many times in a row they were too long.
+    since: Option<Counts>,
     compared: Option<Counts>,
     slow: u32,
     ends: Option<Instant>,
     next_look: Option<Instant>,
     /// What the last look found: errors of the engine, and the 99th percentile before and since.
     seen: (u64, Option<Duration>, Option<Duration>),
-    /// Why the engine before comes back, or has.
+    /// Why the engine before is to come back, or has; and until when that waits for its copier.
     regression: Option<String>,
+    until: Option<Instant>,
     /// It has.
     pub(super) came_back: bool,
 }
@@ -112,32 +122,46 @@ impl Probation {
     pub(super) fn new(length: Duration, server: &Server) -> Self {
         Self {
             length,
-            counts: [Some(Counts::now(server)), None, None],
+            asked: Counts::now(server),
+            before: None,
+            since: None,
             compared: None,
             slow: 0,
             ends: None,
             next_look: None,
             seen: (0, None, None),
             regression: None,
+            until: None,
             came_back: false,
         }
     }
 
     /// The cutover is near.
     pub(super) fn note_before(&mut self, server: &Server) {
-        self.counts[1] = Some(Counts::now(server));
+        self.before = Some(Counts::now(server));
     }
 
     fn begin(&mut self, server: &Server) {
         let now = Instant::now();
-        self.counts[2] = Some(Counts::now(server));
-        self.compared.clone_from(&self.counts[2]);
+        self.since = Some(Counts::now(server));
+        self.compared.clone_from(&self.since);
         (self.ends, self.next_look) = (Some(now + self.length), Some(now + LOOK_INTERVAL));
     }
 
     /// When there is something to do.
-    pub(super) fn due(&self) -> Option<Instant> {
-        self.ends.min(self.next_look)
+    fn due(&self) -> Option<Instant> {
+        let near = self.until.map(|_| Instant::now() + NEAR_INTERVAL);
+        [self.ends, self.next_look, near].into_iter().flatten().min()
+    }
+
+    /// What came of it, where it has ended with this problem, if with any. An error: the engine before was to come back, and has not.
+    pub(super) fn verdict(&self, problem: &str) -> Result<String, String> {
+        match &self.regression {
+            Some(why) if self.came_back => Ok(format!("the engine before came back: {why}")),
+            Some(why) => Err(format!("the engine before does not come back ({why}): {problem}")),
+            None if !problem.is_empty() => Ok(format!("the engine before was not kept equal: {problem}")),
+            None => Ok("the new engine stayed".to_owned()),
+        }
     }
 
     /// Looks how the engine does. What is wrong, if anything is.
@@ -147,19 +171,27 @@ impl Probation {
             return None;
         }
         self.next_look = Some(now + LOOK_INTERVAL);
-        let [Some(asked), Some(before), Some(since)] = &self.counts else { return None };
+        let (before, since, compared) =
+            (self.before.as_ref()?, self.since.as_mut()?, self.compared.as_mut()?);
         let counts = Counts::now(server);
-        let errors = counts.engine_errors.saturating_sub(since.engine_errors);
+        // Less than before: somebody has reset them.
+        if counts.engine_errors < since.engine_errors {
+            since.engine_errors = 0;
+        }
+        if counts.calls() < compared.calls() {
+            compared.times_ns = None;
+        }
+        let errors = counts.engine_errors - since.engine_errors;
         // Where little was asked for since: what it was before, too.
-        let was = before.p99_since(asked).or_else(|| before.p99());
-        let is = self.compared.as_ref().and_then(|compared| counts.p99_since(compared));
+        let was = before.p99_since(&self.asked).or_else(|| before.p99());
+        let is = counts.p99_since(compared);
         self.seen = (errors, was, is.or(self.seen.2));
         let demands = Demands::of(server);
         if errors > demands.errors_max {
             return Some(format!("{errors} requests failed in the engine, {} may", demands.errors_max));
         }
         let too_slow = demands.too_slow(was?, is?);
-        self.compared = Some(counts);
+        *compared = counts;
         self.slow = if too_slow.is_some() { self.slow + 1 } else { 0 };
         too_slow.filter(|_| self.slow >= SLOW_MAX)
     }
@@ -185,7 +217,7 @@ impl Control {
         // It is to be ready when the engine comes back, and nobody should wait for the disk then.
         let next = self.manifest_of(&to.file, &to.options, from.generation + 1);
         self.next_manifest = next.clone();
-        let (its_progress, handle) = (Arc::clone(&progress), self.seed.handle());
+        let its_progress = Arc::clone(&progress);
         let before = self.job.as_mut().and_then(|job| job.copier.take()).and_then(Copier::into_thread);
         let thread = self.on_thread("copy back to", move || {
             // How it ended is known.
@@ -194,7 +226,7 @@ impl Control {
             if let Err(error) = next.prepare() {
                 return Done::Broken(error);
             }
-            let fed = feed(&from, &to, &its_progress, &wait, || handle.send(ControlMessage::Look));
+            let fed = feed(&from, &to, &its_progress, &wait);
             committed(&next, &to, Done::Migrated(fed))
         });
         if let Some(job) = &mut self.job {
@@ -204,17 +236,12 @@ impl Control {
 
     /// The new engine serves alone: tells whoever asked.
     pub(super) fn admit(&mut self) {
+        self.note_stopped();
         let Some(job) = &mut self.job else { return };
         let Some(probation) = &mut job.probation else { return };
-        // Once more, after a return that did not come to its end.
-        if probation.ends.is_some() {
-            return;
-        }
         probation.begin(&self.shared.server);
         let verdict =
             format!("kept equal for {} ms, on probation of the new one", probation.length.as_millis());
-        self.note_stopped();
-        let Some(job) = &mut self.job else { return };
         let asker = job.asker.take();
         let (Some(live), Some(old)) = (&job.live, &job.old) else { return };
         self.history.set_state(old.generation, &verdict);
@@ -224,82 +251,119 @@ impl Control {
         self.reply(asker, reply);
     }
 
-    /// Looks how the engine on probation does, and whether that is over.
-    pub(super) fn look_at_probation(&mut self) {
-        if self.reload.phase() != Phase::Probation {
-            return;
-        }
-        let Some(job) = &mut self.job else { return };
-        let Some(probation) = &mut job.probation else { return };
-        if let Some(wrong) = probation.look(&self.shared.server) {
-            self.come_back(None, wrong);
-        } else if probation.ends.is_some_and(|at| at <= Instant::now()) {
-            self.event(Event::Passed);
+    /// When there is something to look at.
+    pub(super) fn probation_due(&self) -> Option<Instant> {
+        let probation = self.job.as_ref().and_then(|job| job.probation.as_ref());
+        match self.reload.phase() {
+            Phase::Probation => probation?.due(),
+            _ => None,
         }
     }
 
-    /// Has the engine before come back.
-    fn come_back(&mut self, asker: Asker, why: String) {
+    /// Looks how the engine on probation does, whether that is over, and whether the engine before can come back.
+    pub(super) fn look_at_probation(&mut self) {
+        let phase = self.reload.phase();
+        if !matches!(phase, Phase::Probation | Phase::Lacking) {
+            return;
+        }
+        let (timeout, stopping) = (self.drain_timeout(), self.stopping.is_some());
         let Some(job) = &mut self.job else { return };
         let Some(probation) = &mut job.probation else { return };
-        log::warn!("the engine before comes back: {why}");
-        probation.regression = Some(why);
-        job.asker = asker;
-        let number = job.number;
-        self.done(number, Done::Regressed);
+        let now = Instant::now();
+        let over = phase == Phase::Probation && probation.ends.is_some_and(|at| at <= now);
+        if stopping || over && probation.regression.is_none() {
+            return self.event(Event::Passed);
+        }
+        if phase == Phase::Probation
+            && probation.regression.is_none()
+            && let Some(why) = probation.look(&self.shared.server)
+        {
+            log::warn!("the engine before comes back: {why}");
+            probation.come_back(why, timeout);
+        }
+        let Some(until) = probation.until else { return };
+        let near =
+            || job.copier.as_ref().is_some_and(|copier| copier.progress().near.load(Ordering::Relaxed));
+        // What is left to be copied is copied while everybody waits.
+        if (phase == Phase::Lacking || near() || until <= now) && !self.exclusives.under_way() {
+            probation.until = None;
+            self.event(Event::Regressed);
+        }
     }
 
     /// What a phase waits for has come. If the engine on probation cannot be read any more: whether the one before has all that was written to it.
     pub(super) fn reached(&mut self) -> Event {
         let phase = self.reload.phase();
-        let Some(job) = self.job.as_mut().filter(|_| matches!(phase, Phase::Doubt | Phase::Force)) else {
-            return Event::Succeeded;
-        };
-        let left = job.copier.as_ref().map_or(0, |copier| copier.progress().left.load(Ordering::Relaxed));
-        let noted = job.live.as_ref().map_or(0, |live| live.changes_noted());
-        let lacks = left + noted;
-        if phase == Phase::Doubt && lacks > 0 {
-            log::error!(
-                "the engine before does not come back by itself: it lacks {lacks} keys that were written since. Until somebody decides, the new one \
-                 refuses what it is asked. ENGINE ROLLBACK goes back without them; ENGINE PROMOTE drops the engine before, and ENGINE RELOAD may then \
-                 adopt what the new one holds"
-            );
+        let Some(job) = self.job.as_mut().filter(|_| phase == Phase::Doubt) else { return Event::Succeeded };
+        let lag = job.lag_keys();
+        if lag > 0 {
+            job.problem = format!("it lacks {lag} keys that were written since");
             return Event::Lacks;
         }
         if let Some(probation) = &mut job.probation {
-            let why = || "the new engine could not be read any more".to_owned();
-            probation.regression.get_or_insert_with(why);
-        }
-        // The number that the new engine gave last cannot be asked for.
-        job.migrated.versions = false;
-        // Its copier would have, had it come to its end.
-        if let Err(error) = self.next_manifest.commit() {
-            log::error!("the manifest still names the engine that goes: {error}");
+            probation.regression.get_or_insert_with(|| job.problem.clone());
         }
         Event::Succeeded
     }
 
+    /// The engine before does not come back, or not yet.
+    pub(super) fn not_back(&mut self) {
+        let lacking = self.reload.phase() == Phase::Lacking;
+        let Some(job) = &mut self.job else { return };
+        let Some(probation) = &mut job.probation else { return };
+        // Each try holds writes back: not again for a while.
+        (probation.regression, probation.next_look) = (None, Some(Instant::now() + NOT_BACK_INTERVAL));
+        let why = std::mem::take(&mut job.problem);
+        let asker = job.asker.take();
+        log::error!("the engine before does not come back: {why}");
+        if lacking {
+            log::error!(
+                "the new engine cannot be read and goes on as it is, until somebody decides. ENGINE ROLLBACK goes back without what the engine before \
+                 lacks; ENGINE PROMOTE drops the engine before, and ENGINE RELOAD may then adopt what the new one holds"
+            );
+        }
+        self.reply(asker, Value::error(format!("ERR the engine before does not come back: {why}")));
+    }
+
+    /// Has the manifest name the engine before, though it may lack something.
+    pub(super) fn record(&mut self) {
+        let Some(job) = &mut self.job else { return };
+        let (Some(from), Some(to)) = (job.live.clone(), job.old.clone()) else { return };
+        // The number that the new engine gave last cannot be asked for.
+        job.migrated.versions = false;
+        let next = self.manifest_of(&to.file, &to.options, from.generation + 1);
+        let before = std::mem::replace(&mut self.next_manifest, next.clone());
+        self.on_thread("record", move || {
+            // What its copier has prepared is of no use if it was called off.
+            before.call_off();
+            match next.prepare().and_then(|()| next.commit_copied(&to)) {
+                Ok(()) => Done::Recorded,
+                Err(error) => Done::Broken(error),
+            }
+        });
+    }
+
     /// Carries out a rollback where the engine before is kept equal. False: it is not.
     pub(super) fn rolls_back(&mut self, asker: Asker) -> bool {
-        match self.reload.phase() {
-            Phase::Probation | Phase::Lacking if self.job.as_ref().is_some_and(|job| job.asker.is_none()) => {
-                self.come_back(asker, "ENGINE ROLLBACK".to_owned());
-                true
-            }
-            _ => false,
+        let timeout = self.drain_timeout();
+        let may = matches!(self.reload.phase(), Phase::Probation | Phase::Lacking);
+        let Some(job) = self.job.as_mut().filter(|job| may && job.asker.is_none()) else { return false };
+        let Some(probation) = &mut job.probation else { return false };
+        job.asker = asker;
+        if probation.regression.is_none() {
+            probation.come_back("ENGINE ROLLBACK".to_owned(), timeout);
         }
+        true
     }
 
     /// Ends the probation: the new engine stays. False: there is none.
     pub(super) fn passes(&mut self, asker: Asker) -> bool {
-        match (self.reload.phase(), &mut self.job) {
-            (Phase::Part | Phase::Probation | Phase::Lacking, Some(job)) if job.asker.is_none() => {
-                job.asker = asker;
-                self.event(Event::Passed);
-                true
-            }
-            _ => false,
-        }
+        let may = matches!(self.reload.phase(), Phase::Probation | Phase::Lacking);
+        let Some(job) = self.job.as_mut().filter(|job| may && job.asker.is_none()) else { return false };
+        job.asker = asker;
+        job.probation.iter_mut().for_each(|probation| (probation.regression, probation.until) = (None, None));
+        self.event(Event::Passed);
+        true
     }
 
     /// Makes the engine before the live one again.
@@ -319,35 +383,39 @@ impl Control {
         self.history.published(&back, &new);
         if let Some(probation) = &mut job.probation {
             probation.came_back = true;
-            self.history.came_back.clone_from(&probation.regression);
         }
         job.stopped = Duration::ZERO;
         (job.live, job.old) = (Some(back), Some(new));
     }
 }
 
-/// The engine before could not be kept equal to the new one.
-pub(super) fn not_equal(error: &MigrateError) -> Event {
-    match error {
-        MigrateError::Cancelled => Event::Failed,
-        MigrateError::Read(failed) if matches!(failed.status, Status::PANIC | Status::POISONED) => {
-            log::error!("the engine on probation cannot be read any more: {error}");
-            Event::Unreadable
-        }
-        _ => {
-            log::error!("the engine before cannot be kept equal; it does not come back: {error}");
-            Event::Failed
-        }
+impl Job {
+    /// How many keys were written to the new engine that the one before does not have yet, or at least whether there are any.
+    pub(super) fn lag_keys(&self) -> u64 {
+        let left = self.copier.as_ref().map_or(0, |copier| copier.progress().left.load(Ordering::Relaxed));
+        left + self.live.as_ref().map_or(0, |live| live.changes_noted())
     }
 }
 
-/// That the engine before does not come back yet.
-pub(super) fn not_back(job: &mut Job) -> Option<(Asker, Value)> {
-    let why = "ERR the engine before does not come back yet: writes under way did not end in time";
-    if let Some(probation) = &mut job.probation {
-        probation.regression = None;
+impl Probation {
+    /// The engine before is to come back, as soon as its copier is near, or when that takes too long.
+    fn come_back(&mut self, why: String, timeout: Duration) {
+        (self.regression, self.until) = (Some(why), Some(Instant::now() + timeout));
     }
-    job.asker.take().map(|asker| (Some(asker), Value::error(why)))
+}
+
+/// The engine before is not kept equal to the new one any more.
+pub(super) fn not_equal(job: &mut Job, error: &MigrateError) -> Event {
+    match error {
+        MigrateError::Cancelled => {}
+        MigrateError::Read(error) => {
+            job.problem = format!("the new engine cannot be read: {error}");
+            log::error!("{}", job.problem);
+            return Event::Unreadable;
+        }
+        _ => job.problem = error.to_string(),
+    }
+    Event::Failed
 }
 
 /// Whether the data of an engine could be copied back from it.

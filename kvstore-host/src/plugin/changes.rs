@@ -31,8 +31,10 @@ const NOTED_MAX: usize = 64 << 20;
 /// What has changed.
 #[derive(Debug, Default)]
 pub(super) struct Noted {
-    /// All entries were removed, or too much has changed to be noted: begin anew. What was written afterwards may be noted or not.
+    /// All entries were removed. What was written afterwards is noted, or in [`unknown`](Self::unknown).
     pub(super) cleared: bool,
+    /// More has changed than is noted: too much, or nobody knows what.
+    pub(super) unknown: bool,
     // Keys, one behind the other, and where each ends. A key that is written often is there often.
     bytes: Vec<u8>,
     ends: Vec<usize>,
@@ -126,10 +128,17 @@ impl Changes {
         }
     }
 
+    /// Notes that nobody knows what has changed.
+    pub(super) fn note_unknown(&self) {
+        if self.are_followed() {
+            *self.lock() = Noted { unknown: true, ..Noted::default() };
+        }
+    }
+
     /// How much was noted since.
     pub(super) fn noted(&self) -> u64 {
         let noted = self.lock();
-        noted.ends.len() as u64 + u64::from(noted.cleared)
+        noted.ends.len() as u64 + u64::from(noted.cleared || noted.unknown)
     }
 
     /// What was noted since this was asked last.
@@ -146,7 +155,7 @@ impl Noted {
     fn push(&mut self, key: &[u8]) {
         if self.bytes.len() + self.ends.len() * size_of::<usize>() > NOTED_MAX {
             // Who follows is far behind: to begin anew is less than to remember so much.
-            *self = Self { cleared: true, ..Self::default() };
+            *self = Self { unknown: true, ..Self::default() };
         }
         self.bytes.extend_from_slice(key);
         self.ends.push(self.bytes.len());
@@ -204,7 +213,9 @@ mod tests {
         let key = vec![0; 1 << 20];
         (0..65).for_each(|_| changes.note_key(&key));
         let noted = changes.take();
-        assert!(noted.cleared && noted.bytes.len() <= NOTED_MAX);
+        assert!(noted.unknown && noted.bytes.len() <= NOTED_MAX);
+        changes.note_unknown();
+        assert_eq!((changes.noted(), changes.take().unknown), (1, true));
         changes.note_clear();
         changes.follow(false);
         changes.note_key(b"after");

@@ -15,7 +15,7 @@ use super::flight::{self, Cargo, Home, Landed, Taker};
 use super::joint::{Joined, Joint};
 use super::library::Library;
 use super::locked::{self, Stripes};
-use super::outcome::{Outcome, Outcomes};
+use super::outcome::{Outcome, Outcomes, panicked};
 use super::services::Services;
 use super::versioned::{Emulation, Next};
 use super::work::Work;
@@ -209,7 +209,9 @@ impl Live {
     fn note_changes(&self, execution: &Execution) {
         if self.changes.are_followed() {
             let note = |work: &Work, outcomes: &[Outcome]| {
-                let wrote = |op| outcomes.get(op).is_none_or(Outcome::may_have_written);
+                let panicked = outcomes.iter().any(Outcome::has_panicked);
+                let wrote =
+                    |op| !panicked || !work.atomic() && !outcomes.get(op).is_some_and(Outcome::has_panicked);
                 // SAFETY: the operations of a work point into it.
                 unsafe {
                     self.changes.note(work.ops(), wrote);
@@ -546,7 +548,11 @@ impl Keyspace for Live {
             Driver::Locked(stripes) => stripes.exclusively(clear),
             _ => clear(),
         };
-        self.changes.note_clear();
+        match &cleared {
+            Ok(()) => self.changes.note_clear(),
+            Err(error) if panicked(error.status) => {}
+            Err(_) => self.changes.note_unknown(),
+        }
         cleared
     }
 

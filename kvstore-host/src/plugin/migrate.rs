@@ -9,7 +9,7 @@
 //! engine may write, remove, expire or move entries in the middle of it as it likes.
 
 use std::fmt;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use crossbeam::channel::{Receiver, RecvTimeoutError, TryRecvError};
@@ -19,6 +19,7 @@ use plugin_abi::raw::*;
 
 use super::Keyspace as _;
 use super::live::Live;
+use super::outcome::panicked;
 use super::shadow::{Comparison, Suspects};
 use super::wait::execute_and_wait;
 use super::work::{Plan, Storage, Work};
@@ -36,6 +37,9 @@ const ROUNDS_MAX: u32 = 100;
 const COURTESY_MAX: Duration = Duration::from_millis(50);
 /// How often it is looked for changes while the writes that are under way end.
 const LOOK_INTERVAL: Duration = Duration::from_millis(1);
+/// When an engine on probation is asked again that has failed to read; and how often while everybody waits.
+const RETRY_INTERVAL: Duration = Duration::from_millis(20);
+const RETRIES_MAX: u32 = 5;
 
 /// What was copied.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -63,6 +67,8 @@ pub struct Progress {
     pub left: AtomicU64,
     /// Grows as long as it gets on.
     pub steps: AtomicU64,
+    /// What is left takes a moment only: of an engine that is kept equal.
+    pub near: AtomicBool,
 }
 
 /// Why entries could not be copied.
@@ -84,6 +90,8 @@ pub enum MigrateError {
     },
     /// What clients change takes longer to copy than they take to change it.
     TooFast,
+    /// It is not known any more what has changed: too much, or an engine has failed to remove all.
+    Lost,
     /// Reading failed.
     Read(CallError),
     /// Writing failed.
@@ -123,6 +131,7 @@ impl fmt::Display for MigrateError {
                 f,
                 "clients write faster than the new engine takes it; with less load it could catch up"
             ),
+            Self::Lost => write!(f, "it is not known any more what has changed"),
             Self::Read(error) => write!(f, "reading from the old engine failed: {error}"),
             Self::Write(error) => write!(f, "writing to the new engine failed: {error}"),
             Self::Shadow(error) => write!(f, "reading from the new engine failed: {error}"),
@@ -168,6 +177,9 @@ pub fn migrate(
     caught_up: impl FnOnce(),
 ) -> Result<Migrated, MigrateError> {
     let mut migration = Migration::new(from, to, progress, word)?;
+    if from.symbols().contains(&"kv_count") {
+        progress.total.store(from.count().map_err(MigrateError::Read)?, Ordering::Relaxed);
+    }
     migration.catch_up()?;
     if let Some(comparison) = comparison {
         from.changes().sample(comparison.share());
@@ -185,26 +197,42 @@ pub fn migrate(
 }
 
 /// Keeps `to` equal to `from`, whose entries it has, while the changes of `from` are followed, until it gets the word: then nobody writes any more, and
-/// it comes to its end. Tells when it has begun. Blocks. When the other end of `word` is gone it is called off.
+/// it comes to its end. Blocks. When the other end of `word` is gone it is called off.
 ///
 /// # Errors
-/// See [`MigrateError`]; then `to` lacks something.
+/// See [`MigrateError`]; then `to` lacks something: what cannot be read is asked for again, until `from` has panicked or everybody waits.
 pub fn feed(
     from: &Live,
     to: &Live,
     progress: &Progress,
     word: &Receiver<()>,
-    begun: impl FnOnce(),
 ) -> Result<Migrated, MigrateError> {
     let mut migration = Migration::new(from, to, progress, word)?;
-    migration.scanned = true;
-    migration.catch_up()?;
-    begun();
+    (migration.feeds, migration.scanned) = (true, true);
     while !migration.may_finish {
-        migration.catch_up()?;
-        migration.wait(LOOK_INTERVAL)?;
+        let caught_up = migration.catch_up();
+        progress.near.store(caught_up.is_ok(), Ordering::Relaxed);
+        migration.wait(if caught_up.is_ok() { LOOK_INTERVAL } else { RETRY_INTERVAL })?;
+        caught_up.or_else(is_passing)?;
+    }
+    let mut tries = 0;
+    while let Err(error) = migration.copy_rest() {
+        tries += 1;
+        if tries > RETRIES_MAX {
+            return Err(error);
+        }
+        is_passing(error)?;
+        migration.wait(RETRY_INTERVAL)?;
     }
     migration.finish()
+}
+
+/// Whether the next try may succeed: an engine has failed to read, and has not panicked.
+fn is_passing(error: MigrateError) -> Result<(), MigrateError> {
+    match error {
+        MigrateError::Read(failed) if !panicked(failed.status) => Ok(()),
+        error => Err(error),
+    }
 }
 
 /// What is known of an entry that is on its way, beside its key and value. `None`: there is none.
@@ -216,6 +244,8 @@ struct Migration<'a> {
     to: &'a Live,
     progress: &'a Progress,
     word: &'a Receiver<()>,
+    /// The target has had all entries already.
+    feeds: bool,
     /// The word has come.
     may_finish: bool,
     migrated: Migrated,
@@ -242,16 +272,13 @@ impl<'a> Migration<'a> {
         word: &'a Receiver<()>,
     ) -> Result<Self, MigrateError> {
         can_leave(from)?;
-        let source = from.instance().ok_or(MigrateError::Closed)?;
-        if source.has_symbol("kv_count") {
-            progress.total.store(from.count().map_err(MigrateError::Read)?, Ordering::Relaxed);
-        }
         let versions = from.keeps_versions() && to.keeps_versions();
         Ok(Self {
             from,
             to,
             progress,
             word,
+            feeds: false,
             may_finish: false,
             migrated: Migrated { versions, ..Migrated::default() },
             cursor: Vec::new(),
@@ -316,12 +343,18 @@ impl<'a> Migration<'a> {
     }
 
     /// Copies what is left, while nobody writes.
-    fn finish(mut self) -> Result<Migrated, MigrateError> {
+    fn copy_rest(&mut self) -> Result<(), MigrateError> {
         while self.copy_changes()? > 0 || !self.scanned {
             if !self.scanned {
                 self.scan()?;
             }
         }
+        Ok(())
+    }
+
+    /// The same, and all that belongs to the end.
+    fn finish(mut self) -> Result<Migrated, MigrateError> {
+        self.copy_rest()?;
         if self.migrated.versions {
             // Numbers that the old engine gave to what was deleted since must not come again.
             let (source, target) = (self.from.instance(), self.to.instance());
@@ -341,7 +374,11 @@ impl<'a> Migration<'a> {
             self.expiring += u64::from(self.cannot_expire(entry));
             self.take(entry);
         });
-        scanned.map_err(MigrateError::Read)?;
+        if let Err(error) = scanned {
+            // It begins anew, if it goes on at all.
+            self.forget_chunk();
+            return Err(MigrateError::Read(error));
+        }
         let (count, bytes) = (self.facts.len(), self.chunk_len);
         self.write()?;
         self.cursor = cursor;
@@ -362,7 +399,12 @@ impl<'a> Migration<'a> {
     /// Reads again what has changed, and copies it. Answers how many keys that were.
     fn copy_changes(&mut self) -> Result<usize, MigrateError> {
         let noted = self.from.changes().take();
-        if noted.cleared {
+        if noted.unknown && self.feeds {
+            // Nobody else may have what the target has, so it is not removed.
+            return Err(MigrateError::Lost);
+        }
+        if noted.cleared || noted.unknown {
+            self.progress.near.store(false, Ordering::Relaxed);
             // What was written afterwards may have been copied already, so all that there is now is scanned once more.
             self.to.clear().map_err(MigrateError::Write)?;
             self.cursor.clear();
@@ -373,14 +415,18 @@ impl<'a> Migration<'a> {
         let source = self.from.instance().ok_or(MigrateError::Closed)?;
         let keys = noted.keys();
         self.progress.left.store(keys.len() as u64 + u64::from(!self.scanned), Ordering::Relaxed);
-        self.suspects.acquit(|key| noted.cleared || keys.contains(key));
-        for key in &keys {
+        self.suspects.acquit(|key| !self.scanned || keys.contains(key));
+        let copied = keys.iter().try_for_each(|key| {
             self.read(&source.session(), key)?;
-            if self.chunk_len >= CHUNK_LEN_MAX || self.facts.len() >= STEP_MAX {
-                self.write()?;
-            }
+            let full = self.chunk_len >= CHUNK_LEN_MAX || self.facts.len() >= STEP_MAX;
+            if full { self.write() } else { Ok(()) }
+        });
+        if let Err(error) = copied.and_then(|()| self.write()) {
+            self.forget_chunk();
+            keys.iter().for_each(|key| self.from.changes().note_key(key));
+            self.progress.left.store(u64::from(!self.scanned), Ordering::Relaxed);
+            return Err(error);
         }
-        self.write()?;
         self.progress.left.store(u64::from(!self.scanned), Ordering::Relaxed);
         self.migrated.changes += keys.len() as u64;
         self.progress.changes.store(self.migrated.changes, Ordering::Relaxed);
@@ -467,10 +513,16 @@ impl<'a> Migration<'a> {
             self.look()?;
             first += facts.len();
         }
-        self.storage.requests.clear();
         all.clear();
         self.facts = all;
-        self.chunk_len = 0;
+        self.forget_chunk();
         Ok(())
+    }
+
+    /// Forgets the chunk that is on its way.
+    fn forget_chunk(&mut self) {
+        self.storage.requests.clear();
+        self.facts.clear();
+        self.chunk_len = 0;
     }
 }

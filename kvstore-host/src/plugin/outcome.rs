@@ -1,7 +1,7 @@
 //! Outcome: what came of work, copied out of the engine.
 
+use plugin_abi::Status;
 use plugin_abi::raw::{KV_OP_DELETE, KV_OP_GET, KV_OP_NO_VALUE, KvOp, KvResult};
-use plugin_abi::{Effect, Status};
 
 use super::work::{self, Work};
 use crate::protocol::Value;
@@ -59,16 +59,20 @@ impl Outcome {
         self
     }
 
-    /// Whether a write may have had an effect that somebody has to know of: of one in which the engine panicked nobody is told that it had, and nobody can
-    /// ask.
-    pub(super) fn may_have_written(&self) -> bool {
-        self.status.effect() != Effect::None && self.status != Status::PANIC
+    /// Whether the engine panicked in it, or had before: whoever asked for it is told of no effect, and nobody can ask what it was.
+    pub(super) fn has_panicked(&self) -> bool {
+        panicked(self.status)
     }
 
     /// Whether it was not carried out: not where it merely found nothing.
     pub fn has_failed(&self) -> bool {
         self.status != Status::OK && self.status != Status::NOT_FOUND
     }
+}
+
+/// Whether an engine that answers so has panicked.
+pub(crate) fn panicked(status: Status) -> bool {
+    matches!(status, Status::PANIC | Status::POISONED)
 }
 
 /// What came of one operation, as the engine lends it.

@@ -33,7 +33,7 @@ pub enum Phase {
     Adopt,
     /// The handoff was called off, and has not returned: nobody may call the old engine until it does.
     Stuck,
-    /// The new engine is live and on probation; the last calls on the old one, which is kept equal to it, end.
+    /// The new engine is live and is to be on probation; the last calls on the old one end.
     Part,
     /// The new engine is watched, and the old one kept equal to it, until that is over or the old one comes back.
     Probation,
@@ -43,10 +43,12 @@ pub enum Phase {
     Restore,
     /// The new engine cannot be read any more. Writes are to be held back, and those under way to end: then it is known whether the old one lacks any.
     Doubt,
-    /// It does: the new engine refuses what it is asked, and somebody has to say what is to be done.
+    /// It does, or nobody knows; somebody has to say what is to be done.
     Lacking,
-    /// Somebody has said that the old engine is to come back without them. Writes are to be held back.
+    /// Somebody has said that the old engine is to come back without them. Writes are to be held back, as far as they end.
     Force,
+    /// The manifest is to name the old engine again.
+    Record,
     /// Probation is over; the copier is to end.
     Cease,
     /// The new engine is live; the last calls on the old one end.
@@ -59,7 +61,7 @@ impl Phase {
     /// Whether the candidate serves already, and the engine before may come back.
     pub fn is_live(self) -> bool {
         use Phase::*;
-        matches!(self, Part | Probation | Return | Restore | Doubt | Lacking | Force | Cease)
+        matches!(self, Part | Probation | Return | Restore | Doubt | Lacking | Force | Record | Cease)
     }
 
     /// What people call it.
@@ -73,10 +75,9 @@ impl Phase {
             Self::Shadow => "shadow",
             Self::Settle | Self::Finish => "settle",
             Self::Part | Self::Probation => "probation",
-            Self::Return | Self::Restore => "return",
+            Self::Return | Self::Restore | Self::Force | Self::Record => "return",
             Self::Doubt => "doubt",
             Self::Lacking => "lacking",
-            Self::Force => "return",
             Self::Cease => "cease",
             Self::Cancel => "cancel",
             Self::Ready => "ready",
@@ -150,6 +151,10 @@ pub enum Action {
     Feed,
     /// Tell whoever asked that there is a new engine, and for how long it is on probation.
     Admit,
+    /// Tell whoever asked that the old engine does not come back (yet).
+    NotBack,
+    /// Have the manifest name the old engine.
+    Record,
     /// Make the old engine the live one again; the one that was on probation is the old one from here on.
     PublishOld,
     /// Leave the old engine to the thread that is stuck while it keeps it equal.
@@ -198,7 +203,8 @@ impl Reload {
 
     /// Whether the phase ends by itself when it takes too long; where data are copied, when that does not get on. A check has limits of its own.
     pub fn has_timeout(&self) -> bool {
-        !matches!(self.phase, Phase::Idle | Phase::Check | Phase::Stuck | Phase::Lacking)
+        use Phase::*;
+        !matches!(self.phase, Idle | Check | Stuck | Probation | Lacking)
     }
 
     /// Takes an event. One that does not fit the phase came too late, and means nothing.
@@ -228,33 +234,33 @@ impl Reload {
             (Phase::Settle, Event::TimedOut | Event::Cancelled) => (Phase::Cancel, &[Release, StopCopier]),
             // Published before writes go on: the first one that does goes to the new engine.
             (Phase::Finish, Event::Succeeded) => (Phase::Drain, &[Publish, Unfollow, Release]),
-            // From here on the copier copies back what is written.
-            (Phase::Finish, Event::OnProbation) => (Phase::Part, &[FollowCandidate, Publish, Release, Feed]),
-            (Phase::Part, Event::Succeeded) => (Phase::Probation, &[Admit]),
-            (Phase::Part, Event::TimedOut) | (Phase::Part | Phase::Probation, Event::Passed) => {
-                (Phase::Cease, &[StopCopier])
-            }
+            // What is written from here on is copied back, once nobody calls the old engine any more.
+            (Phase::Finish, Event::OnProbation) => (Phase::Part, &[FollowCandidate, Publish, Release]),
+            (Phase::Part, Event::Succeeded) => (Phase::Probation, &[Feed, Admit]),
+            (Phase::Part, Event::TimedOut) => (Phase::Idle, &[Unfollow, AbandonOld, Accept]),
+            (Phase::Probation, Event::Passed) => (Phase::Cease, &[StopCopier]),
             (Phase::Probation, Event::Regressed) => (Phase::Return, &[HoldWrites]),
             (Phase::Return, Event::Succeeded) => (Phase::Restore, &[Finish]),
-            (Phase::Return, Event::TimedOut) => (Phase::Probation, &[Release]),
-            (Phase::Restore, Event::Succeeded) => (Phase::Drain, &[PublishOld, Unfollow, Release]),
-            (Phase::Part | Phase::Probation, Event::Unreadable) => (Phase::Doubt, &[HoldWrites]),
-            (Phase::Return | Phase::Restore, Event::Unreadable) => (Phase::Doubt, &[]),
-            (Phase::Doubt | Phase::Force, Event::Succeeded) => {
+            (Phase::Return, Event::TimedOut) => (Phase::Probation, &[Release, NotBack]),
+            (Phase::Restore | Phase::Record, Event::Succeeded) => {
                 (Phase::Drain, &[PublishOld, Unfollow, Release])
             }
-            (Phase::Doubt, Event::Lacks) | (Phase::Doubt | Phase::Force, Event::TimedOut) => {
-                (Phase::Lacking, &[Release])
-            }
+            (Phase::Probation, Event::Unreadable) => (Phase::Doubt, &[HoldWrites]),
+            (Phase::Return | Phase::Restore, Event::Unreadable) => (Phase::Doubt, &[]),
+            (Phase::Doubt, Event::Succeeded) => (Phase::Record, &[Record]),
+            (Phase::Doubt, Event::Lacks | Event::TimedOut)
+            | (Phase::Record, Event::Failed | Event::TimedOut) => (Phase::Lacking, &[Release, NotBack]),
             (Phase::Lacking, Event::Regressed) => (Phase::Force, &[HoldWrites]),
+            // A call that does not end is left to its engine.
+            (Phase::Force, Event::Succeeded | Event::TimedOut) => (Phase::Record, &[Record]),
             (Phase::Lacking, Event::Passed) => (Phase::Drain, &[Unfollow]),
             // The old engine is not equal any more.
-            (Phase::Part | Phase::Probation | Phase::Cease, Event::Failed) => (Phase::Drain, &[Unfollow]),
-            (Phase::Return | Phase::Restore, Event::Failed) => (Phase::Drain, &[Release, Unfollow]),
-            (Phase::Cease, Event::Succeeded) => (Phase::Drain, &[Unfollow]),
-            (Phase::Probation | Phase::Cease, Event::TimedOut) => {
-                (Phase::Idle, &[Unfollow, AbandonFed, Accept])
+            (Phase::Probation, Event::Failed)
+            | (Phase::Cease, Event::Succeeded | Event::Failed | Event::Unreadable) => {
+                (Phase::Drain, &[Unfollow])
             }
+            (Phase::Return | Phase::Restore, Event::Failed) => (Phase::Drain, &[Release, Unfollow]),
+            (Phase::Cease, Event::TimedOut) => (Phase::Idle, &[Unfollow, AbandonFed, Accept]),
             (Phase::Restore, Event::TimedOut) => (Phase::Idle, &[Release, Unfollow, AbandonFed, Accept]),
             (Phase::Settle | Phase::Finish, Event::Failed) => {
                 (Phase::Idle, &[Release, Unfollow, DropCandidate, Refuse])
@@ -348,16 +354,16 @@ mod tests {
             match (phase, event) {
                 (Phase::Open, Event::Succeeded) => self.candidate = true,
                 (Phase::Finish, Event::Succeeded | Event::OnProbation)
-                | (Phase::Restore | Phase::Doubt | Phase::Force, Event::Succeeded) => {
+                | (Phase::Restore | Phase::Record, Event::Succeeded) => {
                     assert_ne!(self.held, Held::Nothing, "copied while writes went on");
                     (self.copied, self.copying) = (true, false);
                 }
-                (Phase::Part | Phase::Probation | Phase::Return | Phase::Restore, Event::Unreadable)
-                | (
-                    Phase::Part | Phase::Probation | Phase::Return | Phase::Restore | Phase::Cease,
-                    Event::Failed,
+                (
+                    Phase::Probation | Phase::Return | Phase::Restore | Phase::Cease,
+                    Event::Failed | Event::Unreadable,
                 )
                 | (Phase::Cease, Event::Succeeded) => self.copying = false,
+                (Phase::Probation | Phase::Lacking, Event::Regressed) => self.asked = true,
                 (
                     Phase::Migrate | Phase::Shadow | Phase::Settle | Phase::Finish | Phase::Cancel,
                     Event::Failed,
@@ -379,6 +385,8 @@ mod tests {
             }
             let reachable = self.held != Held::All && !self.suspended;
             assert!(self.owner != Owner::BetweenThem || !reachable, "called during a handoff: {self:?}");
+            let lasts = matches!(self.reload.phase(), Phase::Shadow | Phase::Probation | Phase::Lacking);
+            assert!(!lasts || !self.asked, "somebody waits for an answer: {self:?}");
             if self.reload.phase() == Phase::Idle {
                 assert_eq!(self, Self::default(), "something is left behind");
             }
@@ -388,6 +396,8 @@ mod tests {
         fn act(&mut self, action: Action, phase: Phase, event: Event) {
             match action {
                 Action::Check | Action::Open | Action::Retire => {}
+                Action::NotBack => self.asked = false,
+                Action::Record => assert!(self.held == Held::Writes && !self.copying, "it is copied still"),
                 Action::Follow => {
                     assert!(self.held == Held::Writes && !self.followed, "a write under way is missed");
                     self.followed = true;
@@ -443,7 +453,7 @@ mod tests {
                     self.copied = false;
                 }
                 Action::AbandonFed => {
-                    assert!(self.old, "a thread is stuck in it");
+                    assert!(self.old && self.copying, "no thread is stuck in it");
                     (self.old, self.copying) = (false, false);
                 }
                 Action::DropCandidate => {
@@ -497,7 +507,7 @@ mod tests {
             }
         }
         let phases: HashSet<Phase> = seen.iter().map(|world| world.reload.phase()).collect();
-        assert_eq!(phases.len(), 23, "a phase that cannot be reached");
+        assert_eq!(phases.len(), 24, "a phase that cannot be reached");
     }
 
     /// The phases of a reload in which this is what comes of the check and of an adopt, and all else succeeds.

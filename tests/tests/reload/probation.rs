@@ -8,11 +8,11 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
-use kvstore_client::Client;
+use kvstore_client::{Client, Pipeline};
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 use tests::binaries;
-use tests::engines::Engine;
+use tests::engines::{Engine, changed};
 use tests::host::{Host, Options, fields};
 use tests::on_each_engine;
 use tests::show::ask;
@@ -90,7 +90,10 @@ fn a_rollback_on_probation_has_all_that_was_written(from: Engine) {
     twin.write(&mut client, 100);
     twin.is_same(&mut client);
     let info = host.engine_info();
-    assert_eq!((&*info["reload_phase"], &*info["last_return"]), ("idle", "ENGINE ROLLBACK"));
+    assert_eq!(
+        (&*info["reload_phase"], &*info["last_probation"]),
+        ("idle", "the engine before came back: ENGINE ROLLBACK")
+    );
     // It can be replaced, and gone back to, like any other.
     let reply = reload(&host, &binaries::memory_engine_other_build(), "");
     assert_eq!((&*reply["generation"], &*reply["previous_library"]), ("4", "unmapped"));
@@ -115,14 +118,14 @@ fn an_engine_that_does_well_stays(from: Engine) {
     let reply = fields(client.call(&["ENGINE", "PROMOTE"]).unwrap());
     assert_eq!((&*reply["generation"], &*reply["previous_library"]), ("3", "unmapped"));
     twin.is_same(&mut client);
-    assert!(!host.engine_info().contains_key("last_return"));
+    assert_eq!(host.engine_info()["last_probation"], "the new engine stayed");
 }
 
 fn has_come_back(host: &Host, why: &str) {
     wait_until("the engine before", || host.engine_info()["reload_phase"] == "idle");
     let info = host.engine_info();
     assert_eq!((&*info["engine"], &*info["generation"]), ("memory", "3"));
-    assert!(info["last_return"].contains(why), "{}", info["last_return"]);
+    assert!(info["last_probation"].contains(why), "{}", info["last_probation"]);
     assert_eq!(info["previous_library"], "unmapped");
 }
 
@@ -132,7 +135,7 @@ fn an_engine_in_which_requests_fail_is_left_with_all_that_was_written() {
     let mut client = host.client();
     fill(&mut client);
     ask(&mut client, "CONFIG SET probation-errors-max 0");
-    // The entries, the last one that is written, and then some reads.
+    // Some read after the entries and the last one that is written.
     let options = format!("PROBATION 10m OPTS fail_at={} delay_us=0..1", ENTRIES + 100);
     reload(&host, &Engine::Delayed.library(host.dir()), &options);
     ask(&mut client, "SET since 1");
@@ -200,11 +203,92 @@ fn an_engine_that_panics_is_left_where_the_one_before_has_all_that_was_written()
         asked += 1;
         assert!(asked < 40_000, "it does not panic");
     }
-    // Its copier finds that out by itself, or by the next change; whoever asks meanwhile is refused.
+    // Whoever asks meanwhile is refused, and that they are shows that something is wrong.
     wait_until("a write that is taken", || ask(&mut client, "SET more 1") == "OK");
-    has_come_back(&host, "");
+    has_come_back(&host, "requests failed in the engine");
     assert_eq!(ask(&mut client, "GET since"), "\"1\"");
     assert_eq!(ask(&mut client, "DBSIZE"), format!("{}", ENTRIES + 2));
+}
+
+/// A host with an engine on probation that has just panicked, at a moment at which the one before lacked ten keys.
+fn that_lacks_ten() -> (Host, Client) {
+    let host = start(Engine::Memory);
+    let mut client = host.client();
+    fill(&mut client);
+    ask(&mut client, "CONFIG SET probation-errors-max 1000000");
+    let words = "static kv_status check(const kv_op *op, uint32_t known_flags, kv_error *error) {";
+    let panics = "static int poisoned; if (poisoned) return KV_STATUS_POISONED;
+        if (op->key.len == 4 && memcmp(op->key.data, \"boom\", 4) == 0) { poisoned = 1; return KV_STATUS_PANIC; }";
+    reload(&host, &changed("boom", words, &format!("{words} {panics}"), host.dir()), "PROBATION 10m");
+    let mut pipeline = Pipeline::new();
+    (0..10).for_each(|number| _ = pipeline.add(&["SET", &format!("lost:{number}"), "1"]));
+    pipeline.add(&["SET", "boom", "1"]);
+    let replies = client.run(&pipeline).unwrap();
+    assert_eq!(replies.iter().filter(|reply| reply.is_ok()).count(), 10);
+    wait_until("somebody's word", || host.engine_info()["reload_phase"] == "lacking");
+    host.wait_for_log(&["does not come back: it lacks 10 keys"]);
+    (host, client)
+}
+
+#[test]
+fn an_engine_that_lacks_what_was_written_comes_back_only_when_somebody_says_so() {
+    let (host, mut client) = that_lacks_ten();
+    // Nothing of this does anything, to either engine.
+    for line in ["FLUSHALL", "SET more 1", "GET key:1", "ENGINE RELOAD", "ENGINE CANCEL"] {
+        assert!(ask(&mut client, line).starts_with('!'), "{line}");
+    }
+    let reply = fields(client.call(&["ENGINE", "ROLLBACK"]).unwrap());
+    assert_eq!((&*reply["engine"], &*reply["generation"]), ("memory", "3"));
+    assert_eq!(ask(&mut client, "DBSIZE"), ENTRIES.to_string());
+    assert_eq!(ask(&mut client, "SET more 1"), "OK");
+    has_come_back(&host, "ENGINE ROLLBACK");
+}
+
+#[test]
+fn an_engine_that_lacks_what_was_written_goes_when_somebody_says_so() {
+    let (host, mut client) = that_lacks_ten();
+    let reply = fields(client.call(&["ENGINE", "PROMOTE"]).unwrap());
+    assert_eq!((&*reply["engine"], &*reply["previous_library"]), ("c-example", "unmapped"));
+    assert_eq!(host.engine_info()["reload_phase"], "idle");
+    let (host, _client) = that_lacks_ten();
+    assert!(host.stop().contains("the new engine stayed"));
+}
+
+#[test]
+fn what_cannot_be_read_for_a_while_is_copied_later() {
+    let config = Options::config("probation_latency_percent = 0\ndrain_timeout_ms = 1000\n");
+    let host = Host::start_with(Engine::Memory, &config);
+    let mut client = host.client();
+    fill(&mut client);
+    let gate = host.path("gate");
+    let words = "kv_status status = check(op, KV_OP_NO_VALUE, error);";
+    let fails = format!("if (access(\"{}\", F_OK) == 0) return KV_STATUS_UNAVAILABLE;", gate.display());
+    reload(&host, &changed("fails", words, &format!("{fails} {words}"), host.dir()), "PROBATION 10m");
+    for way in ["later", "never"] {
+        std::fs::write(&gate, "").unwrap();
+        assert_eq!(ask(&mut client, "SET since 1"), "OK");
+        wait_until("a read that failed", || host.engine_info()["probation_lag_keys"] == "1");
+        assert_eq!(host.engine_info()["reload_phase"], "probation");
+        if way == "later" {
+            std::fs::remove_file(&gate).unwrap();
+            wait_until("the copy", || host.engine_info()["probation_lag_keys"] == "0");
+        }
+    }
+    // While it is so, it cannot come back by itself.
+    let reply = ask(&mut client, "ENGINE ROLLBACK");
+    assert!(reply.contains("does not come back: it lacks 1 keys"), "{reply}");
+    assert_eq!(host.engine_info()["reload_phase"], "lacking");
+    assert_eq!(ask(&mut client, "SET more 1"), "OK");
+    let reply = fields(client.call(&["ENGINE", "ROLLBACK"]).unwrap());
+    assert_eq!((&*reply["engine"], &*reply["generation"]), ("memory", "3"));
+    assert_eq!(ask(&mut client, "DBSIZE"), (ENTRIES + 1).to_string());
+}
+
+#[test]
+fn a_host_that_stops_ends_a_probation() {
+    let host = start(Engine::Memory);
+    reload(&host, &Engine::CExample.library(host.dir()), "PROBATION 10m");
+    assert!(host.stop().contains("the new engine stayed"));
 }
 
 #[test]

@@ -1,9 +1,9 @@
-//! Reload under load: changes of engine of every kind while eight clients read and write, of which none may notice any.
+//! Reload under load: changes of engine of every kind while ten clients read and write, of which none may notice any.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test stops at the first surprise")]
 
 use std::collections::BTreeSet;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Condvar, Mutex};
 use std::time::{Duration, Instant};
@@ -14,14 +14,16 @@ use rand::{RngExt, SeedableRng};
 use tests::binaries;
 use tests::engines::Engine;
 use tests::host::{Host, fields};
-use tests::linear::{self, Op, Outcome, Recorder};
+use tests::linear::{self, History, Op, Outcome, Recorder};
+use tests::on_each_engine;
 use tests::show::{ask, show};
 use tests::wait::wait_until;
+use tests::zoo;
 
 const RELOADS: usize = 50;
 /// Changes of every kind.
 const CHANGES: usize = 8;
-const CLIENTS: u32 = 8;
+const CLIENTS: u32 = 10;
 /// Few, so that clients meet on them all the time.
 const KEYS: u32 = 12;
 /// Entries beside those.
@@ -65,6 +67,8 @@ impl Drop for Guard<'_> {
         }
     }
 }
+
+on_each_engine!(an_engine_that_comes_back_by_itself_has_all_writes, none_comes_back_that_lacks_a_write);
 
 #[test]
 fn fifty_reloads_are_not_noticed() {
@@ -146,8 +150,68 @@ fn change(host: &Host, round: usize, path: &str) {
     }
 }
 
+/// What an engine is left for: failures, of which clients are told, and times.
+fn an_engine_that_comes_back_by_itself_has_all_writes(from: Engine) {
+    let host = Host::start(from);
+    let delayed = Engine::Delayed.library(host.dir());
+    let history = under_load(&host, |stop| {
+        let fail_at = ENTRIES + 2_000;
+        let reasons = [
+            (format!("fail_at={fail_at} delay_us=0..1"), "0", "requests failed"),
+            ("delay_us=20000..20000".to_owned(), "1000", "99 of 100 commands took"),
+        ];
+        for (options, errors_max, why) in reasons {
+            ask(&mut host.client(), &format!("CONFIG SET probation-errors-max {errors_max}"));
+            put_on_probation(&host, &delayed, &format!("OPTS {options}"));
+            wait_until("the engine before", || {
+                host.engine_info()["reload_phase"] == "idle" || stop.failed.load(Ordering::Relaxed)
+            });
+            let info = host.engine_info();
+            assert_eq!(
+                (&*info["engine"], info["last_probation"].contains(why)),
+                (from.name(), true),
+                "{info:?}"
+            );
+        }
+    });
+    assert!(history.open_len() <= 1 + PIPELINE, "{} operations failed", history.open_len());
+}
+
+/// Who panics can say no more; so it may be that the one before lacks what was written last. Then clients are refused, and nothing wrong is read.
+fn none_comes_back_that_lacks_a_write(from: Engine) {
+    let host = Host::start(from);
+    let library = zoo::faulty("panics 40000", &host.path("panics.so"));
+    under_load(&host, |stop| {
+        put_on_probation(&host, &library, "");
+        wait_until("what comes of the panic", || {
+            let phase = &host.engine_info()["reload_phase"];
+            phase == "idle" || phase == "lacking" || stop.failed.load(Ordering::Relaxed)
+        });
+        let info = host.engine_info();
+        println!("{}: {}", info["reload_phase"], info["engine"]);
+        if info["reload_phase"] == "idle" {
+            assert_eq!((&*info["engine"], &*info["generation"]), (from.name(), "3"));
+        }
+    });
+}
+
+/// Reloads with a long probation, in which times are what they are where the machine has much to do.
+fn put_on_probation(host: &Host, library: &Path, more: &str) {
+    let moved = ask(&mut host.client(), &format!("ENGINE RELOAD {} PROBATION 10m {more}", library.display()));
+    assert!(moved.contains("on probation"), "{moved}");
+}
+
 /// Lets clients read and write while engines change so many times.
 fn reloads_are_not_noticed(host: &Host, times: usize, changes: impl FnOnce(&Stop)) {
+    let history = under_load(host, changes);
+    assert_eq!(history.open_len(), 0, "each request has its reply");
+    // The clients were not idle while engines changed: each of them had a few requests for each change.
+    assert!(history.len() > times * CLIENTS as usize * 2, "{} operations", history.len());
+}
+
+/// Lets clients read and write while engines change. What they did could have happened one after the other; of a request that failed, it is not known
+/// whether it did.
+fn under_load(host: &Host, changes: impl FnOnce(&Stop)) -> History {
     let seed = tests::seed();
     fill(&mut host.client());
     let recorder = Recorder::new();
@@ -166,17 +230,17 @@ fn reloads_are_not_noticed(host: &Host, times: usize, changes: impl FnOnce(&Stop
         changes(&stop);
         stop.stop();
     });
-    read_all(host, recorder.client());
     let mut client = host.client();
+    read_all(&mut client, recorder.client());
     let filler = kvstore_client::ScanFilter { pattern: Some(b"filler:*".to_vec()), ..Default::default() };
-    assert_eq!(client.scan(filler).map(Result::unwrap).collect::<BTreeSet<_>>().len(), ENTRIES);
+    if host.engine_info()["reload_phase"] == "idle" {
+        assert_eq!(client.scan(filler).map(Result::unwrap).collect::<BTreeSet<_>>().len(), ENTRIES);
+    }
     let history = recorder.finish().unwrap();
     println!("{} operations", history.len());
-    assert_eq!(history.open_len(), 0, "each request has its reply");
-    // The clients were not idle while engines changed: each of them had a few requests for each change.
-    assert!(history.len() > times * CLIENTS as usize * 2, "{} operations", history.len());
     let verdict = linear::check(&history);
     assert!(verdict.is_ok(), "{verdict}");
+    history
 }
 
 /// Entries that only lie there, so that copying takes a while in which clients have much to ask for.
@@ -222,11 +286,10 @@ fn reload_often(host: &Host, engines: &[(&str, PathBuf)], way: Option<&str>, sto
 }
 
 /// What is there in the end is part of the history too: a write that was lost shows.
-fn read_all(host: &Host, mut recording: linear::Client) {
-    let mut client = host.client();
+fn read_all(client: &mut Client, mut recording: linear::Client) {
     for key in (0..KEYS).map(key).chain(PAIR.map(|key| key.as_bytes().to_vec())) {
         let token = recording.invoke(key.clone(), Op::Get);
-        recording.complete(token, Outcome::Value(client.get(&key).unwrap()));
+        recording.complete(token, client.get(&key).map_or(Outcome::Failed, Outcome::Value));
     }
 }
 
@@ -299,9 +362,10 @@ impl Load {
             chosen.iter().map(|(key, op)| self.recording.invoke(key.clone(), op.clone())).collect();
         let replies = self.client.run(&pipeline).unwrap();
         for ((token, (key, op)), reply) in tokens.into_iter().zip(&chosen).zip(replies) {
-            let outcome = outcome(op, reply);
+            let outcome = reply.map_or_else(failed, |reply| outcome(op, reply));
             let outcome = outcome.unwrap_or_else(|reply| panic!("{op:?} of {}: {reply}", key.escape_ascii()));
-            self.recording.complete(token, outcome);
+            let has_no_effect = *op == Op::Get && outcome == Outcome::Unknown;
+            self.recording.complete(token, if has_no_effect { Outcome::Failed } else { outcome });
         }
     }
 
@@ -312,15 +376,31 @@ impl Load {
         pipeline.add(&["MULTI"]).add(&["INCR", PAIR[0]]).add(&["INCR", PAIR[1]]).add(&["EXEC"]);
         let token = self.recording.invoke_multi(parts);
         let exec = self.client.run(&pipeline).unwrap().pop().unwrap();
-        let sums = exec.unwrap_or_else(|error| panic!("EXEC: {error}")).into_elements().unwrap();
-        let sums = sums.iter().map(|sum| Outcome::Int(sum.as_integer().unwrap())).collect();
-        self.recording.complete(token, Outcome::Multi(sums));
+        let outcome = exec.map_or_else(failed, |sums| {
+            let sums = sums.into_elements().ok_or("not an array")?;
+            Ok(Outcome::Multi(sums.iter().map(|sum| Outcome::Int(sum.as_integer().unwrap())).collect()))
+        });
+        self.recording.complete(token, outcome.unwrap_or_else(|reply| panic!("EXEC: {reply}")));
     }
 }
 
-/// What a reply says, or what is wrong with it: no error at all is expected.
-fn outcome(op: &Op, reply: Result<Value, Error>) -> Result<Outcome, String> {
-    let reply = reply.map_err(|error| error.to_string())?;
+/// What an error says of a request: whether it was carried out is not known, but of one that an engine refused which had panicked.
+fn failed(error: Error) -> Result<Outcome, String> {
+    let error = error.to_string();
+    match ["the engine panicked earlier", "another operation of the batch failed"]
+        .iter()
+        .any(|it| error.contains(it))
+    {
+        true => Ok(Outcome::Failed),
+        false => {
+            println!("open: {error}");
+            Ok(Outcome::Unknown)
+        }
+    }
+}
+
+/// What a reply says, or what is wrong with it.
+fn outcome(op: &Op, reply: Value) -> Result<Outcome, String> {
     let unexpected = Err(show(&reply));
     match (op, reply) {
         (Op::Get | Op::GetDel, Value::Nil) => Ok(Outcome::Value(None)),

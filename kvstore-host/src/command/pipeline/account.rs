@@ -137,7 +137,7 @@ fn cut(request: Request<'_>) -> Vec<Vec<u8>> {
 pub(super) fn note_error(reply: &[u8], server: &Server) -> bool {
     let Some(error) = reply.strip_prefix(b"-") else { return false };
     add(&server.stats.errors, 1);
-    if Error::tells_of_the_engine(error) {
+    if Error::is_fault(error) {
         add(&server.stats.engine_errors, 1);
     }
     server.error_codes.count(error);

@@ -312,7 +312,8 @@ impl Control {
         let Some(job) = &mut self.job else { return };
         let Some(probation) = &mut job.probation else { return };
         // Each try holds writes back: not again for a while.
-        (probation.regression, probation.next_look) = (None, Some(Instant::now() + NOT_BACK_INTERVAL));
+        (probation.regression, probation.until) = (None, None);
+        probation.next_look = Some(Instant::now() + NOT_BACK_INTERVAL);
         let why = std::mem::take(&mut job.problem);
         let asker = job.asker.take();
         log::error!("the engine before does not come back: {why}");

@@ -5,12 +5,13 @@ use std::sync::Arc;
 use std::thread;
 
 use crossbeam::channel::{Sender, bounded};
+use plugin_abi::raw::KV_CAP_DURABLE;
 
 use super::dropped::unload_candidate;
 use super::job::Done;
 use super::{Control, ControlMessage};
 use crate::plugin::Keyspace;
-use crate::plugin::adopt::{Progress, adopt, can_adopt};
+use crate::plugin::adopt::{Handoff, Progress, adopt, way};
 use crate::plugin::live::{Candidate, Live};
 
 /// How the control thread reaches it. When this is dropped before the word was given, the thread unloads the candidate.
@@ -34,10 +35,10 @@ impl Adopter {
 }
 
 impl Candidate {
-    /// Whether it says that it can adopt the state of this engine.
-    pub(super) fn can_adopt_from(&self, live: &Live) -> bool {
+    /// The way in which it can take the state of this engine over, as both say.
+    pub(super) fn way_from(&self, live: &Live) -> Option<Handoff> {
         let symbols = self.library.calls().optional_symbols();
-        can_adopt((live.identity(), &live.symbols()), (self.file.identity(), &symbols))
+        way((live.identity(), &live.symbols()), (self.file.identity(), &symbols))
     }
 }
 
@@ -45,6 +46,7 @@ impl Control {
     /// Starts the thread that will hand over.
     pub(super) fn ready(&mut self) {
         let Some(candidate) = self.take_candidate() else { return };
+        let Some(handoff) = self.job.as_ref().and_then(|job| job.handoff) else { return };
         let (word, wait) = bounded(1);
         let progress = Arc::<Progress>::default();
         if let Some(job) = &mut self.job {
@@ -61,12 +63,16 @@ impl Control {
                 unload_candidate(*candidate);
                 return tell(Done::Broken(error));
             }
+            if handoff == Handoff::Reopen && giver.identity().has(KV_CAP_DURABLE) {
+                // So that little is left for when everybody waits. What fails here fails there again, and is said there.
+                _ = giver.sync();
+            }
             tell(Done::Ready);
             if wait.recv().is_err() {
                 return unload_candidate(*candidate);
             }
             let generation = giver.generation + 1;
-            let adopted = adopt(&giver, *candidate, generation, &server, &progress, &manifest);
+            let adopted = adopt(handoff, &giver, *candidate, generation, &server, &progress, &manifest);
             drop(giver);
             tell(Done::Adopted(adopted.map(|(live, adopted)| (Arc::new(live), adopted))));
         };

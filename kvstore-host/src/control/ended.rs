@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::job::Job;
 use super::{Control, engine_command};
 use crate::plugin::Keyspace as _;
-use crate::plugin::adopt::Adopted;
+use crate::plugin::adopt::{Adopted, Handoff};
 use crate::plugin::migrate::Migrated;
 use crate::plugin::reload::Action;
 use crate::protocol::Value;
@@ -15,7 +15,7 @@ impl Job {
     /// How the data went along.
     pub(super) fn way(&self) -> &'static str {
         match self.adopted {
-            Some(_) => "adopt",
+            Some(adopted) => adopted.handoff.name(),
             None if self.has_come_back() => "return",
             None => "migrate",
         }
@@ -27,10 +27,13 @@ impl Job {
     }
 
     /// The same with figures, for the log.
-    pub(super) fn handoff(&self) -> String {
+    pub(super) fn told(&self) -> String {
         match self.adopted {
             None if self.has_come_back() => {
                 format!("it has come back, writes held back for {} us", self.stopped.as_micros())
+            }
+            Some(Adopted { handoff: Handoff::Reopen, .. }) => {
+                format!("reopened, workers stopped for {} us", self.stopped.as_micros())
             }
             Some(Adopted { regions, bytes, .. }) => format!(
                 "{regions} regions of {bytes} bytes adopted, workers stopped for {} us",
@@ -38,7 +41,7 @@ impl Job {
             ),
             None => {
                 let why =
-                    self.not_adopted.iter().map(|why| format!(", not adopted: {why}")).collect::<String>();
+                    self.not_adopted.iter().map(|why| format!(", not handed over: {why}")).collect::<String>();
                 let Migrated { entries, changes, .. } = self.migrated;
                 format!(
                     "{entries} entries migrated, {changes} of them again as they had changed, writes held back for {} us{why}",
@@ -76,7 +79,7 @@ impl Control {
             live.identity().name,
             live.identity().version,
             live.file.path().display(),
-            job.handoff(),
+            job.told(),
             old.generation,
             job.old_verdict,
         );

@@ -9,6 +9,7 @@ use super::job::{Job, Wishes};
 use super::{Asker, Control, Source};
 use crate::command::Error;
 use crate::net::ConnectionId;
+use crate::plugin::adopt::Handoff;
 use crate::plugin::file::Digest;
 use crate::plugin::live::Live;
 use crate::plugin::shadow::{Compared, Times};
@@ -25,7 +26,8 @@ const HELP: &[&str] = &[
     "ENGINE <subcommand> [<arg> ...]. Only for clients of this machine. Subcommands are:",
     "RELOAD [<path>] [SHA256 <hex>] [MIGRATE] [PROBATION <time>] [OPTS <key>=<value> ...]",
     "    Replace the live engine by that in the file at <path> (default: the configured one), with its data.",
-    "    It adopts them where they lie in memory, if both engines can, and else copies them while clients go on.",
+    "    It adopts them where they lie in memory, or opens the files again in which they lie, if both engines can; else it copies them",
+    "    while clients go on.",
     "    SHA256: it is refused unless the file has this digest, of 64 hexadecimal digits. MIGRATE: it always copies them.",
     "    PROBATION: for so long (500ms, 30s, 5m) the engine before is kept equal to the new one. It comes back by itself, with all that was",
     "    written since, if requests fail in the new one or take much longer (CONFIG GET probation-*). It always copies them.",
@@ -198,16 +200,21 @@ pub(super) fn accepted(job: &Job, live: &Live, old: &Live, old_verdict: &str) ->
             } else {
                 ""
             };
-            let handoff = format!(
-                "adopt: the state itself, where it lies in memory; requests waited meanwhile{checked}"
-            );
-            vec![
+            let what = match adopted.handoff {
+                Handoff::Adopt => "the state itself, where it lies in memory",
+                Handoff::Reopen => "the same files, which the engine before has let go of",
+            };
+            let handoff = format!("{}: {what}; requests waited meanwhile{checked}", adopted.handoff.name());
+            let mut all = vec![
                 pair("handoff", Value::text(handoff)),
                 pair("versions", Value::text(versions(adopted.versions))),
-                pair("regions", integer(adopted.regions as u64)),
-                pair("bytes", integer(adopted.bytes)),
-                pair("workers_stopped_us", integer(job.stopped.as_micros() as u64)),
-            ]
+            ];
+            if adopted.handoff == Handoff::Adopt {
+                all.push(pair("regions", integer(adopted.regions as u64)));
+                all.push(pair("bytes", integer(adopted.bytes)));
+            }
+            all.push(pair("workers_stopped_us", integer(job.stopped.as_micros() as u64)));
+            all
         }
         None if job.has_come_back() => vec![
             pair("handoff", Value::text("return: it was kept equal; writes waited for the last of it")),
@@ -258,7 +265,7 @@ fn compared(compared: &Compared) -> Vec<(Value, Value)> {
 }
 
 fn migrated(not_adopted: Option<&str>) -> String {
-    let why = not_adopted.map_or_else(String::new, |why| format!("; not adopted: {why}"));
+    let why = not_adopted.map_or_else(String::new, |why| format!("; not handed over: {why}"));
     format!("migrate: all entries, with their expiry, while clients went on{why}")
 }
 

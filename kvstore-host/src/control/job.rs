@@ -11,7 +11,7 @@ use super::dropped::{drop_candidate, unload_candidate};
 use super::manifest::called_off;
 use super::probation::{Probation, can_come_back, not_equal};
 use super::{Asker, Control, ControlMessage};
-use crate::plugin::adopt::{Adopted, NotAdopted};
+use crate::plugin::adopt::{Adopted, Handoff, NotAdopted};
 use crate::plugin::lifecycle::{Retired, Source, retire};
 use crate::plugin::live::{Candidate, Live};
 use crate::plugin::migrate::{MigrateError, Migrated, can_leave};
@@ -85,6 +85,8 @@ pub(super) struct Job {
     /// From the moment when workers were asked to hold back, before the first one stopped, until the last one went on.
     pub(super) stopped: Duration,
     pub(super) migrated: Migrated,
+    /// How the state is to be handed over, where it is.
+    pub(super) handoff: Option<Handoff>,
     /// What was handed over, where it was.
     pub(super) adopted: Option<Adopted>,
     /// Why it was not, though both engines had said that they can.
@@ -105,7 +107,7 @@ impl Job {
         match call {
             Some(call) => {
                 self.problem = format!(
-                    "{call} does not return; until it does, what would go to the engine is answered with UNAVAILABLE"
+                    "{call} has not succeeded; until it has, what would go to the engine is answered with UNAVAILABLE"
                 );
             }
             None => log::error!(
@@ -153,6 +155,7 @@ impl Control {
                 cancelled: false,
                 cancelled_by: None,
                 stopped: Duration::ZERO,
+                handoff: None,
                 adopted: None,
                 not_adopted: None,
                 migrated: Migrated::default(),
@@ -194,16 +197,16 @@ impl Control {
             }
             Done::Checked(Ok(candidate)) => {
                 let live = self.shared.published.get();
-                let adopts = !job.migrates && candidate.can_adopt_from(&live);
+                job.handoff = candidate.way_from(&live).filter(|_| !job.migrates);
                 match can_leave(&live) {
-                    Err(error) if !adopts => {
+                    Err(error) if job.handoff.is_none() => {
                         unload_candidate(*candidate);
                         job.problem = error.to_string();
                         Event::Failed
                     }
                     _ => {
                         job.candidate = Some(candidate);
-                        if adopts { Event::CanAdopt } else { Event::Succeeded }
+                        if job.handoff.is_some() { Event::CanAdopt } else { Event::Succeeded }
                     }
                 }
             }

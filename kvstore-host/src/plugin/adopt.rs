@@ -1,4 +1,4 @@
-//! Adopt: an engine takes the state of another one over where it lies in memory, while nobody else calls either.
+//! Adopt: an engine takes the state of another one over where it lies, in memory or in its files, while nobody else calls either.
 //!
 //! ```text
 //! kv_handoff_prepare -> kv_handoff_give -> kv_open with the state -> manifest -> commit giver, commit taker
@@ -7,10 +7,12 @@
 //!   works as before       close the taker if it was opened -> kv_handoff_abort: works as before
 //! ```
 //!
+//! Memory is lent, so it can always be taken back. Files are let go of and have to be opened again: that can fail, and is asked for until it does not.
 //! Where one of both refuses, the data can still be copied.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use plugin_abi::calls::{CallError, Session, State};
 use plugin_abi::raw::*;
@@ -18,12 +20,49 @@ use plugin_abi::{Identity, Status};
 
 use super::Keyspace;
 use super::live::{Candidate, Live};
+use super::outcome::panicked;
 use super::state_dir::NextManifest;
 use crate::server::Server;
 
+/// Where the state lies that goes over as it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Handoff {
+    /// In memory.
+    Adopt,
+    /// In files or segments, which the giver lets go of and the taker opens.
+    Reopen,
+}
+
+impl Handoff {
+    /// What people call it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Adopt => "adopt",
+            Self::Reopen => "reopen",
+        }
+    }
+
+    fn kind(self) -> u32 {
+        match self {
+            Self::Adopt => KV_HANDOFF_ADOPT,
+            Self::Reopen => KV_HANDOFF_REOPEN,
+        }
+    }
+
+    /// Whether an engine says that it knows this way.
+    fn is_known_to(self, identity: &Identity) -> bool {
+        identity.has(match self {
+            Self::Adopt => KV_CAP_ADOPT,
+            Self::Reopen => KV_CAP_REOPEN,
+        })
+    }
+}
+
 /// What was handed over.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Adopted {
+    /// In which way.
+    pub handoff: Handoff,
     /// How many regions and file descriptors.
     pub regions: usize,
     /// Bytes of the regions.
@@ -72,6 +111,9 @@ const ABORT: usize = 3;
 const COMMIT: usize = 4;
 const CALLED_OFF: usize = CALLS.len();
 
+/// When an engine is asked again to take its files back.
+const ABORT_INTERVAL: Duration = Duration::from_millis(20);
+
 /// Which call a handoff has come to. One thread hands over, and another one may call that off until it commits.
 #[derive(Debug, Default)]
 pub struct Progress(AtomicUsize);
@@ -92,12 +134,13 @@ impl Progress {
     }
 }
 
-/// Whether the second engine says that it can adopt the state of the first; each with its symbols.
-pub fn can_adopt(giver: (&Identity, &[&str]), taker: (&Identity, &[&str])) -> bool {
-    let able = |(identity, symbols): (&Identity, &[&str])| {
-        identity.has(KV_CAP_ADOPT) && symbols.contains(&"kv_handoff_prepare")
-    };
-    able(giver) && able(taker) && takes(taker.0, &giver.0.state_format, giver.0.state_version)
+/// The way in which the second engine can take the state of the first over, as they say; each with its symbols.
+pub fn way(giver: (&Identity, &[&str]), taker: (&Identity, &[&str])) -> Option<Handoff> {
+    let able = [giver, taker].iter().all(|(_, symbols)| symbols.contains(&"kv_handoff_prepare"));
+    let (giver, taker) = (giver.0, taker.0);
+    let known = |way: &Handoff| way.is_known_to(giver) && way.is_known_to(taker);
+    let fits = able && takes(taker, &giver.state_format, giver.state_version);
+    [Handoff::Adopt, Handoff::Reopen].into_iter().find(known).filter(|_| fits)
 }
 
 fn takes(taker: &Identity, format: &str, version: u32) -> bool {
@@ -105,7 +148,8 @@ fn takes(taker: &Identity, format: &str, version: u32) -> bool {
     !format.is_empty() && version != 0 && taker.state_format == format && versions.contains(&version)
 }
 
-/// Opens a candidate as generation `generation` with the state of `giver`, and commits. Blocks as long as the engines do.
+/// Opens a candidate as generation `generation` with the state of `giver`, and commits. Blocks as long as the engines do, and as long as files cannot be
+/// taken back.
 ///
 /// Nobody else calls the giver meanwhile, and after a commit nothing comes but its `kv_close`. The manifest changes before the commits: it may
 /// fail, and they cannot.
@@ -113,6 +157,7 @@ fn takes(taker: &Identity, format: &str, version: u32) -> bool {
 /// # Errors
 /// See [`NotAdopted`].
 pub fn adopt(
+    handoff: Handoff,
     giver: &Live,
     candidate: Candidate,
     generation: u64,
@@ -125,12 +170,12 @@ pub fn adopt(
     };
     let session = instance.session();
     let prepared = progress.reach(PREPARE).and_then(|()| {
-        session.handoff_prepare(KV_HANDOFF_ADOPT).map_err(|error| failed(PREPARE, giver.identity(), &error))
+        session.handoff_prepare(handoff.kind()).map_err(|error| failed(PREPARE, giver.identity(), &error))
     });
     if let Err(failure) = prepared {
         return Err(failure.with(Some(candidate)));
     }
-    let mut prepared = Prepared(Some(&session));
+    let mut prepared = Prepared { session: Some(&session), handoff };
     take(giver, &session, &mut prepared, candidate, generation, server, progress, manifest).map_err(
         |mut not| {
             // Also where it was called off.
@@ -159,7 +204,8 @@ fn take(
     let identity = candidate.file.identity().clone();
     let given = progress.reach(GIVE).and_then(|()| {
         let state = session.handoff_give().map_err(|error| failed(GIVE, giver.identity(), &error))?;
-        let adopted = look_at(&state, giver.identity(), &identity).map_err(Failure::Refused)?;
+        let adopted = look_at(&state, prepared.handoff, giver.identity(), &identity);
+        let adopted = adopted.map_err(Failure::Refused)?;
         progress.reach(OPEN)?;
         Ok((state, adopted))
     });
@@ -207,10 +253,15 @@ fn take(
 }
 
 /// Checks what the giver says of its state.
-fn look_at(state: &State<'_>, giver: &Identity, taker: &Identity) -> Result<Adopted, String> {
+fn look_at(
+    state: &State<'_>,
+    handoff: Handoff,
+    giver: &Identity,
+    taker: &Identity,
+) -> Result<Adopted, String> {
     let wrong = |text: String| format!("kv_handoff_give of engine '{}': {text}", giver.name);
-    if state.kind() != KV_HANDOFF_ADOPT {
-        return Err(wrong(format!("the state is of the kind {}, wanted {KV_HANDOFF_ADOPT}", state.kind())));
+    if state.kind() != handoff.kind() {
+        return Err(wrong(format!("the state is of the kind {}, wanted {}", state.kind(), handoff.kind())));
     }
     let version = state.format_version();
     if version > giver.state_version || !takes(taker, &giver.state_format, version) {
@@ -219,7 +270,7 @@ fn look_at(state: &State<'_>, giver: &Identity, taker: &Identity) -> Result<Adop
     }
     let regions = state.regions().map_err(|error| wrong(error.to_string()))?;
     let bytes = regions.iter().map(|region| region.len as u64).sum();
-    Ok(Adopted { regions: regions.len(), bytes, versions: false, suspect: state.is_suspect() })
+    Ok(Adopted { handoff, regions: regions.len(), bytes, versions: false, suspect: state.is_suspect() })
 }
 
 /// What is wrong, for people.
@@ -230,17 +281,35 @@ fn failed(call: usize, engine: &Identity, error: &CallError) -> Failure {
 }
 
 /// A giver that is prepared, until commit or abort. If neither comes, because the host panics, it is aborted.
-struct Prepared<'a>(Option<&'a Session<'a>>);
+struct Prepared<'a> {
+    session: Option<&'a Session<'a>>,
+    handoff: Handoff,
+}
 
 impl Prepared<'_> {
     fn commit(&mut self) {
-        if let Some(session) = self.0.take() {
+        if let Some(session) = self.session.take() {
             session.handoff_commit();
         }
     }
 
+    /// Gives all back. What the giver cannot take back now, such as a file that somebody else has opened, it is asked to take back until it can.
     fn abort(&mut self) -> Result<(), CallError> {
-        self.0.take().map_or(Ok(()), Session::handoff_abort)
+        let Some(session) = self.session.take() else { return Ok(()) };
+        let mut asked: u32 = 0;
+        loop {
+            let aborted = session.handoff_abort();
+            match &aborted {
+                Err(error) if self.handoff == Handoff::Reopen && !panicked(error.status) => {
+                    if asked.is_power_of_two() || asked == 0 {
+                        log::error!("kv_handoff_abort failed: {error}; it is asked again");
+                    }
+                    asked = asked.saturating_add(1);
+                    std::thread::sleep(ABORT_INTERVAL);
+                }
+                _ => return aborted,
+            }
+        }
     }
 }
 
@@ -274,7 +343,7 @@ mod tests {
     fn a_state_is_adopted_where_format_and_version_fit() {
         let engine = |min, version| identity(KV_CAP_ADOPT, "table", (min, version));
         let handoff: &[&str] = &["kv_scan", "kv_handoff_prepare"];
-        let adopts = |giver: &Identity, taker: &Identity| can_adopt((giver, handoff), (taker, handoff));
+        let adopts = |giver: &Identity, taker: &Identity| way((giver, handoff), (taker, handoff)).is_some();
         assert!(adopts(&engine(1, 1), &engine(1, 1)));
         assert!(adopts(&engine(1, 1), &engine(1, 2)) && adopts(&engine(2, 2), &engine(1, 3)));
         assert!(!adopts(&engine(1, 2), &engine(1, 1)), "back to an engine that knows only the older one");
@@ -285,7 +354,14 @@ mod tests {
         let unable = identity(0, "table", (1, 1));
         assert!(!adopts(&engine(1, 1), &unable) && !adopts(&unable, &engine(1, 1)));
         let sound = engine(1, 1);
-        assert!(!can_adopt((&sound, &[]), (&sound, handoff)) && !can_adopt((&sound, handoff), (&sound, &[])));
+        assert_eq!(way((&sound, &[]), (&sound, handoff)), None);
+        assert_eq!(way((&sound, handoff), (&sound, &[])), None);
+        // In memory where both can, in files where that is what both can.
+        let both = identity(KV_CAP_ADOPT | KV_CAP_REOPEN, "table", (1, 1));
+        let files = identity(KV_CAP_REOPEN, "table", (1, 1));
+        assert_eq!(way((&both, handoff), (&both, handoff)), Some(Handoff::Adopt));
+        assert_eq!(way((&both, handoff), (&files, handoff)), Some(Handoff::Reopen));
+        assert_eq!(way((&files, handoff), (&sound, handoff)), None);
     }
 
     #[test]

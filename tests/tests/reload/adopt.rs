@@ -219,7 +219,7 @@ fn each_step_may_fail_and_clients_do_not_notice() {
                 let reply = reply.unwrap();
                 assert!(reply["handoff"].starts_with("migrate: "), "{reply:?}");
                 assert!(why.iter().all(|part| reply["handoff"].contains(part)), "{reply:?}");
-                host.wait_for_log(&["reload done: generation 2", "entries migrated", "not adopted", why[0]]);
+                host.wait_for_log(&["reload done: generation 2", "entries migrated", "not handed over", why[0]]);
                 assert_eq!(host.engine_info()["last_handoff"], "migrate");
             } else {
                 let refusal = reply.unwrap_err();
@@ -251,7 +251,7 @@ fn another_number_of_shards_comes_with_a_migration() {
     let mut client = host.client();
     fill(&mut client);
     let reply = fields(client.call(&["ENGINE", "RELOAD", "OPTS", "shards=8"]).unwrap());
-    let why = "not adopted: kv_open of engine 'memory ";
+    let why = "not handed over: kv_open of engine 'memory ";
     assert!(reply["handoff"].starts_with("migrate: ") && reply["handoff"].contains(why), "{reply:?}");
     assert!(reply["handoff"].contains("option 'shards': the state to adopt has 1024"), "{reply:?}");
     is_filled(&mut client);
@@ -306,7 +306,7 @@ fn while_a_step_hangs_requests_are_refused_and_nothing_is_lost() {
             format!("OPTS {taker} gate={}", gate.display())
         };
         let refusal = reload(&mut client, &other(&host), &options).unwrap_err();
-        assert!(refusal.contains(&format!("{call} does not return; until it does")), "{refusal}");
+        assert!(refusal.contains(&format!("{call} has not succeeded; until it has")), "{refusal}");
         // The host answers, and says what the matter is.
         expect(&mut client, &[("PING", "PONG")]);
         for request in ["GET key:1", "SET a 1", "DBSIZE", "SCAN 0"] {

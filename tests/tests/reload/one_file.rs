@@ -8,6 +8,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::process::Command;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use kvstore_client::Client;
 use kvstore_host::plugin::file::{EngineFile, PrivateDir};
@@ -19,6 +20,9 @@ use tests::binaries;
 use tests::engines::Engine;
 use tests::host::{Host, Options};
 use tests::show::ask;
+use tests::wait::wait_until;
+
+use super::probation::Stop;
 
 fn engine() -> std::path::PathBuf {
     binaries::example("accepted_one_file")
@@ -26,12 +30,18 @@ fn engine() -> std::path::PathBuf {
 
 /// A host that serves from a file in its directory.
 fn host_on_a_file() -> Host {
-    start_in(&Arc::new(tempfile::tempdir().unwrap()))
+    start_in(&Arc::new(tempfile::tempdir().unwrap()), "")
 }
 
-fn start_in(dir: &Arc<tempfile::TempDir>) -> Host {
+/// The same in this directory, where a step of a handoff fails.
+fn start_in(dir: &Arc<tempfile::TempDir>, fail: &str) -> Host {
     let file = format!("path={}", dir.path().join("data").display());
-    Host::start_library(dir, &engine(), &Options::args(&["--engine-opt", &file]))
+    let fail = format!("fail={fail}");
+    Host::start_library(dir, &engine(), &Options::args(&["--engine-opt", &file, "--engine-opt", &fail]))
+}
+
+fn reload(host: &Host, options: &str) -> String {
+    ask(&mut host.client(), &format!("ENGINE RELOAD {} {options}", engine().display()))
 }
 
 /// The bytes of a file, and when it was last written and changed.
@@ -85,9 +95,85 @@ fn its_data_move_to_another_engine_and_to_another_file() {
         // What was in the file stays there: it is no place for a copy until it is removed.
         let _ = fs::remove_file(host.path("other"));
         let reply = ask(&mut client, &format!("ENGINE RELOAD {} {options}", engine.display()));
-        assert!(reply.contains("unmapped"), "{reply}");
+        assert!(reply.contains("unmapped") && reply.contains("migrate: "), "{reply}");
         is_filled(&mut client);
     }
+}
+
+#[test]
+fn another_build_of_it_opens_the_file_again_while_clients_write() {
+    let host = host_on_a_file();
+    let mut client = host.client();
+    fill(&mut client);
+    let stop = AtomicBool::new(false);
+    let written = std::thread::scope(|scope| {
+        let _stopping = Stop(&stop);
+        let writer = scope.spawn(|| {
+            let (mut client, mut written) = (host.client(), 0);
+            while !stop.load(Ordering::Relaxed) {
+                written += 1;
+                assert_eq!(ask(&mut client, "INCR written"), written.to_string());
+            }
+            written
+        });
+        for line in ["ENGINE RELOAD", "ENGINE RELOAD", "ENGINE ROLLBACK"] {
+            let reply = ask(&mut host.client(), line);
+            let way =
+                "reopen: the same files, which the engine before has let go of; requests waited meanwhile";
+            assert!(reply.contains(way) && reply.contains("unmapped"), "{reply}");
+        }
+        stop.store(true, Ordering::Relaxed);
+        writer.join().unwrap()
+    });
+    assert_eq!(host.engine_info()["last_handoff"], "reopen");
+    assert_eq!(ask(&mut client, "DEL written"), "1");
+    is_filled(&mut client);
+    assert!(written > 3, "{written}");
+    // All is in the file, and no other build holds it.
+    let dir = host.shared_dir();
+    host.kill();
+    is_filled(&mut start_in(&dir, "").client());
+}
+
+#[test]
+fn a_reopen_that_fails_leaves_the_file_with_the_engine_before() {
+    for (fail, options) in [("prepare", String::new()), ("abort", "OPTS path=/nowhere/at/all".to_owned())] {
+        let host = start_in(&Arc::new(tempfile::tempdir().unwrap()), fail);
+        let mut client = host.client();
+        fill(&mut client);
+        let reply = reload(&host, &options);
+        assert!(reply.starts_with("!ERR reload refused: "), "{reply}");
+        let why = if fail == "prepare" { "no prepare on a Saturday" } else { "and stay there" };
+        assert!(reply.contains(why), "{reply}");
+        is_filled(&mut client);
+        client.set(b"key 0", b"value 0").unwrap();
+        // It can be tried again.
+        let options = format!("OPTS path={}", host.path("data").display());
+        assert!(reload(&host, &options).contains("reopen: "), "{fail}");
+        is_filled(&mut client);
+    }
+}
+
+#[test]
+fn while_the_file_cannot_be_taken_back_requests_are_refused_and_then_all_is_there() {
+    let host = start_in(&Arc::new(tempfile::tempdir().unwrap()), "give-up");
+    let mut client = host.client();
+    fill(&mut client);
+    assert_eq!(ask(&mut client, "CONFIG SET drain-timeout-ms 1000"), "OK");
+    fs::write(host.path("data.away"), "").unwrap();
+    let reply = reload(&host, "OPTS path=/nowhere/at/all");
+    assert!(reply.contains("kv_handoff_abort has not succeeded"), "{reply}");
+    host.wait_for_log(&["kv_handoff_abort failed", "the file is away"]);
+    for line in ["GET a", "SET a b"] {
+        assert!(ask(&mut client, line).starts_with("!UNAVAILABLE"), "{line}");
+    }
+    fs::remove_file(host.path("data.away")).unwrap();
+    wait_until("the file", || !ask(&mut client, "GET a").starts_with('!'));
+    is_filled(&mut client);
+    wait_until("the end", || host.engine_info()["reload_phase"] == "idle");
+    let options = format!("OPTS path={}", host.path("data").display());
+    assert!(reload(&host, &options).contains("reopen: "));
+    is_filled(&mut client);
 }
 
 #[test]
@@ -99,7 +185,7 @@ fn what_was_acknowledged_outlives_a_kill() {
     let whole = fs::read(&file).unwrap();
     // An interrupted write may leave a part of a record.
     fs::write(&file, [&whole[..], &whole[11..25]].concat()).unwrap();
-    let host = start_in(&dir);
+    let host = start_in(&dir, "");
     is_filled(&mut host.client());
     host.client().set(b"k", b"v").unwrap();
     assert_eq!(ask(&mut host.client(), "DBSIZE"), "201");

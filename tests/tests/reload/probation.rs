@@ -150,7 +150,7 @@ fn an_engine_in_which_requests_fail_is_left_with_all_that_was_written() {
 }
 
 /// Has the clients stop, also when the test fails.
-struct Stop<'a>(&'a AtomicBool);
+pub(super) struct Stop<'a>(pub(super) &'a AtomicBool);
 
 impl Drop for Stop<'_> {
     fn drop(&mut self) {

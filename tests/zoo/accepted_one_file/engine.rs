@@ -1,7 +1,7 @@
 //! Engine: the entries of the file in memory, and the file behind them. Each write is in the file before it is answered.
 //!
 //! `path=FILE` says which file; with SCRATCH it is one in the scratch directory. `fail=prepare` and `fail=abort` fail the first such step of a
-//! handoff of the instance.
+//! handoff of the instance; `fail=give-up` each abort as long as there is a file `FILE.away`.
 
 use std::ops::Bound;
 use std::os::unix::ffi::OsStrExt;
@@ -74,7 +74,16 @@ impl Engine for OneFile {
         let fail: String = args.option("fail", "a step")?.unwrap_or_default();
         let configured: Option<PathBuf> = args.option("path", "the path of a file")?;
         let (path, file, entries) = match (args.state, args.scratch_dir, configured) {
-            (Some(state), _, _) => reopen(state)?,
+            (Some(state), _, configured) => {
+                let reopened = reopen(state)?;
+                if configured.is_some_and(|path| path != reopened.0) {
+                    return Err(Error::new(
+                        Status::INVALID,
+                        format!("option 'path': the entries are in {}, and stay there", reopened.0.display()),
+                    ));
+                }
+                reopened
+            }
             (None, scratch_dir, configured) => {
                 // A trial touches nothing but its own directory.
                 let path = scratch_dir.map(|dir| Path::new(dir).join("entries")).or(configured);
@@ -187,6 +196,9 @@ impl Engine for OneFile {
 
     fn handoff_abort(&self) -> Result<(), Error> {
         self.fail_once("abort")?;
+        if self.fail == "give-up" && self.path.with_extension("away").exists() {
+            return Err(Error::new(Status::LOCKED, "the file is away"));
+        }
         let (file, entries) = Locked::open(&self.path, Create::No)?;
         *self.store() = Store { entries, file: Some(file) };
         Ok(())

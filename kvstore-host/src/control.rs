@@ -13,6 +13,7 @@ mod history;
 mod job;
 mod manifest;
 mod probation;
+mod rotation;
 mod shadow;
 mod signals;
 mod watch;
@@ -170,7 +171,7 @@ impl Seed {
         shared: Arc<Shared>,
         nursery: Arc<Nursery>,
         listeners: Vec<Listener>,
-        workers: Vec<(WorkerHandle, JoinHandle<()>)>,
+        workers: Vec<WorkerHandle>,
         configured: Configured,
     ) -> Control {
         let history = History::new(&shared.published.get());
@@ -231,7 +232,7 @@ pub struct Control {
     shared: Arc<Shared>,
     nursery: Arc<Nursery>,
     listeners: Vec<Listener>,
-    workers: Vec<(WorkerHandle, JoinHandle<()>)>,
+    workers: Vec<WorkerHandle>,
     configured: Configured,
     next_worker: usize,
     accept_again: Option<Instant>,
@@ -302,7 +303,7 @@ impl Control {
             self.look_at_change();
             self.watch_calls();
             if let Some(since) = self.stopping
-                && self.workers.iter().all(|(_, thread)| thread.is_finished())
+                && self.workers.iter().all(WorkerHandle::has_ended)
                 && (self.job.is_none() || since.elapsed() > STOP_TIMEOUT)
             {
                 // Beyond the live generation: then no batch of it is under way either.
@@ -311,10 +312,8 @@ impl Control {
                     && self.stuck.is_none()
                     && !self.exclusives.under_way()
                     && published.all_passed(published.generation() + 1);
-                for (_, thread) in self.workers.drain(..) {
-                    if thread.join().is_err() {
-                        log::error!("a worker panicked");
-                    }
+                if !self.workers.iter().all(WorkerHandle::join) {
+                    log::error!("a worker panicked");
                 }
                 return Ok(quiet);
             }
@@ -351,7 +350,7 @@ impl Control {
         if self.job.is_some() && !self.reload.phase().is_live() {
             self.cancel(None);
         }
-        for (worker, _) in &self.workers {
+        for worker in &self.workers {
             worker.send(Message::Stop);
         }
     }
@@ -359,14 +358,14 @@ impl Control {
     /// Sends a reply, if somebody waits for it.
     fn reply(&self, asker: Asker, value: Value) {
         if let Some((worker, to)) = asker
-            && let Some((worker, _)) = self.workers.get(worker)
+            && let Some(worker) = self.workers.get(worker)
         {
             worker.send(Message::EngineReply { to, value });
         }
     }
 
     fn wake_workers(&self) {
-        for (worker, _) in &self.workers {
+        for worker in &self.workers {
             worker.send(Message::Look);
         }
     }

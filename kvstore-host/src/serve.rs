@@ -11,7 +11,7 @@ use crate::command::set_parameter;
 use crate::config::Config;
 use crate::control::{self, Configured, Watch};
 use crate::net::listener::Listener;
-use crate::net::{Shared, worker};
+use crate::net::{Shared, WorkerHandle, worker};
 use crate::plugin::Keyspace;
 use crate::plugin::check::THIS_PROGRAM;
 use crate::plugin::lifecycle::{Nursery, retire};
@@ -137,17 +137,14 @@ fn bind(config: &Config) -> Result<Vec<Listener>, String> {
     Ok(listeners)
 }
 
-type Workers = Vec<(crate::net::WorkerHandle, thread::JoinHandle<()>)>;
-
-fn start_workers(config: &Config, shared: &Arc<Shared>) -> Result<Workers, String> {
+fn start_workers(config: &Config, shared: &Arc<Shared>) -> Result<Vec<WorkerHandle>, String> {
     let start = |index: usize| {
         let seed = worker::Seed::new()?;
         let handle = seed.handle();
-        let worker = seed.grow(index, Arc::clone(shared));
-        let thread = thread::Builder::new().name(worker::name(index)).spawn(move || worker.run())?;
-        Ok((handle, thread))
+        seed.grow(index, Arc::clone(shared)).start()?;
+        Ok(handle)
     };
-    let started: std::io::Result<Workers> = (0..config.workers).map(start).collect();
+    let started: std::io::Result<_> = (0..config.workers).map(start).collect();
     started.map_err(|error| format!("cannot start the workers: {error}"))
 }
 

@@ -46,10 +46,10 @@ impl Control {
                 // Who comes to one that does not return from the engine could not even ask what is wrong.
                 if self.watchdog.is_stuck(index) { usize::MAX } else { worker.connections() }
             };
-            let loads = self.workers.iter().map(|(worker, _)| worker).enumerate().map(load);
+            let loads = self.workers.iter().enumerate().map(load);
             let worker = least(loads, self.next_worker);
             self.next_worker = worker + 1;
-            if let Some((worker, _)) = self.workers.get(worker) {
+            if let Some(worker) = self.workers.get(worker) {
                 worker.connect(socket);
             }
         }

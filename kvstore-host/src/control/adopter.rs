@@ -2,7 +2,7 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::thread;
+use std::thread::{self, JoinHandle};
 
 use crossbeam::channel::{Sender, bounded};
 use plugin_abi::raw::KV_CAP_DURABLE;
@@ -19,6 +19,8 @@ use crate::plugin::live::{Candidate, Live};
 pub(super) struct Adopter {
     word: Sender<()>,
     progress: Arc<Progress>,
+    /// `None`: it could not be started.
+    thread: Option<JoinHandle<()>>,
 }
 
 impl Adopter {
@@ -26,6 +28,11 @@ impl Adopter {
     pub(super) fn begin(&mut self) {
         // There is room for it, and the thread waits.
         let _ = self.word.try_send(());
+    }
+
+    /// Its thread, to be waited for.
+    pub(super) fn into_thread(self) -> Option<JoinHandle<()>> {
+        self.thread
     }
 
     /// Calls the handoff off, unless it has come to its commit; answers which call it is in.
@@ -50,7 +57,7 @@ impl Control {
         let (word, wait) = bounded(1);
         let progress = Arc::<Progress>::default();
         if let Some(job) = &mut self.job {
-            job.adopter = Some(Adopter { word, progress: Arc::clone(&progress) });
+            job.adopter = Some(Adopter { word, progress: Arc::clone(&progress), thread: None });
         }
         let (handle, job) = (self.seed.handle(), self.last_job);
         let server = Arc::clone(&self.shared.server);
@@ -82,9 +89,16 @@ impl Control {
                 told(Done::Broken("the thread that hands the state over panicked".to_owned()));
             }
         };
-        if let Err(error) = thread::Builder::new().name("adopt".to_owned()).spawn(run) {
-            let why = format!("the thread that hands the state over cannot be started: {error}");
-            broken(Done::Broken(why));
+        match thread::Builder::new().name("adopt".to_owned()).spawn(run) {
+            Ok(thread) => {
+                if let Some(adopter) = self.job.as_mut().and_then(|job| job.adopter.as_mut()) {
+                    adopter.thread = Some(thread);
+                }
+            }
+            Err(error) => {
+                let why = format!("the thread that hands the state over cannot be started: {error}");
+                broken(Done::Broken(why));
+            }
         }
     }
 }

@@ -40,8 +40,11 @@ impl Job {
                 self.stopped.as_micros()
             ),
             None => {
-                let why =
-                    self.not_adopted.iter().map(|why| format!(", not handed over: {why}")).collect::<String>();
+                let why = self
+                    .not_adopted
+                    .iter()
+                    .map(|why| format!(", not handed over: {why}"))
+                    .collect::<String>();
                 let Migrated { entries, changes, .. } = self.migrated;
                 format!(
                     "{entries} entries migrated, {changes} of them again as they had changed, writes held back for {} us{why}",

@@ -116,7 +116,7 @@ impl Control {
         self.shared.published.set_hold(Hold::No);
         self.wake_workers();
         if let Turn::Running { worker, from } = std::mem::replace(&mut self.exclusives.turn, Turn::Nobodys)
-            && let Some((worker, _)) = self.workers.get(worker)
+            && let Some(worker) = self.workers.get(worker)
         {
             worker.send(Message::Transacted { to: from, done });
         }

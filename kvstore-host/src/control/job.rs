@@ -552,13 +552,15 @@ impl Control {
         self.shared.published.forget_previous();
         let next = self.next_manifest.clone();
         let copier = job.copier.take().and_then(Copier::into_thread);
+        let adopter = job.adopter.take().and_then(Adopter::into_thread);
+        let rotation = self.rotation();
         self.on_thread("retire", move || {
-            // How it ended is known.
-            let _ = copier.map(JoinHandle::join);
+            // How they ended is known. What an engine has left on them goes with them.
+            copier.into_iter().chain(adopter).for_each(|thread| _ = thread.join());
             next.settle();
             // SAFETY: every worker has passed the cutover, and no batch of this generation is under way; nobody can
             // pin it any more.
-            Done::Retired(unsafe { retire(&old) })
+            Done::Retired(rotation.unpin(unsafe { retire(&old) }))
         });
     }
 }

@@ -8,6 +8,7 @@ pub mod worker;
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
 
 use crossbeam::channel::Sender;
 use mio::Waker;
@@ -97,6 +98,8 @@ pub enum Message {
     },
     /// Something changed about the engine, the hold or the pause: look.
     Look,
+    /// Go on on another thread, and send the one before there, as it ends.
+    MoveOn(Sender<JoinHandle<()>>),
     /// Finish what was received, and end.
     Stop,
 }
@@ -110,12 +113,14 @@ pub struct WorkerHandle {
     waker: Arc<Waker>,
     /// Connections that it has, or is about to have.
     connections: Arc<AtomicUsize>,
+    /// The thread that it runs on, once it does.
+    thread: Arc<Mutex<Option<JoinHandle<()>>>>,
 }
 
 impl WorkerHandle {
     /// A handle that sends into this channel and wakes this loop.
     pub fn new(messages: Sender<Message>, waker: Arc<Waker>) -> Self {
-        Self { messages, mail: Arc::default(), waker, connections: Arc::default() }
+        Self { messages, mail: Arc::default(), waker, connections: Arc::default(), thread: Arc::default() }
     }
 
     /// Gives the worker a client.
@@ -145,6 +150,22 @@ impl WorkerHandle {
         if let Err(error) = self.waker.wake() {
             log::error!("cannot wake a worker: {error}");
         }
+    }
+
+    /// Notes which thread it runs on from here on, and answers which one it was before.
+    fn runs_on(&self, thread: JoinHandle<()>) -> Option<JoinHandle<()>> {
+        lock(&self.thread).replace(thread)
+    }
+
+    /// Whether it has ended.
+    pub fn has_ended(&self) -> bool {
+        lock(&self.thread).as_ref().is_none_or(JoinHandle::is_finished)
+    }
+
+    /// Waits until it has ended. False: by a panic.
+    pub fn join(&self) -> bool {
+        let thread = lock(&self.thread).take();
+        thread.is_none_or(|thread| thread.join().is_ok())
     }
 
     /// The connections with something new in their mailbox, each once.

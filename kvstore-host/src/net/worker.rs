@@ -2,15 +2,17 @@
 
 mod late;
 mod round;
+mod thread;
 mod told;
 
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use crossbeam::channel::{Receiver, unbounded};
+use crossbeam::channel::{Receiver, Sender, unbounded};
 use crossbeam::epoch;
 use mio::{Events, Poll, Token, Waker};
 
@@ -73,6 +75,8 @@ pub struct Worker {
     /// Bytes read and written in this turn.
     moved: (u64, u64),
     stopping: Option<Instant>,
+    /// It is to go on on another thread, and to send this one there.
+    leaves: Option<Sender<JoinHandle<()>>>,
     /// When it last looked for clients that are late.
     late_checked: Instant,
     /// When this round began.
@@ -128,6 +132,7 @@ impl Seed {
             round: Round::default(),
             moved: (0, 0),
             stopping: None,
+            leaves: None,
             late_checked: Instant::now(),
             now: Instant::now(),
             now_ms: 0,
@@ -148,14 +153,6 @@ impl Drop for Worker {
 }
 
 impl Worker {
-    /// Serves until it is told to stop.
-    pub fn run(mut self) {
-        let mut events = Events::with_capacity(1024);
-        while self.stopping.is_none() || !self.connections.taken().is_empty() {
-            self.turn(&mut events, None);
-        }
-    }
-
     /// One round: waits for something to do, at most for `at_most`, and does all of it. Answers whether there was anything.
     pub(crate) fn turn(&mut self, events: &mut Events, at_most: Option<Duration>) -> bool {
         let timeout = [self.timeout(), at_most].into_iter().flatten().min();

@@ -82,6 +82,13 @@ pub struct Pins {
     pub thread_destructors: bool,
 }
 
+impl Pins {
+    /// Whether it may go when threads end: nothing else keeps it, as far as its file tells.
+    pub fn may_go_with_threads(&self) -> bool {
+        self.thread_destructors && !self.nodelete && self.unique_symbol.is_none()
+    }
+}
+
 /// What is asked of a file, beside being an engine.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Demands<'a> {

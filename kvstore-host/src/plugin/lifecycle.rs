@@ -5,9 +5,10 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread::{self, ScopedJoinHandle};
 
 use super::check::{Depth, Limits, Sample, check};
-use super::file::{Demands, Digest, EngineDir, EngineFile, PrivateDir};
+use super::file::{Demands, Digest, EngineDir, EngineFile, Pins, PrivateDir};
 use super::keys;
 use super::library::{Library, Verdict};
 use super::live::{Candidate, Live};
@@ -168,14 +169,29 @@ pub fn open_dirs(paths: &[PathBuf]) -> Result<Vec<EngineDir>, String> {
 /// # Safety
 /// As for [`Live::retire`].
 pub unsafe fn retire(live: &Live) -> Retired {
-    // SAFETY: the caller's promise.
-    let (closed, library) = unsafe { live.retire() };
+    // On a thread that ends before the library is closed: what `kv_close` leaves on it goes with it.
+    let (closed, library) = thread::scope(|scope| {
+        // SAFETY: the caller's promise.
+        let close = || unsafe { live.retire() };
+        let thread = thread::Builder::new().name("close".to_owned()).spawn_scoped(scope, close);
+        let closed = thread.map(ScopedJoinHandle::join);
+        closed.unwrap_or_else(|_| Ok(close())).unwrap_or((Ok(()), None))
+    });
     let close_error = closed.err().map(|error| error.to_string());
     if let Some(error) = &close_error {
         log::error!("generation {}: kv_close failed: {error}", live.generation);
     }
-    let verdict = library.map_or(Verdict::Pinned("it was unloaded before".to_owned()), Library::unload);
-    Retired { verdict, close_error }
+    let Some(library) = library else {
+        return Retired {
+            verdict: Verdict::Pinned("it was unloaded before".to_owned()),
+            close_error,
+            pinned: None,
+        };
+    };
+    let (path, pins) = (library.path().to_owned(), library.pins().clone());
+    let verdict = library.unload();
+    let by_thread = verdict != Verdict::Unmapped && pins.may_go_with_threads();
+    Retired { verdict, close_error, pinned: by_thread.then_some((path, pins)) }
 }
 
 /// What became of an engine that was retired.
@@ -185,4 +201,6 @@ pub struct Retired {
     pub verdict: Verdict,
     /// What `kv_close` said, if it failed.
     pub close_error: Option<String>,
+    /// The library, where it may be pinned by what was left on threads that called it.
+    pub pinned: Option<(PathBuf, Pins)>,
 }

@@ -219,7 +219,12 @@ fn each_step_may_fail_and_clients_do_not_notice() {
                 let reply = reply.unwrap();
                 assert!(reply["handoff"].starts_with("migrate: "), "{reply:?}");
                 assert!(why.iter().all(|part| reply["handoff"].contains(part)), "{reply:?}");
-                host.wait_for_log(&["reload done: generation 2", "entries migrated", "not handed over", why[0]]);
+                host.wait_for_log(&[
+                    "reload done: generation 2",
+                    "entries migrated",
+                    "not handed over",
+                    why[0],
+                ]);
                 assert_eq!(host.engine_info()["last_handoff"], "migrate");
             } else {
                 let refusal = reply.unwrap_err();

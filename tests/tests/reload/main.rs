@@ -5,6 +5,7 @@ mod by_command;
 mod from;
 mod migrate;
 mod one_file;
+mod pinned;
 mod probation;
 mod refused;
 mod shadow;

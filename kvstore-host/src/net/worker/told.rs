@@ -37,6 +37,7 @@ impl Worker {
                 }
             }
             Message::Look => self.look(&Arc::clone(&self.shared)),
+            Message::MoveOn(left) => self.leaves = Some(left),
             Message::Stop => self.stop(),
         }
     }

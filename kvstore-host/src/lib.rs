@@ -7,6 +7,7 @@ pub mod command;
 pub mod config;
 pub mod control;
 pub mod embedded;
+mod fail_point;
 pub mod glob;
 pub mod net;
 pub mod plugin;

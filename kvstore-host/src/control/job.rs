@@ -11,6 +11,7 @@ use super::dropped::{drop_candidate, unload_candidate};
 use super::manifest::called_off;
 use super::probation::{Probation, can_come_back, not_equal};
 use super::{Asker, Control, ControlMessage};
+use crate::fail_point;
 use crate::plugin::adopt::{Adopted, Handoff, NotAdopted};
 use crate::plugin::lifecycle::{Retired, Source, retire};
 use crate::plugin::live::{Candidate, Live};
@@ -318,6 +319,7 @@ impl Control {
 
     pub(super) fn event(&mut self, event: Event) {
         let phase = self.reload.phase();
+        fail_point::reach(format_args!("{phase:?} {event:?}"));
         let actions = self.reload.on(event);
         if event == Event::TimedOut
             && let Some(job) = &mut self.job
@@ -351,6 +353,7 @@ impl Control {
         }
         for action in actions {
             self.act(*action);
+            fail_point::reach(format_args!("{action:?}: done"));
         }
         let timeout = match self.reload.phase() {
             Phase::Open | Phase::Ready | Phase::Retire => self.configured.open_timeout,
@@ -448,8 +451,6 @@ impl Control {
             Action::Retire => self.retire(),
             Action::AbandonOld | Action::Accept => self.settle_old(action),
             Action::Refuse => self.refuse(),
-            // Answered where it was asked for.
-            Action::RefuseBusy => {}
             Action::Introduce => self.introduce(),
         }
     }

@@ -22,6 +22,7 @@ use super::Keyspace;
 use super::live::{Candidate, Live};
 use super::outcome::panicked;
 use super::state_dir::NextManifest;
+use crate::fail_point;
 use crate::server::Server;
 
 /// Where the state lies that goes over as it is.
@@ -130,7 +131,9 @@ impl Progress {
     fn reach(&self, call: usize) -> Result<(), Failure> {
         let on = |at| (at != CALLED_OFF).then_some(call);
         let reached = self.0.fetch_update(Ordering::AcqRel, Ordering::Acquire, on);
-        reached.map(|_| ()).map_err(|_| Failure::Broken("it was called off".to_owned()))
+        reached
+            .map(|_| CALLS.get(call).into_iter().for_each(fail_point::reach))
+            .map_err(|_| Failure::Broken("it was called off".to_owned()))
     }
 }
 

@@ -185,8 +185,6 @@ pub enum Action {
     Refuse,
     /// Tell whoever asked that the shadow is there.
     Introduce,
-    /// Tell whoever asked that another reload is under way.
-    RefuseBusy,
 }
 
 /// One reload at a time.
@@ -212,7 +210,6 @@ impl Reload {
         use Action::*;
         let (next, actions): (Phase, &'static [Action]) = match (self.phase, event) {
             (Phase::Idle, Event::Requested) => (Phase::Check, &[Check]),
-            (phase, Event::Requested) => (phase, &[RefuseBusy]),
             (Phase::Check, Event::Succeeded) => (Phase::Open, &[Open]),
             (Phase::Check, Event::CanAdopt) => (Phase::Ready, &[Ready]),
             (Phase::Check | Phase::Ready, Event::Failed) => (Phase::Idle, &[Refuse]),
@@ -381,7 +378,7 @@ mod tests {
                 _ => {}
             }
             for action in self.reload.on(event) {
-                self.act(*action, phase, event);
+                self.act(*action, phase);
             }
             let reachable = self.held != Held::All && !self.suspended;
             assert!(self.owner != Owner::BetweenThem || !reachable, "called during a handoff: {self:?}");
@@ -393,7 +390,7 @@ mod tests {
             self
         }
 
-        fn act(&mut self, action: Action, phase: Phase, event: Event) {
+        fn act(&mut self, action: Action, phase: Phase) {
             match action {
                 Action::Check | Action::Open | Action::Retire => {}
                 Action::NotBack => self.asked = false,
@@ -473,7 +470,6 @@ mod tests {
                     (self.asked, self.introduced) =
                         (false, matches!(action, Action::Introduce | Action::Admit));
                 }
-                Action::RefuseBusy => assert!(phase != Phase::Idle && event == Event::Requested),
             }
         }
     }

@@ -33,6 +33,7 @@ use tempfile::TempPath;
 
 use super::file::trust::exposed_dir;
 use super::file::{Digest, EngineFile, Problem};
+use crate::fail_point;
 
 pub use error::{StateError, StateProblem};
 pub use manifest::{Manifest, Options};
@@ -186,45 +187,43 @@ impl StateDir {
         }
     }
 
-    /// Says that a step is taken now. A test can have it fail.
-    fn reach(&self, step: Step) -> io::Result<()> {
-        log::debug!("{}: {step}", self.path.display());
+    /// Takes a step. A test can have it fail.
+    fn take<T>(&self, step: Step, take: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
+        fail_point::reach(step);
         #[cfg(test)]
         self.faults.reach(step)?;
-        Ok(())
+        let taken = take()?;
+        fail_point::reach(format_args!("{step}: done"));
+        Ok(taken)
     }
 
     /// Writes a file that is removed again unless it is kept, and syncs it.
     fn write(&self, step: Step, name: (&str, &str), bytes: &[u8]) -> Result<TempPath, StateError> {
         let write = || {
-            self.reach(step)?;
             // Mode 0600, and made exclusively.
             let mut file = tempfile::Builder::new().prefix(name.0).suffix(name.1).tempfile_in(&self.path)?;
             file.write_all(bytes)?;
             file.as_file().sync_all()?;
             Ok(file.into_temp_path())
         };
-        write().map_err(|error| self.failed(step, error))
+        self.take(step, write).map_err(|error| self.failed(step, error))
     }
 
     /// Puts a manifest that is written in the place of the manifest.
     fn put(&self, next: TempPath) -> Result<(), StateError> {
-        let put = self
-            .reach(Step::Rename)
-            .and_then(|()| next.persist(self.path.join(MANIFEST)).map_err(|error| error.error));
-        put.map_err(|error| self.failed(Step::Rename, error))
+        let put = || next.persist(self.path.join(MANIFEST)).map_err(|error| error.error);
+        self.take(Step::Rename, put).map_err(|error| self.failed(Step::Rename, error))
     }
 
     /// Makes the names in the directory outlive a power failure.
     fn sync(&self) -> Result<(), StateError> {
-        let sync = self.reach(Step::SyncDirectory).and_then(|()| File::open(&self.path)?.sync_all());
-        sync.map_err(|error| self.failed(Step::SyncDirectory, error))
+        let sync = || File::open(&self.path)?.sync_all();
+        self.take(Step::SyncDirectory, sync).map_err(|error| self.failed(Step::SyncDirectory, error))
     }
 
     fn remove(&self, name: &str) {
         let path = self.path.join(name);
-        let removed = self.reach(Step::RemoveOld).and_then(|()| std::fs::remove_file(&path));
-        if let Err(error) = removed {
+        if let Err(error) = self.take(Step::RemoveOld, || std::fs::remove_file(&path)) {
             log::warn!("{}: left behind, and cannot be removed: {error}", path.display());
         }
     }

@@ -3,6 +3,8 @@
 mod adopt;
 mod by_command;
 mod from;
+#[cfg(debug_assertions)]
+mod killed;
 mod migrate;
 mod one_file;
 mod pinned;

@@ -314,52 +314,6 @@ fn a_manifest_that_cannot_be_put_in_its_place_refuses_the_reload_and_the_data_st
     assert_eq!((&*host.engine_info()["engine"], place.copies().len()), ("memory", 1));
 }
 
-/// What a host that tells all says of its steps, in their order.
-const STEPS: [&str; 6] = [
-    "writing the copy of the library",
-    "writing the next manifest",
-    "putting the next manifest in its place",
-    "syncing the directory",
-    "removing the copy of the library before",
-    "reload done",
-];
-
-/// Told before it is done, as each of them.
-const RENAME: usize = 2;
-
-/// Kills a host at each step of a reload, some of which copy and some adopt.
-#[test]
-fn killed_at_each_step_of_a_reload_it_serves_with_the_old_engine_or_the_new_one() {
-    let place = Place::new();
-    let libraries = [place.c_example(), place.memory(), place.memory_of_version("9.8.7")];
-    place.start_with(&libraries[0], &[]).stop();
-    let (mut generation, mut serving) = (1, 0);
-    // By how many generations the host may have moved on when it was killed.
-    let mut moved = 0..=0;
-    // From one to the next: a copy, an adopt, and a copy to the first again.
-    for (round, step) in STEPS.iter().cycle().take(STEPS.len() + 2).enumerate() {
-        let mut options = place.options(&[]);
-        options.env.push(("KV_VERBOSE".to_owned(), "1".to_owned()));
-        let host = Host::start_in(Arc::clone(&place.dir), &options);
-        let info = host.engine_info();
-        let found: u64 = info["generation"].parse().unwrap();
-        assert!(moved.contains(&(found - generation)), "round {round}: {found} after {generation}");
-        serving = (serving + (found - generation) as usize) % libraries.len();
-        generation = found;
-        assert_eq!(Path::new(&info["path"]), libraries[serving], "round {round}: {info:?}");
-        assert!(place.copies().len() == 1 && place.manifest().contains(&info["digest"]), "{info:?}");
-        let (mut client, next) = (host.client(), libraries[(serving + 1) % libraries.len()].clone());
-        let from = host.log.len();
-        let reload =
-            std::thread::spawn(move || client.call(&["ENGINE", "RELOAD", next.to_str().unwrap()]).is_ok());
-        host.wait_for_log_after(from, &[step]);
-        host.kill();
-        // What was answered is kept, and from the rename on there is only the new one.
-        let renamed = STEPS.iter().position(|other| other == step) > Some(RENAME);
-        moved = u64::from(reload.join().unwrap() || renamed)..=1;
-    }
-}
-
 #[test]
 fn without_a_state_directory_nothing_is_kept_and_an_engine_has_to_be_given() {
     let host = Host::start(Engine::Memory);

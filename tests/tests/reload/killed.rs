@@ -24,6 +24,8 @@ use tests::variant::variant;
 use tests::wait::wait_for;
 use tests::zoo;
 
+use super::probation::{boom, that_booms};
+
 /// A way from engine to engine.
 struct Way {
     name: &'static str,
@@ -50,11 +52,18 @@ const PLAIN: Way = Way {
 };
 const ON_A_FILE: Way = Way { options: &["path={dir}/a"], ..PLAIN };
 
-const WAYS: [Way; 13] = [
+const WAYS: [Way; 14] = [
     Way {
         name: "migrate",
         engines: &["file-a", "file-b"],
-        walk: |walk| walk.done("ENGINE RELOAD {lib}/file-b.so OPTS path={dir}/b"),
+        walk: |walk| walk.done("ENGINE RELOAD {lib}/file-b.so MIGRATE OPTS path={dir}/b"),
+        ..ON_A_FILE
+    },
+    Way {
+        name: "reopen",
+        engines: &["file-a", "file-b"],
+        moments: ("Ready Succeeded 1", "Accept: done 1"),
+        walk: |walk| walk.done("ENGINE RELOAD {lib}/file-b.so"),
         ..ON_A_FILE
     },
     Way {
@@ -98,13 +107,13 @@ const WAYS: [Way; 13] = [
     },
     Way {
         name: "probation, and back without what is lacking",
-        engines: &["file-a", "panics", "file-a"],
+        engines: &["file-a", "boom", "file-a"],
         writers: 0,
         moments: ("Probation Unreadable 1", "Release: done 4"),
         walk: |walk| {
-            walk.done("ENGINE RELOAD {lib}/panics.so PROBATION 10m OPTS")?;
-            while !walk.ask("SET key:0 0")?.starts_with('!') {}
-            walk.until("what is lacking", |walk| Ok(walk.phase()? == "lacking"))?;
+            walk.done("ENGINE RELOAD {lib}/boom.so PROBATION 10m OPTS")?;
+            boom(&mut walk.admin)?;
+            walk.until("what is lacking", |walk| Ok(walk.info("reload_phase")? == "lacking"))?;
             walk.done("ENGINE ROLLBACK")
         },
         ..ON_A_FILE
@@ -149,7 +158,7 @@ const WAYS: [Way; 13] = [
             walk.close_gate();
             walk.done("CONFIG SET drain-timeout-ms 2000")?;
             let reply = walk.ask("ENGINE RELOAD {lib}/adopts-b.so OPTS")?;
-            assert!(reply.contains("kv_handoff_give does not return"), "{reply}");
+            assert!(reply.contains("kv_handoff_give has not succeeded"), "{reply}");
             walk.open_gate();
             walk.until_idle()
         },
@@ -170,12 +179,13 @@ const WAYS: [Way; 13] = [
     Way {
         name: "an engine before that hangs while it is fed",
         engines: &["set-waits", "memory-a"],
-        moments: ("Probation TimedOut 1", "Accept: done 1"),
+        moments: ("Cease TimedOut 1", "Accept: done 1"),
         walk: |walk| {
             walk.done("ENGINE RELOAD {lib}/memory-a.so PROBATION 10m")?;
             walk.done("CONFIG SET drain-timeout-ms 1000")?;
             walk.close_gate();
-            walk.until_idle()
+            walk.until("what is not copied", |walk| Ok(walk.info("probation_lag_keys")?.len() > 1))?;
+            walk.done("ENGINE PROMOTE")
         },
         ..PLAIN
     },
@@ -219,6 +229,7 @@ fn libraries() -> TempDir {
         ("adopts-a", adopts.clone(), b'1'),
         ("adopts-b", adopts, b'2'),
         ("panics", zoo::faulty("panics 600", &dir.path().join("faulty.so")), b'1'),
+        ("boom", that_booms(dir.path()), b'1'),
         ("set-waits", waits("sets", sets), b'1'),
         ("close-waits", waits("closes", closes), b'1'),
     ] {
@@ -268,11 +279,11 @@ impl Walk<'_> {
     }
 
     fn until_idle(&mut self) -> Result<(), Gone> {
-        self.until("the end of the reload", |walk| Ok(walk.phase()? == "idle"))
+        self.until("the end of the reload", |walk| Ok(walk.info("reload_phase")? == "idle"))
     }
 
-    fn phase(&mut self) -> Result<String, Gone> {
-        Ok(fields(self.admin.call(&["ENGINE", "INFO"])?)["reload_phase"].clone())
+    fn info(&mut self, name: &str) -> Result<String, Gone> {
+        Ok(fields(self.admin.call(&["ENGINE", "INFO"])?)[name].clone())
     }
 
     fn close_gate(&self) {

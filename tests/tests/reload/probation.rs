@@ -4,11 +4,11 @@
 #![allow(clippy::unwrap_used, reason = "a test stops at the first surprise")]
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
-use kvstore_client::{Client, Pipeline};
+use kvstore_client::{Client, Error, Pipeline};
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 use tests::binaries;
@@ -210,21 +210,32 @@ fn an_engine_that_panics_is_left_where_the_one_before_has_all_that_was_written()
     assert_eq!(ask(&mut client, "DBSIZE"), format!("{}", ENTRIES + 2));
 }
 
+/// The C example, which panics when the key `boom` is touched; built in `dir`.
+pub(super) fn that_booms(dir: &Path) -> PathBuf {
+    let words = "static kv_status check(const kv_op *op, uint32_t known_flags, kv_error *error) {";
+    let panics = "static int poisoned; if (poisoned) return KV_STATUS_POISONED;
+        if (op->key.len == 4 && memcmp(op->key.data, \"boom\", 4) == 0) { poisoned = 1; return KV_STATUS_PANIC; }";
+    changed("boom", words, &format!("{words} {panics}"), dir)
+}
+
+/// Has it panic right behind ten writes, so that nobody can read them.
+pub(super) fn boom(client: &mut Client) -> Result<(), Error> {
+    let mut pipeline = Pipeline::new();
+    (0..10).for_each(|number| _ = pipeline.add(&["SET", &format!("lost:{number}"), "1"]));
+    pipeline.add(&["SET", "boom", "1"]);
+    let replies = client.run(&pipeline)?;
+    assert_eq!(replies.iter().filter(|reply| reply.is_ok()).count(), 10);
+    Ok(())
+}
+
 /// A host with an engine on probation that has just panicked, at a moment at which the one before lacked ten keys.
 fn that_lacks_ten() -> (Host, Client) {
     let host = start(Engine::Memory);
     let mut client = host.client();
     fill(&mut client);
     ask(&mut client, "CONFIG SET probation-errors-max 1000000");
-    let words = "static kv_status check(const kv_op *op, uint32_t known_flags, kv_error *error) {";
-    let panics = "static int poisoned; if (poisoned) return KV_STATUS_POISONED;
-        if (op->key.len == 4 && memcmp(op->key.data, \"boom\", 4) == 0) { poisoned = 1; return KV_STATUS_PANIC; }";
-    reload(&host, &changed("boom", words, &format!("{words} {panics}"), host.dir()), "PROBATION 10m");
-    let mut pipeline = Pipeline::new();
-    (0..10).for_each(|number| _ = pipeline.add(&["SET", &format!("lost:{number}"), "1"]));
-    pipeline.add(&["SET", "boom", "1"]);
-    let replies = client.run(&pipeline).unwrap();
-    assert_eq!(replies.iter().filter(|reply| reply.is_ok()).count(), 10);
+    reload(&host, &that_booms(host.dir()), "PROBATION 10m");
+    boom(&mut client).unwrap();
     wait_until("somebody's word", || host.engine_info()["reload_phase"] == "lacking");
     host.wait_for_log(&["does not come back: it lacks 10 keys"]);
     (host, client)

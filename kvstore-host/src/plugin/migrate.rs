@@ -88,6 +88,11 @@ pub enum MigrateError {
         /// Its name.
         engine: String,
     },
+    /// The new engine has entries already: what outlived an earlier one, or was left by a copy that was interrupted.
+    NotEmpty {
+        /// Its name.
+        engine: String,
+    },
     /// What clients change takes longer to copy than they take to change it.
     TooFast,
     /// It is not known any more what has changed: too much, or an engine has failed to remove all.
@@ -127,6 +132,10 @@ impl fmt::Display for MigrateError {
             Self::OthersWrite { engine } => {
                 write!(f, "others than this host can write to engine '{engine}' while its data are copied")
             }
+            Self::NotEmpty { engine } => write!(
+                f,
+                "engine '{engine}' is not empty where it was opened, and what it has would mix with the data; empty it, or open it elsewhere"
+            ),
             Self::TooFast => write!(
                 f,
                 "clients write faster than the new engine takes it; with less load it could catch up"
@@ -169,6 +178,41 @@ pub fn can_leave(from: &Live) -> Result<(), MigrateError> {
 /// # Errors
 /// See [`MigrateError`]; then the new engine holds a part, and is to be thrown away.
 pub fn migrate(
+    from: &Live,
+    to: &Live,
+    progress: &Progress,
+    word: &Receiver<()>,
+    comparison: Option<&Comparison>,
+    caught_up: impl FnOnce(),
+) -> Result<Migrated, MigrateError> {
+    is_empty(to)?;
+    let migrated = copy_into(from, to, progress, word, comparison, caught_up);
+    // What it keeps would be there the next time.
+    if migrated.is_err()
+        && to.identity().has(KV_CAP_DURABLE)
+        && let Err(error) = to.clear()
+    {
+        log::error!("{to:?} keeps a part of the data: {error}");
+    }
+    migrated
+}
+
+/// # Errors
+/// It is not, or cannot be asked.
+fn is_empty(to: &Live) -> Result<(), MigrateError> {
+    let mut entries = 0;
+    if to.symbols().contains(&"kv_count") {
+        entries = to.count().map_err(MigrateError::Shadow)?;
+    } else if to.symbols().contains(&"kv_scan") {
+        to.scan(&mut Vec::new(), 1, &mut |_| entries += 1).map_err(MigrateError::Shadow)?;
+    }
+    match entries {
+        0 => Ok(()),
+        _ => Err(MigrateError::NotEmpty { engine: to.identity().name.clone() }),
+    }
+}
+
+fn copy_into(
     from: &Live,
     to: &Live,
     progress: &Progress,

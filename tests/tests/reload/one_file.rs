@@ -101,6 +101,28 @@ fn its_data_move_to_another_engine_and_to_another_file() {
 }
 
 #[test]
+fn data_are_copied_only_to_where_there_are_none() {
+    let host = host_on_a_file();
+    let mut client = host.client();
+    fill(&mut client);
+    assert_eq!(ask(&mut client, "SET gone 1"), "OK");
+    let memory = Engine::Memory.library(host.dir());
+    assert!(ask(&mut client, &format!("ENGINE RELOAD {}", memory.display())).contains("unmapped"));
+    assert_eq!(ask(&mut client, "DEL gone"), "1");
+    // It would be there again.
+    let reply = ask(&mut client, "ENGINE ROLLBACK");
+    assert!(reply.contains("engine 'one-file' is not empty where it was opened"), "{reply}");
+    is_filled(&mut client);
+    // A copy that fails leaves nothing behind, so it can be tried again.
+    let options = format!("OPTS path={}", host.path("other").display());
+    client.call(&["EXPIRE", "key 199", "1000"]).unwrap();
+    assert!(reload(&host, &options).contains("1 entries expire"));
+    client.call(&["PERSIST", "key 199"]).unwrap();
+    assert!(reload(&host, &options).contains("migrate: "));
+    is_filled(&mut client);
+}
+
+#[test]
 fn another_build_of_it_opens_the_file_again_while_clients_write() {
     let host = host_on_a_file();
     let mut client = host.client();

@@ -226,6 +226,9 @@ impl Configured {
     }
 }
 
+/// What is left of a job: its number, an engine that is dropped when its thread has ended, and that thread.
+type Stuck = (u64, Option<Arc<Live>>, Option<JoinHandle<()>>);
+
 /// The control thread.
 pub struct Control {
     seed: Seed,
@@ -239,8 +242,8 @@ pub struct Control {
     stopping: Option<Instant>,
     reload: Reload,
     job: Option<Job>,
-    /// The candidate of a migration that was given up and has not ended, with the number of its job, and the copier's thread.
-    stuck: Option<(u64, Arc<Live>, Option<JoinHandle<()>>)>,
+    /// The thread of a step that was given up and has not ended, with the number of its job; and the engine that it is to be dropped with.
+    stuck: Option<Stuck>,
     last_job: u64,
     last_hold: u64,
     exclusives: Exclusives,

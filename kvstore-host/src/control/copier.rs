@@ -93,11 +93,13 @@ impl Control {
 
     /// A step ended after its job was given up.
     pub(super) fn too_late(&mut self, number: u64, done: Done) {
-        // The copier that was left to itself has ended. What it, or somebody else, had told before says nothing of it.
-        let ended = matches!(done, Done::Migrated(_) | Done::Broken(_));
+        // The copier that was left to itself has ended, or what comes before a handoff. What they, or somebody else, had told before says nothing of it.
+        let ended = matches!(done, Done::Migrated(_) | Done::Broken(_) | Done::Ready);
         if let Some((_, live, thread)) = self.stuck.take_if(|(job, ..)| ended && *job == number) {
-            log::warn!("the migration into {live:?} that was given up has ended");
-            drop_candidate(live, thread);
+            log::warn!("the step that was given up has ended");
+            if let Some(live) = live {
+                drop_candidate(live, thread);
+            }
         }
         if let Done::Opened(Ok(live)) = done {
             log::warn!("{live:?} was opened after it was given up; it is closed again");

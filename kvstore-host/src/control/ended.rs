@@ -88,7 +88,7 @@ impl Control {
         );
         self.history.handoff = Some((job.way(), job.stopped));
         let mut reply = engine_command::accepted(job, live, old, &job.old_verdict);
-        if let Some(probation) = job.probation.as_ref().filter(|_| !job.cancelled) {
+        if let Some(probation) = job.probation.as_ref().filter(|it| it.has_begun() || !job.cancelled) {
             let verdict = probation.verdict(&job.problem);
             match &verdict {
                 Ok(verdict) => log::info!("{verdict}"),

@@ -80,6 +80,8 @@ pub(super) struct Job {
     pub(super) held_since_ns: u64,
     pub(super) adopter: Option<Adopter>,
     pub(super) copier: Option<Copier>,
+    /// The thread that has the manifest name the engine before.
+    pub(super) recorder: Option<JoinHandle<()>>,
     /// It is not wanted any more, and who said so.
     pub(super) cancelled: bool,
     cancelled_by: Asker,
@@ -102,9 +104,10 @@ pub(super) struct Job {
 
 impl Job {
     /// Calls a handoff off that does not return. False: it has committed already, and ends by itself.
-    fn call_off(&mut self) -> bool {
+    fn call_off(&mut self, timeout: Duration) -> bool {
         let call = self.adopter.as_ref().and_then(Adopter::call_off);
-        self.deadline = None;
+        // The manifest may fail yet, and then the files may not be had back.
+        self.deadline = Some(Instant::now() + timeout);
         match call {
             Some(call) => {
                 self.problem = format!(
@@ -125,7 +128,7 @@ impl Control {
         let refused = if self.stopping.is_some() {
             Some("ERR the host is stopping".to_owned())
         } else if self.stuck.is_some() {
-            Some("BUSY a migration that was given up has not ended yet".to_owned())
+            Some("BUSY a step of a reload that was given up has not ended yet".to_owned())
         } else if self.job.is_some() {
             Some(format!("BUSY a reload is under way (phase: {})", self.reload.phase().name()))
         } else {
@@ -153,6 +156,7 @@ impl Control {
                 held_since_ns: 0,
                 adopter: None,
                 copier: None,
+                recorder: None,
                 cancelled: false,
                 cancelled_by: None,
                 stopped: Duration::ZERO,
@@ -306,7 +310,7 @@ impl Control {
             let event = self.reached();
             self.event(event);
         } else if self.reload.has_timeout() && job.deadline.is_some_and(|at| at <= Instant::now()) {
-            if self.reload.phase() == Phase::Adopt && !job.call_off() {
+            if self.reload.phase() == Phase::Adopt && !job.call_off(timeout) {
                 return;
             }
             let commits = matches!(self.reload.phase(), Phase::Finish | Phase::Restore | Phase::Record);
@@ -367,7 +371,11 @@ impl Control {
         }
         if self.reload.phase() == Phase::Idle {
             self.forget_manifest();
-            if let Some(job) = self.job.take() {
+            if let Some(mut job) = self.job.take() {
+                // It may be in the live engine.
+                if phase == Phase::Ready && event != Event::Failed && job.handoff == Some(Handoff::Reopen) {
+                    self.stuck = Some((job.number, None, job.adopter.take().and_then(Adopter::into_thread)));
+                }
                 let reply = match (&job.old, job.abandoned) {
                     (Some(_), _) => Value::error("ERR it was too late to cancel the reload: it is done"),
                     (None, true) => Value::error(format!("ERR not all of it has ended: {}", job.problem)),
@@ -425,7 +433,10 @@ impl Control {
             Action::StopCopier => self.copier().into_iter().for_each(Copier::stop),
             Action::Publish => self.publish(),
             Action::Release => {
-                self.shared.published.set_hold(Hold::No);
+                let published = &self.shared.published;
+                // Who never stopped is not seen going on.
+                self.job.iter_mut().filter(|job| !published.all_held(job.hold)).for_each(|job| job.hold = 0);
+                published.set_hold(Hold::No);
                 self.wake_workers();
             }
             Action::DropCandidate => {
@@ -441,12 +452,12 @@ impl Control {
                 let Some(job) = &mut self.job else { return };
                 job.abandoned = true;
                 let copier = job.copier.take().and_then(Copier::into_thread);
-                self.stuck = job.live.take().map(|live| (job.number, live, copier));
+                self.stuck = job.live.take().map(|live| (job.number, Some(live), copier));
             }
             Action::AbandonFed => {
                 let Some(job) = &mut self.job else { return };
                 let copier = job.copier.take().and_then(Copier::into_thread);
-                self.stuck = job.old.clone().map(|old| (job.number, old, copier));
+                self.stuck = job.old.clone().map(|old| (job.number, Some(old), copier));
             }
             Action::Retire => self.retire(),
             Action::AbandonOld | Action::Accept => self.settle_old(action),

@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use crossbeam::channel::bounded;
@@ -154,6 +155,11 @@ impl Probation {
         [self.ends, self.next_look, near].into_iter().flatten().min()
     }
 
+    /// Whether it has begun.
+    pub(super) fn has_begun(&self) -> bool {
+        self.since.is_some()
+    }
+
     /// What came of it, where it has ended with this problem, if with any. An error: the engine before was to come back, and has not.
     pub(super) fn verdict(&self, problem: &str) -> Result<String, String> {
         match &self.regression {
@@ -221,7 +227,7 @@ impl Control {
         let before = self.job.as_mut().and_then(|job| job.copier.take()).and_then(Copier::into_thread);
         let thread = self.on_thread("copy back to", move || {
             // How it ended is known.
-            let _ = before.map(std::thread::JoinHandle::join);
+            let _ = before.map(JoinHandle::join);
             done.settle();
             if let Err(error) = next.prepare() {
                 return Done::Broken(error);
@@ -271,6 +277,9 @@ impl Control {
         let Some(probation) = &mut job.probation else { return };
         let now = Instant::now();
         let over = phase == Phase::Probation && probation.ends.is_some_and(|at| at <= now);
+        if is_recording(job.recorder.as_ref()) {
+            return;
+        }
         if stopping || over && probation.regression.is_none() {
             return self.event(Event::Passed);
         }
@@ -332,23 +341,35 @@ impl Control {
         let (Some(from), Some(to)) = (job.live.clone(), job.old.clone()) else { return };
         // The number that the new engine gave last cannot be asked for.
         job.migrated.versions = false;
-        let next = self.manifest_of(&to.file, &to.options, from.generation + 1);
-        let before = std::mem::replace(&mut self.next_manifest, next.clone());
-        self.on_thread("record", move || {
-            // What its copier has prepared is of no use if it was called off.
-            before.call_off();
-            match next.prepare().and_then(|()| next.commit_copied(&to)) {
+        // What its copier has prepared, unless that was called off.
+        let is_written = self.next_manifest.is_written();
+        if !is_written {
+            self.next_manifest = self.manifest_of(&to.file, &to.options, from.generation + 1);
+        }
+        let next = self.next_manifest.clone();
+        let recorder = self.on_thread("record", move || {
+            let written = if is_written { Ok(()) } else { next.prepare() };
+            match written.and_then(|()| next.commit_copied(&to)) {
                 Ok(()) => Done::Recorded,
                 Err(error) => Done::Broken(error),
             }
         });
+        if let Some(job) = &mut self.job {
+            job.recorder = recorder;
+        }
+    }
+
+    /// The job, if it can be decided now whether the engine before comes back.
+    fn decided(&mut self) -> Option<&mut Job> {
+        let may = matches!(self.reload.phase(), Phase::Probation | Phase::Lacking);
+        let free = |job: &&mut Job| may && job.asker.is_none() && !is_recording(job.recorder.as_ref());
+        self.job.as_mut().filter(free)
     }
 
     /// Carries out a rollback where the engine before is kept equal. False: it is not.
     pub(super) fn rolls_back(&mut self, asker: Asker) -> bool {
         let timeout = self.drain_timeout();
-        let may = matches!(self.reload.phase(), Phase::Probation | Phase::Lacking);
-        let Some(job) = self.job.as_mut().filter(|job| may && job.asker.is_none()) else { return false };
+        let Some(job) = self.decided() else { return false };
         let Some(probation) = &mut job.probation else { return false };
         job.asker = asker;
         if probation.regression.is_none() {
@@ -359,8 +380,7 @@ impl Control {
 
     /// Ends the probation: the new engine stays. False: there is none.
     pub(super) fn passes(&mut self, asker: Asker) -> bool {
-        let may = matches!(self.reload.phase(), Phase::Probation | Phase::Lacking);
-        let Some(job) = self.job.as_mut().filter(|job| may && job.asker.is_none()) else { return false };
+        let Some(job) = self.decided() else { return false };
         job.asker = asker;
         job.probation.iter_mut().for_each(|probation| (probation.regression, probation.until) = (None, None));
         self.event(Event::Passed);
@@ -405,6 +425,11 @@ impl Probation {
     }
 }
 
+/// Whether a thread may be in the engine before, to have the manifest name it.
+fn is_recording(recorder: Option<&JoinHandle<()>>) -> bool {
+    recorder.is_some_and(|thread| !thread.is_finished())
+}
+
 /// The engine before is not kept equal to the new one any more.
 pub(super) fn not_equal(job: &mut Job, error: &MigrateError) -> Event {
     match error {
@@ -414,6 +439,8 @@ pub(super) fn not_equal(job: &mut Job, error: &MigrateError) -> Event {
             log::error!("{}", job.problem);
             return Event::Unreadable;
         }
+        MigrateError::Write(error) => job.problem = format!("writing to it failed: {error}"),
+        MigrateError::TooFast => job.problem = "clients write faster than it takes it".to_owned(),
         _ => job.problem = error.to_string(),
     }
     Event::Failed

@@ -2,15 +2,18 @@
 //! pins its library as long as the thread lives.
 
 use std::sync::Arc;
-use std::thread::JoinHandle;
+use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use crossbeam::channel::{RecvTimeoutError, unbounded};
 
 use super::Control;
 use crate::net::{Message, Shared, WorkerHandle};
-use crate::plugin::library::look;
+use crate::plugin::library::{closing, look};
 use crate::plugin::lifecycle::Retired;
+
+/// How often it is looked whether threads have ended.
+const LOOK_INTERVAL: Duration = Duration::from_millis(1);
 
 /// What it takes.
 pub(super) struct Rotation {
@@ -31,37 +34,42 @@ impl Rotation {
     /// Looks again at a library that a thread may pin, once all threads have ended that clients' requests ran on. Blocks.
     pub(super) fn unpin(self, retired: Retired) -> Retired {
         let Some((path, pins)) = &retired.pinned else { return retired };
-        let verdict = match self.rotate() {
-            Ok(()) => look(path, pins),
-            Err(why) => {
-                log::error!("the library stays pinned: {why}");
-                return retired;
-            }
-        };
+        let _closing = closing();
+        if !self.rotate() {
+            log::error!("the library stays pinned: a worker, or a thread of the pool, is not done yet");
+            return retired;
+        }
+        let verdict = look(path, pins);
         log::info!("its library was {}; all workers moved on to other threads: {verdict}", retired.verdict);
         Retired { verdict, ..retired }
     }
 
-    /// Has all threads replaced, and waits for the end of the old ones.
-    ///
-    /// No library is closed meanwhile: an ending thread runs destructors of several kinds one after the other, and only some of them pin.
-    fn rotate(self) -> Result<(), String> {
+    /// Has all threads replaced, and waits for the end of the old ones. False: that takes too long.
+    fn rotate(self) -> bool {
         let (left, threads) = unbounded::<JoinHandle<()>>();
+        // Nobody leaves later than it is waited for.
+        let wanted = Arc::new(());
         for worker in &self.workers {
-            worker.send(Message::MoveOn(left.clone()));
+            worker.send(Message::MoveOn(left.clone(), Arc::downgrade(&wanted)));
         }
-        self.shared.pool.move_on().into_iter().for_each(|thread| _ = left.send(thread));
+        let mut ending = self.shared.pool.move_on();
         drop(left);
         let until = Instant::now() + self.at_most;
         loop {
             match threads.recv_deadline(until) {
-                // How it ended is known.
-                Ok(thread) => _ = thread.join(),
-                Err(RecvTimeoutError::Disconnected) => return Ok(()),
-                Err(RecvTimeoutError::Timeout) => {
-                    return Err("a worker does not come to the end of what it does".to_owned());
-                }
+                Ok(thread) => ending.push(thread),
+                Err(RecvTimeoutError::Disconnected) => break,
+                Err(RecvTimeoutError::Timeout) => return false,
             }
         }
+        while !ending.iter().all(JoinHandle::is_finished) {
+            if Instant::now() > until {
+                return false;
+            }
+            thread::sleep(LOOK_INTERVAL);
+        }
+        // How they ended is known.
+        ending.into_iter().for_each(|thread| _ = thread.join());
+        true
     }
 }

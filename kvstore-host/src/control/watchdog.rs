@@ -85,7 +85,7 @@ impl Control {
             }
             let Some(before) = seen.get_mut(place) else { return };
             place += 1;
-            let same = call.is_some() && call == before.call;
+            let same = call.is_some() && call == before.call && name == before.name;
             if !same {
                 if before.told {
                     log::warn!("{} has returned, after {:?}", before.describe(), before.since.elapsed());
@@ -100,5 +100,6 @@ impl Control {
                 );
             }
         });
+        seen.truncate(place);
     }
 }

@@ -7,7 +7,7 @@ pub mod socket;
 pub mod worker;
 
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, Weak};
 use std::thread::JoinHandle;
 
 use crossbeam::channel::Sender;
@@ -98,8 +98,8 @@ pub enum Message {
     },
     /// Something changed about the engine, the hold or the pause: look.
     Look,
-    /// Go on on another thread, and send the one before there, as it ends.
-    MoveOn(Sender<JoinHandle<()>>),
+    /// Go on on another thread, and send the one before there, as it ends; not if nobody wants it any more.
+    MoveOn(Sender<JoinHandle<()>>, Weak<()>),
     /// Finish what was received, and end.
     Stop,
 }

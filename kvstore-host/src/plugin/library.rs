@@ -9,6 +9,7 @@ use std::mem::ManuallyDrop;
 use std::ops::Range;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use libloading::os::unix::{Library as Handle, RTLD_LOCAL, RTLD_NOW};
 use plugin_abi::calls::{Calls, MissingSymbols};
@@ -114,6 +115,7 @@ impl Library {
             }
             // Nothing of it was called, so it can go.
             Err(missing) => {
+                let _closing = closing();
                 drop(handle);
                 Err(LoadError::Missing(missing))
             }
@@ -145,6 +147,7 @@ impl Library {
     /// Closes the library, and looks whether it is really gone. All instances of it are closed.
     pub fn unload(self) -> Verdict {
         let Self { handle, path, pins, _copy, .. } = self;
+        let _closing = closing();
         if let Err(error) = ManuallyDrop::into_inner(handle).close() {
             return Verdict::Pinned(format!("dlclose failed: {}", loader_text(error)));
         }
@@ -160,6 +163,13 @@ impl LoadError {
             missing => missing,
         }
     }
+}
+
+/// Held while a library is closed. Each close unmaps also what was pinned by threads that have ended; so nobody closes any while such threads
+/// end: they run destructors of several kinds one after the other, and only the first kind pins.
+pub fn closing() -> MutexGuard<'static, ()> {
+    static CLOSING: Mutex<()> = Mutex::new(());
+    CLOSING.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Looks whether a library that was closed is gone. To be asked again later: what is pinned by a thread goes with that thread, when

@@ -199,9 +199,9 @@ impl Live {
         &self.changes
     }
 
-    /// Bytes that clients have sent so far: they grow as long as anybody asks for anything.
-    pub(super) fn traffic_bytes(&self) -> u64 {
-        self.server.stats.input_bytes.get()
+    /// Operations of clients so far: they grow as long as anybody asks the engine for anything.
+    pub(super) fn operations(&self) -> u64 {
+        self.server.stats.operations.get()
     }
 
     /// Notes the keys that work has, or may have, written, before anybody is told what came of it.

@@ -343,7 +343,7 @@ impl<'a> Migration<'a> {
         let (mut before, mut rounds) = (usize::MAX, 0);
         while !self.may_finish {
             self.look()?;
-            let (began, traffic) = (Instant::now(), self.from.traffic_bytes());
+            let (began, operations) = (Instant::now(), self.from.operations());
             if self.scanned {
                 let changes = self.copy_changes()?;
                 let took = began.elapsed();
@@ -358,7 +358,7 @@ impl<'a> Migration<'a> {
                 self.scan()?;
                 self.copy_changes()?;
                 // As long as clients have the engine, half of the time is theirs.
-                if self.from.traffic_bytes() != traffic {
+                if self.from.operations() != operations {
                     self.wait(began.elapsed().min(COURTESY_MAX))?;
                 }
             }

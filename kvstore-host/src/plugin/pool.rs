@@ -1,12 +1,12 @@
 //! Pool: a few threads for calls that may block, so that no event loop ever waits for an engine.
 
 use std::io;
-use std::sync::{Arc, Mutex};
+use std::sync::Mutex;
 use std::thread::{self, JoinHandle};
 
 use crossbeam::channel::{Sender, unbounded};
 
-use crate::server::{Caller, Calls, lock};
+use crate::server::{Calls, lock};
 
 type Job = (Option<usize>, Box<dyn FnOnce() + Send>);
 
@@ -14,8 +14,9 @@ type Job = (Option<usize>, Box<dyn FnOnce() + Send>);
 #[derive(Debug)]
 pub struct Pool {
     threads: Mutex<Threads>,
+    count: usize,
     /// Where each of them notes its calls.
-    callers: Vec<Arc<Caller>>,
+    calls: Calls,
 }
 
 #[derive(Debug)]
@@ -25,10 +26,10 @@ struct Threads {
 }
 
 impl Threads {
-    fn start(callers: &[Arc<Caller>]) -> io::Result<Self> {
+    fn start(count: usize, calls: &Calls) -> io::Result<Self> {
         let (jobs, todo) = unbounded::<Job>();
-        let start = |(index, caller): (usize, &Arc<Caller>)| {
-            let (todo, caller) = (todo.clone(), Arc::clone(caller));
+        let start = |index: usize| {
+            let (todo, caller) = (todo.clone(), calls.add(name(index)));
             thread::Builder::new().name(name(index)).spawn(move || {
                 for (command, job) in todo {
                     caller.enter(command);
@@ -39,7 +40,7 @@ impl Threads {
                 }
             })
         };
-        let handles = callers.iter().enumerate().map(start).collect::<io::Result<_>>()?;
+        let handles = (0..count).map(start).collect::<io::Result<_>>()?;
         Ok(Self { jobs, handles })
     }
 }
@@ -54,13 +55,13 @@ impl Pool {
     /// # Errors
     /// The system has no more threads.
     pub fn new(threads: usize, calls: &Calls) -> io::Result<Self> {
-        let callers: Vec<_> = (0..threads).map(|index| calls.add(name(index))).collect();
-        Ok(Self { threads: Mutex::new(Threads::start(&callers)?), callers })
+        let (count, calls) = (threads, calls.clone());
+        Ok(Self { threads: Mutex::new(Threads::start(count, &calls)?), count, calls })
     }
 
     /// Goes on with other threads. Answers the ones before, which end when their jobs are done; none where the system has no more threads.
     pub fn move_on(&self) -> Vec<JoinHandle<()>> {
-        match Threads::start(&self.callers) {
+        match Threads::start(self.count, &self.calls) {
             Ok(next) => std::mem::replace(&mut *lock(&self.threads), next).handles,
             Err(error) => {
                 log::error!("the pool stays on its threads: {error}");

@@ -43,18 +43,21 @@ pub struct Call {
 }
 
 /// The threads that call the engine.
-#[derive(Debug, Default)]
-pub struct Calls(Mutex<Vec<Arc<Caller>>>);
+#[derive(Clone, Debug, Default)]
+pub struct Calls(Arc<Mutex<Vec<Arc<Caller>>>>);
 
 impl Calls {
-    /// A place for a thread of this name.
+    /// A place for a thread of this name. Those of threads that have ended are forgotten.
     pub fn add(&self, name: String) -> Arc<Caller> {
         let caller = Arc::new(Caller { name, begun: AtomicU64::new(0), command: AtomicUsize::new(NONE) });
-        lock(&self.0).push(Arc::clone(&caller));
+        let mut all = lock(&self.0);
+        all.retain(|caller| Arc::strong_count(caller) > 1);
+        all.push(Arc::clone(&caller));
+        drop(all);
         caller
     }
 
-    /// Looks at each thread, always in the same order: its name, and its call if it is in one.
+    /// Looks at each thread, in the order in which they came: its name, and its call if it is in one.
     pub fn look(&self, mut sink: impl FnMut(&str, Option<Call>)) {
         for Caller { name, begun, command } in lock(&self.0).iter().map(Arc::as_ref) {
             let command = command.load(Ordering::Relaxed);

@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, reason = "a test stops at the first surprise")]
 
 use std::collections::BTreeMap;
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
@@ -12,7 +13,7 @@ use kvstore_client::{Client, Error, Pipeline};
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 use tests::binaries;
-use tests::engines::{Engine, changed};
+use tests::engines::{Engine, changed, that_waits};
 use tests::host::{Host, Options, fields};
 use tests::on_each_engine;
 use tests::show::ask;
@@ -276,12 +277,12 @@ fn what_cannot_be_read_for_a_while_is_copied_later() {
     let fails = format!("if (access(\"{}\", F_OK) == 0) return KV_STATUS_UNAVAILABLE;", gate.display());
     reload(&host, &changed("fails", words, &format!("{fails} {words}"), host.dir()), "PROBATION 10m");
     for way in ["later", "never"] {
-        std::fs::write(&gate, "").unwrap();
+        fs::write(&gate, "").unwrap();
         assert_eq!(ask(&mut client, "SET since 1"), "OK");
         wait_until("a read that failed", || host.engine_info()["probation_lag_keys"] == "1");
         assert_eq!(host.engine_info()["reload_phase"], "probation");
         if way == "later" {
-            std::fs::remove_file(&gate).unwrap();
+            fs::remove_file(&gate).unwrap();
             wait_until("the copy", || host.engine_info()["probation_lag_keys"] == "0");
         }
     }
@@ -293,6 +294,29 @@ fn what_cannot_be_read_for_a_while_is_copied_later() {
     let reply = fields(client.call(&["ENGINE", "ROLLBACK"]).unwrap());
     assert_eq!((&*reply["engine"], &*reply["generation"]), ("memory", "3"));
     assert_eq!(ask(&mut client, "DBSIZE"), (ENTRIES + 1).to_string());
+}
+
+#[test]
+fn an_engine_that_could_not_come_back_in_time_goes_all_the_same() {
+    let config = Options::config("probation_latency_percent = 0\ndrain_timeout_ms = 1000\n");
+    let host = Host::start_with(Engine::Memory, &config);
+    // Each on a worker of its own.
+    let (mut client, mut other) = (host.client(), host.client());
+    let gate = host.path("gate");
+    let words = "kv_status kv_set(kv_engine *engine, const kv_op *op, uint64_t *version, kv_error *error) {";
+    reload(&host, &that_waits(words, &gate, host.dir()), "PROBATION 10m");
+    fs::write(&gate, "").unwrap();
+    thread::scope(|scope| {
+        let set = scope.spawn(|| ask(&mut other, "SET a 1"));
+        wait_until("a write that hangs", || host.path("gate.inside").exists());
+        let reply = ask(&mut client, "ENGINE ROLLBACK");
+        assert!(reply.contains("does not come back: writes under way did not end in time"), "{reply}");
+        fs::remove_file(&gate).unwrap();
+        assert_eq!(set.join().unwrap(), "OK");
+    });
+    let reply = fields(client.call(&["ENGINE", "PROMOTE"]).unwrap());
+    assert_eq!(reply["previous_library"], "unmapped");
+    assert_eq!(ask(&mut client, "GET a"), "\"1\"");
 }
 
 #[test]

@@ -37,7 +37,8 @@ impl Worker {
                 }
             }
             Message::Look => self.look(&Arc::clone(&self.shared)),
-            Message::MoveOn(left) => self.leaves = Some(left),
+            Message::MoveOn(left, wanted) if wanted.strong_count() > 0 => self.leaves = Some(left),
+            Message::MoveOn(..) => {}
             Message::Stop => self.stop(),
         }
     }

@@ -101,6 +101,11 @@ impl NextManifest {
         self.commit()
     }
 
+    /// Whether all is written that takes space and time, and it was not called off.
+    pub fn is_written(&self) -> bool {
+        self.0.as_ref().is_none_or(|next| matches!(*next.stage(), Stage::Written(_)))
+    }
+
     /// Makes it outlive a power failure, and removes what the manifest before has named. Blocks.
     pub fn settle(&self) {
         if let Some(next) = &self.0 {

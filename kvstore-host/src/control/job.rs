@@ -433,10 +433,7 @@ impl Control {
             Action::StopCopier => self.copier().into_iter().for_each(Copier::stop),
             Action::Publish => self.publish(),
             Action::Release => {
-                let published = &self.shared.published;
-                // Who never stopped is not seen going on.
-                self.job.iter_mut().filter(|job| !published.all_held(job.hold)).for_each(|job| job.hold = 0);
-                published.set_hold(Hold::No);
+                self.shared.published.set_hold(Hold::No);
                 self.wake_workers();
             }
             Action::DropCandidate => {

@@ -218,9 +218,12 @@ impl Published {
         self.workers.iter().all(|marks| marks.held.load(Ordering::Acquire) >= number)
     }
 
-    /// Whether every worker has seen the end of the hold of this number.
+    /// Whether every worker that has noted the hold of this number has seen its end. One that had something under way until the hold was given up has not noted it.
     pub fn all_released(&self, number: u64) -> bool {
-        self.workers.iter().all(|marks| marks.released.load(Ordering::Acquire) >= number)
+        self.workers.iter().all(|marks| {
+            let released = marks.released.load(Ordering::Acquire) >= number;
+            released || marks.held.load(Ordering::Acquire) < number
+        })
     }
 
     /// When the last worker has seen the end of its last hold, on the server's clock, in nanoseconds.

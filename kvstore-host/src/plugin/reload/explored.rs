@@ -24,8 +24,8 @@
 //! Bounds: one reload; two workers with a request each at a time; one or two keys; so many writes, slow reads and failures on a path as each test says.
 //! A failure is an error or a panic of an engine, a thread that fails or is given up, a manifest that cannot be put in its place, or ENGINE CANCEL. Of one
 //! write at most nobody knows whether it took effect, and one that panics is seen by nobody. Left out: expiry and versions, transactions that have the
-//! engine to themselves, the comparison of a shadow, power failures, and what is asked for in phase `lacking` while the thread has not returned that was
-//! to have the manifest name the engine before, and was given up.
+//! engine to themselves, the comparison of a shadow, reopen, power failures, and what is decided in phase `lacking` after a thread has ended that was to have
+//! the manifest name the engine before, and was given up, and before the control thread takes what it has said.
 
 mod control;
 mod copier;

@@ -123,7 +123,7 @@ impl World {
         if phase == Phase::Shadow && free && !job.cancelled {
             tells(Kind::Choice, "is told to promote", waits, Event::Promoted);
         }
-        // The bound that `explored.rs` tells of.
+        // `Control::decided`: not while the engine before is recorded; nor, a bound that `explored.rs` tells of, before it is known how that ended.
         let records = self.recorders.iter().any(Option::is_some) || self.messages[0].is_some();
         if phase != Phase::Probation && (phase != Phase::Lacking || records) {
             return;
@@ -361,7 +361,8 @@ impl World {
             }
             Action::PublishOld => self.publish_old(),
             Action::Record => {
-                self.next += 1;
+                // What the copier has prepared, unless that was called off.
+                self.next += usize::from(self.nexts[self.next] != Stage::Written);
                 let place = self.recorders.iter().position(Option::is_none);
                 self.recorders[place.expect("two of them")] = Some(Recorder { next: self.next, puts: false });
             }

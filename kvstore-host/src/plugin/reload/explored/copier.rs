@@ -42,7 +42,7 @@ pub(super) struct Copier {
     pub(super) left: bool,
 }
 
-/// `Control::record`: its thread. First it calls the manifest before off, and is about to commit its own.
+/// `Control::record`: its thread, and which manifest it is about to commit, or commits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Recorder {
     pub(super) next: usize,
@@ -297,7 +297,6 @@ impl World {
                 self.puts(recorder.next, end, Done::Recorded, nexts);
                 continue;
             }
-            world.call_off(recorder.next - 1);
             if world.nexts[recorder.next] == Stage::Written {
                 world.nexts[recorder.next] = Stage::Committing;
                 world.recorders[place] = Some(Recorder { puts: true, ..recorder });

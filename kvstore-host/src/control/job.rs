@@ -80,7 +80,7 @@ pub(super) struct Job {
     pub(super) held_since_ns: u64,
     pub(super) adopter: Option<Adopter>,
     pub(super) copier: Option<Copier>,
-    /// The thread that has the manifest name the engine before.
+    /// The thread that has the manifest name the engine before, until it has told what came of it.
     pub(super) recorder: Option<JoinHandle<()>>,
     /// It is not wanted any more, and who said so.
     pub(super) cancelled: bool,
@@ -177,6 +177,9 @@ impl Control {
         let Some(job) = self.job.as_mut().filter(|job| job.number == number) else {
             return self.too_late(number, done);
         };
+        if matches!(done, Done::Recorded | Done::Broken(_)) {
+            job.recorder = None;
+        }
         // What holds back next.
         let holds = match done {
             Done::Migrated(Err(_)) => self.reload.phase() == Phase::Probation,

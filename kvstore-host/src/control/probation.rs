@@ -151,8 +151,10 @@ impl Probation {
 
     /// When there is something to do.
     fn due(&self) -> Option<Instant> {
-        let near = self.until.map(|_| Instant::now() + NEAR_INTERVAL);
-        [self.ends, self.next_look, near].into_iter().flatten().min()
+        match self.until {
+            Some(_) => Some(Instant::now() + NEAR_INTERVAL),
+            None => [self.ends, self.next_look].into_iter().flatten().min(),
+        }
     }
 
     /// Whether it has begun.
@@ -277,7 +279,7 @@ impl Control {
         let Some(probation) = &mut job.probation else { return };
         let now = Instant::now();
         let over = phase == Phase::Probation && probation.ends.is_some_and(|at| at <= now);
-        if is_recording(job.recorder.as_ref()) {
+        if job.recorder.is_some() {
             return;
         }
         if stopping || over && probation.regression.is_none() {
@@ -362,7 +364,7 @@ impl Control {
     /// The job, if it can be decided now whether the engine before comes back.
     fn decided(&mut self) -> Option<&mut Job> {
         let may = matches!(self.reload.phase(), Phase::Probation | Phase::Lacking);
-        let free = |job: &&mut Job| may && job.asker.is_none() && !is_recording(job.recorder.as_ref());
+        let free = |job: &&mut Job| may && job.asker.is_none() && job.recorder.is_none();
         self.job.as_mut().filter(free)
     }
 
@@ -423,11 +425,6 @@ impl Probation {
     fn come_back(&mut self, why: String, timeout: Duration) {
         (self.regression, self.until) = (Some(why), Some(Instant::now() + timeout));
     }
-}
-
-/// Whether a thread may be in the engine before, to have the manifest name it.
-fn is_recording(recorder: Option<&JoinHandle<()>>) -> bool {
-    recorder.is_some_and(|thread| !thread.is_finished())
 }
 
 /// The engine before is not kept equal to the new one any more.

@@ -238,7 +238,9 @@ impl Worker {
         let given_up = published.given_up();
         let kept = self.under_way.iter().map(|(generation, ..)| *generation).filter(|one| *one > given_up);
         let oldest = kept.min().unwrap_or(published::NONE);
-        let mut news = published::note(&marks.oldest, oldest);
+        // Who waits for the end of what is under way waits for that of an older generation.
+        let drains = marks.oldest.load(Ordering::Relaxed) < generation;
+        let mut news = published::note(&marks.oldest, oldest) && drains;
         news |= published::note(&marks.seen, generation);
         news |= marks.note_end(hold, || shared.server.clock.monotonic_ns());
         let live = || self.under_way.iter().filter(|(generation, ..)| *generation > given_up);

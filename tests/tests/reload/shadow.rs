@@ -156,7 +156,7 @@ fn who_drops_a_shadow_that_hangs_is_told_so_and_no_reload_begins_before_it_retur
     let reply = ask(&mut admin, "ENGINE DROP");
     assert_eq!(reply, "!ERR not all of it has ended: the migration does not get on; it was given up");
     let reply = ask(&mut admin, "ENGINE RELOAD");
-    assert_eq!(reply, "!BUSY a migration that was given up has not ended yet");
+    assert_eq!(reply, "!BUSY a step of a reload that was given up has not ended yet");
     assert_eq!(ask(&mut client, "SET k still-served"), "OK");
     fs::remove_file(&gate).unwrap();
     host.wait_for_log(&["the migration into Live(c-example", "that was given up has ended"]);

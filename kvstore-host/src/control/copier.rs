@@ -96,9 +96,12 @@ impl Control {
         // The copier that was left to itself has ended, or what comes before a handoff. What they, or somebody else, had told before says nothing of it.
         let ended = matches!(done, Done::Migrated(_) | Done::Broken(_) | Done::Ready);
         if let Some((_, live, thread)) = self.stuck.take_if(|(job, ..)| ended && *job == number) {
-            log::warn!("the step that was given up has ended");
-            if let Some(live) = live {
-                drop_candidate(live, thread);
+            match live {
+                Some(live) => {
+                    log::warn!("the migration into {live:?} that was given up has ended");
+                    drop_candidate(live, thread);
+                }
+                None => log::warn!("what was to come before a handoff, and was given up, has ended"),
             }
         }
         if let Done::Opened(Ok(live)) = done {

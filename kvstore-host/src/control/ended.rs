@@ -26,7 +26,7 @@ impl Job {
         self.probation.as_ref().is_some_and(|probation| probation.came_back)
     }
 
-    /// The same with figures, for the log.
+    /// How the data went along, with figures, for the log.
     pub(super) fn told(&self) -> String {
         match self.adopted {
             None if self.has_come_back() => {

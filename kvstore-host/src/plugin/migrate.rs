@@ -176,7 +176,7 @@ pub fn can_leave(from: &Live) -> Result<(), MigrateError> {
 /// word: then nobody writes any more, and it comes to its end. With a `comparison`, it repeats reads of clients on both engines meanwhile. Blocks. When the other end of `word` is gone it is called off.
 ///
 /// # Errors
-/// See [`MigrateError`]; then the new engine holds a part, and is to be thrown away.
+/// See [`MigrateError`]; then the new engine may hold a part, unless that would outlive it, and is to be thrown away.
 pub fn migrate(
     from: &Live,
     to: &Live,
@@ -186,7 +186,8 @@ pub fn migrate(
     caught_up: impl FnOnce(),
 ) -> Result<Migrated, MigrateError> {
     is_empty(to)?;
-    let migrated = copy_into(from, to, progress, word, comparison, caught_up);
+    let migration = Migration::new(from, to, progress, word);
+    let migrated = migration.and_then(|migration| migration.run(comparison, caught_up));
     // What it keeps would be there the next time.
     if migrated.is_err()
         && to.identity().has(KV_CAP_DURABLE)
@@ -197,8 +198,10 @@ pub fn migrate(
     migrated
 }
 
+/// Sees that an engine has no entries, as far as it can tell.
+///
 /// # Errors
-/// It is not, or cannot be asked.
+/// It has some, or cannot be asked.
 fn is_empty(to: &Live) -> Result<(), MigrateError> {
     let mut entries = 0;
     if to.symbols().contains(&"kv_count") {
@@ -210,34 +213,6 @@ fn is_empty(to: &Live) -> Result<(), MigrateError> {
         0 => Ok(()),
         _ => Err(MigrateError::NotEmpty { engine: to.identity().name.clone() }),
     }
-}
-
-fn copy_into(
-    from: &Live,
-    to: &Live,
-    progress: &Progress,
-    word: &Receiver<()>,
-    comparison: Option<&Comparison>,
-    caught_up: impl FnOnce(),
-) -> Result<Migrated, MigrateError> {
-    let mut migration = Migration::new(from, to, progress, word)?;
-    if from.symbols().contains(&"kv_count") {
-        progress.total.store(from.count().map_err(MigrateError::Read)?, Ordering::Relaxed);
-    }
-    migration.catch_up()?;
-    if let Some(comparison) = comparison {
-        from.changes().sample(comparison.share());
-    }
-    caught_up();
-    while !migration.may_finish {
-        migration.wait(LOOK_INTERVAL)?;
-        migration.catch_up()?;
-        if let Some(comparison) = comparison.filter(|_| !migration.may_finish) {
-            let suspects = std::mem::take(&mut migration.suspects);
-            migration.suspects = suspects.compare((from, to), comparison, &|| !word.is_empty())?;
-        }
-    }
-    migration.finish()
 }
 
 /// Keeps `to` equal to `from`, whose entries it has, while the changes of `from` are followed, until it gets the word: then nobody writes any more, and
@@ -335,6 +310,33 @@ impl<'a> Migration<'a> {
             too_long: false,
             suspects: Suspects::default(),
         })
+    }
+
+    /// Copies all, from the first entry to the word.
+    fn run(
+        mut self,
+        comparison: Option<&Comparison>,
+        caught_up: impl FnOnce(),
+    ) -> Result<Migrated, MigrateError> {
+        let (from, to) = (self.from, self.to);
+        if from.symbols().contains(&"kv_count") {
+            self.progress.total.store(from.count().map_err(MigrateError::Read)?, Ordering::Relaxed);
+        }
+        self.catch_up()?;
+        if let Some(comparison) = comparison {
+            from.changes().sample(comparison.share());
+        }
+        caught_up();
+        while !self.may_finish {
+            self.wait(LOOK_INTERVAL)?;
+            self.catch_up()?;
+            if let Some(comparison) = comparison.filter(|_| !self.may_finish) {
+                let suspects = std::mem::take(&mut self.suspects);
+                let word = self.word;
+                self.suspects = suspects.compare((from, to), comparison, &|| !word.is_empty())?;
+            }
+        }
+        self.finish()
     }
 
     /// Scans what is left to scan, and copies what has changed until that is little, or no less than the time before and not much: clients write as fast as

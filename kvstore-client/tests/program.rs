@@ -108,7 +108,7 @@ fn engine_commands_are_sent_as_the_host_expects_them() {
     let server = Server::start();
     for (words, sent) in [
         ("engine info", "ENGINE INFO"),
-        ("engine list", "ENGINE LIST"),
+        ("engine history", "ENGINE HISTORY"),
         ("engine rollback", "ENGINE ROLLBACK"),
         ("engine help", "ENGINE HELP"),
         ("engine reload", "ENGINE RELOAD"),

@@ -174,7 +174,7 @@ impl Seed {
         workers: Vec<WorkerHandle>,
         configured: Configured,
     ) -> Control {
-        let history = History::new(&shared.published.get());
+        let history = History::new(&shared.published.get(), shared.server.clock.now_ms());
         Control {
             watchdog: Watchdog::new(configured.watchdog),
             seed: self,

@@ -30,8 +30,8 @@ pub(crate) enum Engine {
     Cancel,
     /// Go back to the engine before
     Rollback,
-    /// Print the engines that the host knows
-    List,
+    /// Print the engines that have served, how the data came to each, and what became of it
+    History,
     /// Print what the host says about these commands
     Help,
 }
@@ -122,7 +122,7 @@ impl Engine {
             }
             Self::Cancel => words.push(b"CANCEL".to_vec()),
             Self::Rollback => words.push(b"ROLLBACK".to_vec()),
-            Self::List => words.push(b"LIST".to_vec()),
+            Self::History => words.push(b"HISTORY".to_vec()),
             Self::Help => words.push(b"HELP".to_vec()),
             Self::Reload(reload) => {
                 words.push(b"RELOAD".to_vec());

@@ -11,7 +11,7 @@ super::table::commands! { pub(super) static SUBCOMMANDS of "engine" =
     "cancel"   2 NO_KEYS [admin noscript loading stale] [] server "0.1.0" "Call off the reload that is under way" "" => Engine;
     "rollback" 2 NO_KEYS [admin noscript loading stale] [] server "0.1.0" "Go back to the engine before this one, with the data as they are now" "" => Engine;
     "info"     2 NO_KEYS [admin noscript loading stale] [] server "0.1.0" "Tell about the live engine, and about a reload under way" "" => Engine;
-    "list"     2 NO_KEYS [admin noscript loading stale] [] server "0.1.0" "List the generations of engines, and what became of them" "" => Engine;
+    "history"  2 NO_KEYS [admin noscript loading stale] [] server "0.1.0" "List the generations of engines, how they came, and what became of them" "" => Engine;
     "help"     2 NO_KEYS [loading stale]                [] server "0.1.0" "Show helpful text about the different subcommands" "" => Engine;
 }
 

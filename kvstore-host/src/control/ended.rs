@@ -86,7 +86,7 @@ impl Control {
             old.generation,
             job.old_verdict,
         );
-        self.history.handoff = Some((job.way(), job.stopped));
+        self.history.set_held(job.stopped);
         let mut reply = engine_command::accepted(job, live, old, &job.old_verdict);
         if let Some(probation) = job.probation.as_ref().filter(|it| it.has_begun() || !job.cancelled) {
             let verdict = probation.verdict(&job.problem);

@@ -45,8 +45,8 @@ const HELP: &[&str] = &[
     "    Go back to the engine before this one, with the data as they are now.",
     "INFO",
     "    Tell about the live engine, and about a reload under way.",
-    "LIST",
-    "    List the generations of engines, and what became of them.",
+    "HISTORY",
+    "    List the generations of engines: since when, how the data came to them, for how long requests waited, and what became of them.",
     "HELP",
     "    Print this help.",
 ];
@@ -60,7 +60,7 @@ impl Control {
         let value = match (name.to_ascii_lowercase().as_str(), rest) {
             ("help", []) => Value::Array(HELP.iter().map(|line| Value::Simple((*line).into())).collect()),
             ("info", []) => self.info(),
-            ("list", []) => self.list(),
+            ("history", []) => self.history(),
             ("shadow", rest) => match parse_shadow(rest) {
                 Ok(asked) => return self.reload(asker, asked),
                 Err(error) => error.into(),
@@ -73,7 +73,7 @@ impl Control {
                 Ok(asked) => return self.reload(asker, asked),
                 Err(error) => error.into(),
             },
-            ("help" | "info" | "list" | "promote" | "drop" | "cancel" | "rollback", _) => {
+            ("help" | "info" | "history" | "promote" | "drop" | "cancel" | "rollback", _) => {
                 Error::arity(&format!("engine|{}", name.to_ascii_lowercase())).into()
             }
             _ => Error::text(format!("ERR unknown subcommand '{name}'. Try ENGINE HELP.")).into(),
@@ -148,9 +148,10 @@ impl Control {
         if let Some(what) = &self.history.probation {
             pairs.push(pair("last_probation", Value::text(what)));
         }
-        if let Some((way, held)) = self.history.handoff {
+        let last = self.history.generations.back();
+        if let Some((last, way)) = last.and_then(|last| Some((last, last.handoff?))) {
             pairs.push(pair("last_handoff", Value::text(way)));
-            pairs.push(pair("last_handoff_held_us", integer(held.as_micros() as u64)));
+            pairs.push(pair("last_handoff_held_us", integer(last.held.as_micros() as u64)));
         }
         let before = self.history.generations.iter().rev().nth(1);
         if let Some(before) = before {
@@ -160,7 +161,7 @@ impl Control {
         Value::Map(pairs)
     }
 
-    fn list(&self) -> Value {
+    fn history(&self) -> Value {
         let one = |generation: &super::history::Generation| {
             Value::Map(vec![
                 pair("generation", integer(generation.number)),
@@ -168,6 +169,9 @@ impl Control {
                 pair("version", Value::text(&generation.version)),
                 pair("path", Value::text(&generation.path)),
                 pair("digest", Value::text(&generation.digest)),
+                pair("since_ms", Value::Integer(generation.since_ms)),
+                pair("handoff", Value::text(generation.handoff.unwrap_or("start"))),
+                pair("held_us", integer(generation.held.as_micros() as u64)),
                 pair("state", Value::text(&generation.state)),
             ])
         };

@@ -9,7 +9,7 @@ use crate::plugin::Keyspace;
 use crate::plugin::file::EngineFile;
 use crate::plugin::live::Live;
 
-/// One generation, as `ENGINE LIST` tells it.
+/// One generation, as `ENGINE HISTORY` tells it.
 #[derive(Clone, Debug)]
 pub(super) struct Generation {
     pub(super) number: u64,
@@ -17,12 +17,18 @@ pub(super) struct Generation {
     pub(super) version: String,
     pub(super) path: String,
     pub(super) digest: String,
+    /// Since when it has served, in milliseconds since 1970 UTC.
+    pub(super) since_ms: i64,
+    /// How the data came to it; `None`: the host was started with it.
+    pub(super) handoff: Option<&'static str>,
+    /// For how long workers were stopped for that, or writes held back.
+    pub(super) held: Duration,
     /// `live`, or what became of it.
     pub(super) state: String,
 }
 
 impl Generation {
-    fn of(live: &Live) -> Self {
+    fn of(live: &Live, since_ms: i64, handoff: Option<&'static str>) -> Self {
         let identity = live.identity();
         Self {
             number: live.generation,
@@ -30,6 +36,9 @@ impl Generation {
             version: identity.version.clone(),
             path: live.file.path().display().to_string(),
             digest: live.file.digest().to_string(),
+            since_ms,
+            handoff,
+            held: Duration::ZERO,
             state: "live".to_owned(),
         }
     }
@@ -40,36 +49,41 @@ pub(super) struct History {
     pub(super) generations: VecDeque<Generation>,
     /// What a rollback goes back to.
     pub(super) previous: Option<(Arc<EngineFile>, Options)>,
-    /// The way of the last handoff, and for how long workers were stopped, or writes held back.
-    pub(super) handoff: Option<(&'static str, Duration)>,
     /// What came of the last probation.
     pub(super) probation: Option<String>,
     /// The options last used with an engine of this name.
     pub(super) options: BTreeMap<String, Options>,
 }
 
-/// Generations that `ENGINE LIST` remembers.
+/// Generations that `ENGINE HISTORY` remembers.
 const GENERATIONS_MAX: usize = 64;
 
 impl History {
-    pub(super) fn new(live: &Live) -> Self {
+    pub(super) fn new(live: &Live, now_ms: i64) -> Self {
         let options = BTreeMap::from([(live.identity().name.clone(), live.options.clone())]);
         Self {
-            generations: VecDeque::from([Generation::of(live)]),
+            generations: VecDeque::from([Generation::of(live, now_ms, None)]),
             previous: None,
-            handoff: None,
             probation: None,
             options,
         }
     }
 
-    pub(super) fn published(&mut self, live: &Live, old: &Live) {
+    /// This engine has taken the place of that one, with its data handed over in this way.
+    pub(super) fn published(&mut self, live: &Live, old: &Live, handoff: &'static str, now_ms: i64) {
         self.options.insert(live.identity().name.clone(), live.options.clone());
         self.previous = Some((Arc::clone(&old.file), old.options.clone()));
         self.set_state(old.generation, "draining");
-        self.generations.push_back(Generation::of(live));
+        self.generations.push_back(Generation::of(live, now_ms, Some(handoff)));
         if self.generations.len() > GENERATIONS_MAX {
             self.generations.pop_front();
+        }
+    }
+
+    /// For how long workers were stopped for the last handoff, or writes held back.
+    pub(super) fn set_held(&mut self, held: Duration) {
+        if let Some(live) = self.generations.back_mut() {
+            live.held = held;
         }
     }
 

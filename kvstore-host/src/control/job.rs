@@ -553,7 +553,7 @@ impl Control {
         }
         self.shared.published.replace(Arc::clone(&live));
         self.shared.server.engine_options.set(&live.options);
-        self.history.published(&live, &old);
+        self.history.published(&live, &old, job.way(), self.shared.server.clock.now_ms());
         job.old = Some(old);
     }
 

@@ -253,7 +253,7 @@ impl Control {
         let asker = job.asker.take();
         let (Some(live), Some(old)) = (&job.live, &job.old) else { return };
         self.history.set_state(old.generation, &verdict);
-        self.history.handoff = Some((job.way(), job.stopped));
+        self.history.set_held(job.stopped);
         log::info!("{live:?} is live, and on probation; {old:?} is {verdict}");
         let reply = engine_command::accepted(job, live, old, &verdict);
         self.reply(asker, reply);
@@ -403,10 +403,10 @@ impl Control {
         self.shared.published.replace(Arc::clone(&back));
         self.shared.server.engine_options.set(&back.options);
         self.history.set_state(old.generation, &format!("came back as generation {generation}"));
-        self.history.published(&back, &new);
         if let Some(probation) = &mut job.probation {
             probation.came_back = true;
         }
+        self.history.published(&back, &new, job.way(), self.shared.server.clock.now_ms());
         job.stopped = Duration::ZERO;
         (job.live, job.old) = (Some(back), Some(new));
     }

@@ -38,10 +38,12 @@ pub(super) struct Spare {
 struct Stack<T>(Vec<T>);
 
 impl<T: Default> Stack<T> {
+    #[inline]
     fn take(&mut self) -> T {
         self.0.pop().unwrap_or_default()
     }
 
+    #[inline]
     fn give_back(&mut self, thing: T) {
         if self.0.len() < JOINT_MAX {
             self.0.push(thing);
@@ -135,6 +137,7 @@ impl Connection {
     }
 
     /// Borrows what it needs to be served.
+    #[inline]
     pub(super) fn borrow(&mut self, spare: &mut Spare) {
         if self.output.capacity() == 0 {
             self.output = spare.output.take();
@@ -150,6 +153,7 @@ impl Connection {
     }
 
     /// Gives back what it does not need while it waits for its client.
+    #[inline]
     pub(super) fn give_back(&mut self, spare: &mut Spare) {
         if self.output.is_empty() && self.output.capacity() > 0 {
             spare.output.give_back(std::mem::take(&mut self.output));
@@ -170,6 +174,7 @@ impl Connection {
     }
 
     /// Reads what there is, within bounds. Answers how much.
+    #[inline]
     pub(super) fn read(&mut self) -> usize {
         let mut total = 0;
         while self.readable && self.ended.is_none() && total < READ_LEN_MAX {
@@ -209,6 +214,7 @@ impl Connection {
     }
 
     /// Finds the next requests in what was read. False: there is no complete one.
+    #[inline]
     pub(super) fn parse(&mut self, limits: &Limits) -> bool {
         if self.session.closing || !self.unparsed {
             return false;
@@ -270,6 +276,7 @@ impl Connection {
     }
 
     /// Ends the connection when the client takes too little.
+    #[inline]
     pub(super) fn limit_output(&mut self, limits: &OutputLimits, now: Instant) {
         if let Some(text) = self.over_limit(limits, now) {
             self.ended = Some(End::Late(text));
@@ -277,6 +284,7 @@ impl Connection {
     }
 
     /// Tells the client of a protocol error, once all before it is answered.
+    #[inline]
     pub(super) fn tell_protocol_error(&mut self) {
         if let Some(End::Protocol(error)) = &self.ended
             && !self.session.closing
@@ -290,6 +298,7 @@ impl Connection {
     }
 
     /// Writes what the socket takes. Answers how much.
+    #[inline]
     pub(super) fn write(&mut self, now: Instant) -> usize {
         let mut total = 0;
         while self.output_len() > 0 && !self.broken() {
@@ -335,6 +344,7 @@ impl Connection {
     }
 
     /// Tells what `CLIENT LIST` tells of it; `now_ms` if it has sent something.
+    #[inline]
     pub(super) fn note(&self, now_ms: Option<i64>) {
         let memory = self.memory();
         let queued = self.session.transaction.as_ref().map(|transaction| transaction.queue.len());

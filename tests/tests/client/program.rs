@@ -89,7 +89,7 @@ fn engines_are_changed(engine: Engine) {
     assert_eq!((info["engine"].as_str(), info["generation"].as_i64()), (Some(other.name()), Some(2)));
     assert_eq!(info["previous_library"].as_str(), Some("unmapped"));
     assert!(succeeds(&["engine", "rollback"]).contains(engine.name()));
-    assert!(succeeds(&["engine", "list"]).contains("unmapped"));
+    assert!(succeeds(&["engine", "history"]).contains("unmapped"));
     assert!(succeeds(&["engine", "help"]).contains("RELOAD"));
     assert_eq!(succeeds(&["get", "kept"]), "yes\n");
     let refused = run(&host, &["engine", "reload", "/does/not/exist.so"]);

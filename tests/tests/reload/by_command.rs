@@ -312,15 +312,14 @@ fn reloads_are_told_in_words_that_people_and_programs_understand() {
         ],
     );
     reload(&mut client, &Engine::CExample.library(host.dir())).unwrap();
-    let states: Vec<String> = client
-        .call(&["ENGINE", "LIST"])
-        .unwrap()
-        .into_elements()
-        .unwrap()
-        .into_iter()
-        .map(|generation| fields(generation)["state"].clone())
-        .collect();
-    assert_eq!(states, ["unmapped", "live"]);
+    let history = client.call(&["ENGINE", "HISTORY"]).unwrap().into_elements().unwrap();
+    let history: Vec<_> = history.into_iter().map(fields).collect();
+    let told = |name: &str| history.iter().map(|one| one[name].clone()).collect::<Vec<_>>();
+    assert_eq!(told("state"), ["unmapped", "live"]);
+    assert_eq!(told("handoff"), ["start", "migrate"]);
+    let number = |name, at: usize| told(name)[at].parse::<u64>().unwrap();
+    assert!(number("since_ms", 0) < number("since_ms", 1), "{history:?}");
+    assert!(number("held_us", 0) == 0 && number("held_us", 1) > 0, "{history:?}");
     let info = host.engine_info();
     assert_eq!((&*info["previous_generation"], &*info["previous_library"]), ("1", "unmapped"));
     let words = ["capabilities", "symbols", "driven_by", "check", "digest", "version"];

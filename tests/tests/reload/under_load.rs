@@ -287,7 +287,7 @@ fn reload_often(host: &Host, engines: &[(&str, PathBuf)], way: Option<&str>, sto
     }
     let info = fields(admin.call(&["ENGINE", "INFO"]).unwrap());
     assert_eq!((&*info["reloads"], &*info["reloads_refused"]), (&*RELOADS.to_string(), "0"));
-    let list = admin.call(&["ENGINE", "LIST"]).unwrap().into_elements().unwrap();
+    let list = admin.call(&["ENGINE", "HISTORY"]).unwrap().into_elements().unwrap();
     assert_eq!(list.len(), RELOADS + 1);
     for generation in list.into_iter().take(RELOADS).map(fields) {
         assert!(generation["state"].starts_with("unmapped"), "{generation:?}");

@@ -342,7 +342,7 @@ fn server(asker: &mut Asker, engine: Engine) {
         ("MEMORY STATS", "peak.allocated"),
         ("OBJECT HELP", "ENCODING"),
         ("ENGINE INFO", engine.name()),
-        ("ENGINE LIST", "live"),
+        ("ENGINE HISTORY", "start"),
         ("ENGINE HELP", "ROLLBACK"),
         ("ENGINE ROLLBACK", "!ERR there is no engine before this one"),
         ("ENGINE NOSUCH", "!ERR unknown subcommand 'NOSUCH'. Try ENGINE HELP."),

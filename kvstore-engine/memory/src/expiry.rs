@@ -44,7 +44,7 @@ impl Shard {
             return &mut [];
         }
         // SAFETY: the span of this shard's heap, which is locked; zeroed when it was made.
-        unsafe { core::slice::from_raw_parts_mut(self.pages.at(heap).cast(), len) }
+        unsafe { core::slice::from_raw_parts_mut(self.pages().at(heap).cast(), len) }
     }
 
     /// Makes room for another item.
@@ -70,15 +70,15 @@ impl Shard {
     }
 
     fn resize_heap(&mut self, pages: usize) -> Result<(), Error> {
-        let new = if pages == 0 { Place::NONE } else { self.pages.alloc(Kind::Data, pages, 1)? };
+        let new = if pages == 0 { Place::NONE } else { self.pages().alloc(Kind::Data, pages, 1)? };
         let (old, old_pages) = (self.state().heap, self.state().heap_pages as usize);
         let len = self.state().heap_len as usize;
         if len > 0 {
             // SAFETY: both spans are this shard's, which is locked, and have room for so many items.
             unsafe {
                 core::ptr::copy_nonoverlapping(
-                    self.pages.at(old).cast::<u64>(),
-                    self.pages.at(new).cast(),
+                    self.pages().at(old).cast::<u64>(),
+                    self.pages().at(new).cast(),
                     len,
                 )
             };
@@ -86,7 +86,7 @@ impl Shard {
         let state = self.state();
         (state.heap, state.heap_pages) = (new, pages as u32);
         if old_pages > 0 {
-            self.pages.free(old, old_pages);
+            self.pages().free(old, old_pages);
         }
         Ok(())
     }

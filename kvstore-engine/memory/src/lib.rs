@@ -3,10 +3,11 @@
 //! Everything that a client asks for is done inline, in the calling thread, and values are lent where they lie, under the shard's lock. All state lies in
 //! regions of memory that another build can take over as they are (`pages`, `state`). A thread removes what expires and nobody asks for (`upkeep`).
 //!
-//! `unsafe` is in `pages` (mappings), `cell` (how an entry lies in memory), `log` and `expiry` (what a shard has beside its index), `shard` and
+//! `unsafe` is in `pages` and `bases` (mappings), `cell` (how an entry lies in memory), `log` and `expiry` (what a shard has beside its index), `shard` and
 //! `table` (who may use which of them when), and in `check` and `handoff` (what another build gives).
 
 mod atomic;
+mod bases;
 mod cell;
 mod check;
 mod expiry;

@@ -53,7 +53,7 @@ pub(crate) struct Chunks(pub(crate) Place);
 
 impl Shard {
     fn head(&self, chunk: Place) -> *mut ChunkHead {
-        self.pages.at(chunk).cast()
+        self.pages().at(chunk).cast()
     }
 
     /// Memory for a cell.
@@ -86,7 +86,7 @@ impl Shard {
 
     /// A chunk or span at the head of the list.
     fn new_chunk(&mut self, pages: usize, align: usize, used: u32) -> Result<Place, Error> {
-        let chunk = self.pages.alloc(Kind::Data, pages, align)?;
+        let chunk = self.pages().alloc(Kind::Data, pages, align)?;
         let next = std::mem::replace(&mut self.state().chunks, chunk);
         // SAFETY: a new span, longer than a head and aligned, that nobody else knows.
         unsafe {
@@ -121,7 +121,7 @@ impl Shard {
         if self.looked == chunk {
             self.looked = next;
         }
-        self.pages.free(chunk, pages as usize);
+        self.pages().free(chunk, pages as usize);
     }
 
     /// Frees a cell that nobody refers to any more.
@@ -197,7 +197,7 @@ impl Shard {
         let size = cell.size();
         let to = self.alloc_cell(size)?;
         // SAFETY: both are whole cells of this shard, which is locked, and the new one is none that is in use.
-        unsafe { core::ptr::copy_nonoverlapping(self.pages.at(from), self.pages.at(to), size) };
+        unsafe { core::ptr::copy_nonoverlapping(self.pages().at(from), self.pages().at(to), size) };
         self.index().set(position, Slot::new(hash, to));
         self.free_cell(from);
         Ok(())

@@ -12,20 +12,19 @@
 
 use core::ffi::c_void;
 use core::ptr;
-use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use plugin_abi::Status;
 use plugin_abi::sdk::{Error, Region};
 use rustix::mm::{Advice, MapFlags, ProtFlags, madvise, mmap_anonymous, munmap};
 
+use crate::bases::{Bases, REGIONS_MAX};
 use crate::map::{END, Map};
 use crate::table::half_changed;
 
 /// Bytes of a page.
 pub(crate) const PAGE: usize = 4096;
-/// Regions that a state can have.
-const REGIONS_MAX: usize = 1 << 16;
 /// Bytes of a region for many spans: the first one, and at most.
 const REGION_LEN_MIN: usize = 4 << 20;
 pub(crate) const REGION_LEN_MAX: usize = 64 << 20;
@@ -127,7 +126,7 @@ struct Regions {
 
 /// All regions of a state.
 pub(crate) struct Pages {
-    bases: Box<[AtomicPtr<u8>; REGIONS_MAX]>,
+    bases: Bases,
     regions: Mutex<Regions>,
     /// Bytes in spans.
     used: AtomicUsize,
@@ -141,7 +140,7 @@ impl std::fmt::Debug for Pages {
     }
 }
 
-fn no_memory() -> Error {
+pub(crate) fn no_memory() -> Error {
     Error::new(Status::FULL, "the system has no more memory for the engine")
 }
 
@@ -150,15 +149,16 @@ pub(crate) fn corrupt(what: &str) -> Error {
 }
 
 impl Pages {
-    fn empty(owned: bool) -> Self {
-        // SAFETY: null pointers are all zeros.
-        let bases = unsafe { Box::<[AtomicPtr<u8>; REGIONS_MAX]>::new_zeroed().assume_init() };
-        let regions = Mutex::new(Regions::default());
-        Self { bases, regions, used: AtomicUsize::new(0), owned: AtomicBool::new(owned) }
+    fn empty(owned: bool) -> Result<Self, Error> {
+        let (bases, regions) = (Bases::new()?, Mutex::new(Regions::default()));
+        Ok(Self { bases, regions, used: AtomicUsize::new(0), owned: AtomicBool::new(owned) })
     }
 
     /// No regions yet.
-    pub(crate) fn new() -> Self {
+    ///
+    /// # Errors
+    /// FULL.
+    pub(crate) fn new() -> Result<Self, Error> {
         Self::empty(true)
     }
 
@@ -168,9 +168,9 @@ impl Pages {
     /// The regions are mapped, readable, writable, and used by nobody else as long as this lives.
     ///
     /// # Errors
-    /// CORRUPT where they are not what a giver of this format gives.
+    /// CORRUPT where they are not what a giver of this format gives; FULL.
     pub(crate) unsafe fn adopt(given: &[Region]) -> Result<Self, Error> {
-        let pages = Self::empty(false);
+        let pages = Self::empty(false)?;
         let mut regions = pages.lock();
         for region in given {
             let base = region.base.cast::<u8>();
@@ -475,7 +475,7 @@ mod tests {
 
     #[test]
     fn spans_are_zeroed_apart_and_come_again() {
-        let pages = Pages::new();
+        let pages = Pages::new().unwrap();
         let mut spans = Vec::new();
         for round in 0..3000_usize {
             let (count, align) = if round % 3 == 0 { (8, 8) } else { (1 + round % 7, 1) };
@@ -509,7 +509,7 @@ mod tests {
 
     #[test]
     fn what_was_searched_in_vain_is_found_when_it_is_freed() {
-        let pages = Pages::new();
+        let pages = Pages::new().unwrap();
         let singles: Vec<Place> = (0..3000).map(|_| pages.alloc(Kind::Data, 1, 1).unwrap()).collect();
         singles.iter().step_by(2).for_each(|place| pages.free(*place, 1));
         // Between the others there is no room for these.
@@ -526,7 +526,7 @@ mod tests {
 
     #[test]
     fn a_huge_span_has_a_region_of_its_own_which_goes_with_it() {
-        let pages = Pages::new();
+        let pages = Pages::new().unwrap();
         let place = pages.alloc(Kind::Data, SHARED_PAGES_MAX + 1, 1).unwrap();
         assert_eq!(pages.regions()[0].role, Kind::Huge as u32);
         pages.free(place, SHARED_PAGES_MAX + 1);
@@ -539,7 +539,7 @@ mod tests {
 
     #[test]
     fn a_page_that_is_kept_comes_again_in_zeros_and_is_handed_over_as_free() {
-        let pages = Pages::new();
+        let pages = Pages::new().unwrap();
         let place = pages.alloc(Kind::Index, 1, 1).unwrap();
         pages.words(place, 1).unwrap()[0].store(7, Ordering::Relaxed);
         pages.free(place, 1);
@@ -555,7 +555,7 @@ mod tests {
 
     #[test]
     fn damaged_regions_are_not_adopted() {
-        let pages = Pages::new();
+        let pages = Pages::new().unwrap();
         pages.alloc(Kind::Data, 3, 1).unwrap();
         let given = pages.regions();
         // SAFETY: mapped by `pages`, which lives longer.

@@ -101,16 +101,23 @@ impl Emptied {
     }
 }
 
+/// What all shards of a table have together.
+#[derive(Debug)]
+pub(crate) struct Common {
+    pub(crate) pages: Pages,
+    /// One for each shard.
+    pub(crate) peek: Box<[Peek]>,
+    pub(crate) hasher: Hasher,
+}
+
 /// One part of the table.
 #[derive(Debug)]
 pub(crate) struct Shard {
     state: *mut ShardState,
     // Where the slots are, and how many: what the record says, as an address. Never null.
     words: (*const AtomicU64, usize),
-    pub(crate) pages: Arc<Pages>,
-    peek: Arc<[Peek]>,
+    common: Arc<Common>,
     number: usize,
-    hasher: Hasher,
     /// The chunk that is the next to be looked at for the emptiest one; nowhere: the first.
     pub(crate) looked: Place,
 }
@@ -125,21 +132,21 @@ pub(crate) fn slot_hash(hash: u64) -> u32 {
 }
 
 impl Shard {
-    /// The shard of a record.
+    /// The shard of a record, with its number.
     ///
     /// # Safety
-    /// The record and all that it leads to are in `pages`, and nobody else uses them as long as this lives.
-    pub(crate) unsafe fn new(
-        state: *mut ShardState,
-        pages: Arc<Pages>,
-        peek: Arc<[Peek]>,
-        number: usize,
-        hasher: Hasher,
-    ) -> Self {
+    /// The record and all that it leads to are in the pages, and nobody else uses them as long as this lives.
+    pub(crate) unsafe fn new(state: *mut ShardState, number: usize, common: Arc<Common>) -> Self {
         let words = (core::ptr::dangling(), 0);
-        let mut shard = Self { state, words, pages, peek, number, hasher, looked: Place::NONE };
+        let mut shard = Self { state, words, common, number, looked: Place::NONE };
         shard.show_index();
         shard
+    }
+
+    /// The memory of the state.
+    #[inline]
+    pub(crate) fn pages(&self) -> &Pages {
+        &self.common.pages
     }
 
     /// The record, to be changed.
@@ -158,9 +165,10 @@ impl Shard {
 
     fn show_index(&mut self) {
         let (index, pages) = (self.look().index, self.look().index_pages as usize);
-        let words = if pages == 0 { core::ptr::dangling() } else { self.pages.at(index).cast_const().cast() };
+        let words =
+            if pages == 0 { core::ptr::dangling() } else { self.pages().at(index).cast_const().cast() };
         self.words = (words, index::words(pages));
-        self.peek[self.number].set(words, pages);
+        self.common.peek[self.number].set(words, pages);
     }
 
     /// The slots. Good until the shard grows or shrinks.
@@ -175,12 +183,12 @@ impl Shard {
     #[inline]
     pub(crate) fn cell<'a>(&self, place: Place) -> Cell<'a> {
         // SAFETY: places in the index, and those that are kept for an undo, lead to whole cells of this shard, which is locked.
-        unsafe { Cell::at(self.pages.at(place)) }
+        unsafe { Cell::at(self.pages().at(place)) }
     }
 
     /// The bits of a key's hash that its slot has.
     pub(crate) fn hash(&self, key: &[u8]) -> u32 {
-        slot_hash(self.hasher.hash(key))
+        slot_hash(self.common.hasher.hash(key))
     }
 
     /// How many entries there are, those that expired and are not yet removed among them.
@@ -330,12 +338,12 @@ impl Shard {
     fn resize_index(&mut self, mut pages: usize) -> Result<(), Error> {
         let old = self.index();
         let place = loop {
-            let place = self.pages.alloc(Kind::Index, pages, 1)?;
-            let words = self.pages.words(place, index::words(pages)).unwrap_or_default();
+            let place = self.pages().alloc(Kind::Index, pages, 1)?;
+            let words = self.pages().words(place, index::words(pages)).unwrap_or_default();
             if old.copy_to(Index::new(words)) {
                 break place;
             }
-            self.pages.free(place, pages);
+            self.pages().free(place, pages);
             pages = index::grown(pages);
         };
         let state = self.state();
@@ -343,7 +351,7 @@ impl Shard {
         (state.index, state.index_pages) = (place, pages as u32);
         self.show_index();
         if from_pages > 0 {
-            self.pages.free(from, from_pages);
+            self.pages().free(from, from_pages);
         }
         Ok(())
     }
@@ -488,7 +496,7 @@ impl Shard {
                 let index = std::mem::take(&mut self.state().index);
                 self.state().index_pages = 0;
                 self.show_index();
-                self.pages.free(index, pages);
+                self.pages().free(index, pages);
             } else {
                 // Without memory for a smaller array the large one stays.
                 _ = self.resize_index(index::pages_for(len));

@@ -15,7 +15,7 @@ use crate::hash::Hasher;
 use crate::index::{Index, NEAR};
 use crate::limit::Limit;
 use crate::pages::{Kind, PAGE, Pages, Place};
-use crate::shard::{Emptied, Live, Peek, Shard, slot_hash};
+use crate::shard::{Common, Emptied, Live, Peek, Shard, slot_hash};
 use crate::state::{self, Root, ShardState};
 use crate::sync::{Mutex, MutexGuard};
 
@@ -33,10 +33,9 @@ struct Locked(Mutex<Shard>);
 /// All shards of a store.
 #[derive(Debug)]
 pub(crate) struct Table {
-    pages: Arc<Pages>,
+    common: Arc<Common>,
     root: Place,
     shards: Box<[Locked]>,
-    peek: Arc<[Peek]>,
     // SipHash with a key drawn for this store: nobody outside can choose keys that collide.
     hasher: Hasher,
     drawn: AtomicU64,
@@ -141,7 +140,7 @@ impl Table {
     /// # Errors
     /// FULL.
     pub(crate) fn new(shards: usize, limit: Limit) -> Result<Self, Error> {
-        let pages = Pages::new();
+        let pages = Pages::new()?;
         let root = pages.alloc(Kind::Data, root_pages(shards), 1)?;
         let random = RandomState::new();
         let mut hash_key = [0; 16];
@@ -201,40 +200,38 @@ impl Table {
     /// # Safety
     /// The root and what it leads to are in the pages, and nobody else uses them.
     unsafe fn on(pages: Pages, root: Place, limit: Limit) -> Self {
-        let pages = Arc::new(pages);
         // SAFETY: in the pages, says the caller.
         let found = unsafe { &*pages.at(root).cast::<Root>() };
+        let peek = (0..found.shards).map(|_| Peek::default()).collect();
+        let (states, shards) = (found.shard_states, found.shards as usize);
         let hasher = Hasher::new(&found.hash_key);
-        let peek: Arc<[Peek]> = (0..found.shards).map(|_| Peek::default()).collect();
+        let common = Arc::new(Common { pages, peek, hasher });
         let shard = |number: usize| {
-            let state = found.shard_states.plus(number * size_of::<ShardState>());
+            let state = states.plus(number * size_of::<ShardState>());
             // SAFETY: the record of this shard, which only this lock leads to.
-            unsafe {
-                Shard::new(pages.at(state).cast(), Arc::clone(&pages), Arc::clone(&peek), number, hasher)
-            }
+            unsafe { Shard::new(common.pages.at(state).cast(), number, Arc::clone(&common)) }
         };
-        let shards: Box<[Locked]> =
-            (0..found.shards as usize).map(|number| Locked(Mutex::new(shard(number)))).collect();
+        let shards: Box<[Locked]> = (0..shards).map(|number| Locked(Mutex::new(shard(number)))).collect();
         if limit.is_set() {
             let lock = |shard: &Locked| shard.0.lock().unwrap_or_else(PoisonError::into_inner).used_bytes();
             shards.iter().for_each(|shard| limit.count(0, lock(shard)));
         }
-        Self { pages, root, shards, peek, hasher, drawn: AtomicU64::new(0), limit }
+        Self { common, root, shards, hasher, drawn: AtomicU64::new(0), limit }
     }
 
     /// From here on the state belongs to this build, or to another one: it is given back at the end, or not touched any more.
     pub(crate) fn own(&self, owned: bool) {
-        self.pages.own(owned);
+        self.common.pages.own(owned);
     }
 
     /// The regions of the state, and its root bytes.
     pub(crate) fn regions(&self) -> (Vec<Region>, [u8; 8]) {
-        (self.pages.regions(), self.root.0.to_le_bytes())
+        (self.common.pages.regions(), self.root.0.to_le_bytes())
     }
 
     /// Bytes that the state has taken from the system.
     pub(crate) fn held_bytes(&self) -> usize {
-        self.pages.used_bytes()
+        self.common.pages.used_bytes()
     }
 
     /// How many shards there are.
@@ -257,7 +254,7 @@ impl Table {
     /// Has the slots of a key brought into the cache, and answers where they are.
     #[inline]
     pub(crate) fn prefetch_slots(&self, home: Home) -> Near<'_> {
-        let near = self.peek[home.shard].index(&self.pages).near(home.hash);
+        let near = self.common.peek[home.shard].index(&self.common.pages).near(home.hash);
         prefetch(near.as_ptr().cast());
         near
     }
@@ -267,7 +264,7 @@ impl Table {
     #[inline]
     pub(crate) fn prefetch_entry(&self, home: Home, near: Near<'_>) {
         if let Some(place) = Index::nearest(near, home.hash) {
-            let address = self.pages.at(place);
+            let address = self.common.pages.at(place);
             prefetch(address);
             prefetch(address.wrapping_add(64));
         }
@@ -291,13 +288,13 @@ impl Table {
 
     /// Whether somebody has panicked under a lock: nobody can vouch for the state.
     pub(crate) fn is_suspect(&self) -> bool {
-        self.pages.is_suspect()
+        self.common.pages.is_suspect()
             || self.shards.iter().any(|shard| matches!(shard.0.try_lock(), Err(TryLockError::Poisoned(_))))
     }
 
     fn sequence(&self) -> &AtomicU64 {
         // SAFETY: in the pages, which live as long as this; the field is atomic, and the rest of the root never changes.
-        unsafe { &(*self.pages.at(self.root).cast::<Root>()).last_version.0 }
+        unsafe { &(*self.common.pages.at(self.root).cast::<Root>()).last_version.0 }
     }
 
     /// A version above all earlier ones. Taken under the lock of the shard, so that a key's versions grow.
@@ -349,6 +346,6 @@ impl Table {
         let emptied: Vec<Emptied> = locked.iter_mut().map(|shard| shard.empty()).collect();
         drop(locked);
         // Giving back what millions of entries had takes a while; nobody waits for it but the caller.
-        emptied.into_iter().for_each(|emptied| emptied.free(&self.pages));
+        emptied.into_iter().for_each(|emptied| emptied.free(&self.common.pages));
     }
 }

@@ -82,6 +82,8 @@ impl Control {
             let adopted = adopt(handoff, &giver, *candidate, generation, &server, &progress, &manifest);
             drop(giver);
             tell(Done::Adopted(adopted.map(|(live, adopted)| (Arc::new(live), adopted))));
+            // What its end does to the memory of the process would keep the workers waiting: it ends with the job.
+            _ = wait.recv();
         };
         let told = broken.clone();
         let run = move || {

@@ -1,11 +1,13 @@
 //! Accept: takes new clients and spreads them over the workers. Never stops, never spins.
 
 use std::io::{self, Write};
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use super::Control;
 use crate::net::WorkerHandle;
+use crate::net::worker::{self, name};
 use crate::server::add;
 
 /// How long to wait when the system has no room for another client.
@@ -42,17 +44,45 @@ impl Control {
                 continue;
             }
             add(&server.stats.connections, 1);
-            let load = |(index, worker): (usize, &WorkerHandle)| {
-                // Who comes to one that does not return from the engine could not even ask what is wrong.
-                if self.watchdog.is_stuck(index) { usize::MAX } else { worker.connections() }
-            };
-            let loads = self.workers.iter().enumerate().map(load);
-            let worker = least(loads, self.next_worker);
+            let worker = self.choose_worker();
             self.next_worker = worker + 1;
             if let Some(worker) = self.workers.get(worker) {
                 worker.connect(socket);
             }
         }
+    }
+
+    /// The worker that has the fewest clients. Who comes to one that does not return from the engine could not even ask what is wrong: where none returns, it is
+    /// another one, which calls no engine itself.
+    fn choose_worker(&mut self) -> usize {
+        let standby = self.shared.published.standby();
+        if self.workers.len() == standby && (0..standby).all(|index| self.watchdog.is_stuck(index)) {
+            match self.start_standby() {
+                Ok(()) => log::warn!(
+                    "no worker returns from the engine; new clients come to another one, {}",
+                    name(standby)
+                ),
+                Err(error) => log::error!(
+                    "no worker returns from the engine, and another one cannot be started: {error}"
+                ),
+            }
+        }
+        let load = |(index, worker): (usize, &WorkerHandle)| match index {
+            stuck if self.watchdog.is_stuck(stuck) => usize::MAX,
+            index if index == standby => usize::MAX - 1,
+            _ => worker.connections(),
+        };
+        least(self.workers.iter().enumerate().map(load), self.next_worker)
+    }
+
+    fn start_standby(&mut self) -> io::Result<()> {
+        let seed = worker::Seed::new()?;
+        let handle = seed.handle();
+        let worker = seed.grow(self.shared.published.standby(), Arc::clone(&self.shared));
+        self.shared.published.admit_standby();
+        worker.start()?;
+        self.workers.push(handle);
+        Ok(())
     }
 }
 

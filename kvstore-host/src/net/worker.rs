@@ -49,6 +49,8 @@ pub enum PoolDone {
 /// One worker.
 pub struct Worker {
     index: usize,
+    /// It has the pool make all calls of the engine: it is there for when those do not return.
+    standby: bool,
     shared: Arc<Shared>,
     poll: Poll,
     messages: Receiver<Message>,
@@ -115,6 +117,7 @@ impl Seed {
         shared.server.clients.add_worker(index, Arc::new(handle.clone()) as Arc<dyn Peer>);
         Worker {
             index,
+            standby: index == shared.published.standby(),
             tally: shared.server.tallies.add(),
             caller: shared.server.calls.add(name(index)),
             shared,
@@ -144,9 +147,7 @@ impl Drop for Worker {
     /// From here on this worker holds nobody up, also when it ended by a panic.
     fn drop(&mut self) {
         if let Some(marks) = self.shared.published.marks(self.index) {
-            marks.seen.store(u64::MAX, Ordering::Release);
-            marks.held.store(u64::MAX, Ordering::Release);
-            marks.released.store(u64::MAX, Ordering::Release);
+            marks.leave();
         }
         self.shared.control.look();
     }
@@ -373,7 +374,7 @@ impl Worker {
             let Connection { pipeline, session, output, .. } = connection;
             match pipeline.step(session, server, live, hold, output) {
                 Step::Idle => {}
-                Step::Work(work, pending) if self.round.takes(&work, &pending, live) => {
+                Step::Work(work, pending) if !self.standby && self.round.takes(&work, &pending, live) => {
                     return Some((work, pending));
                 }
                 Step::Held => {
@@ -399,7 +400,7 @@ impl Worker {
                     self.carry_out(shared);
                     self.execute(live, (place, connection), (work, pending), shared);
                 }
-                Step::Keyspace { task, writes } if live.blocks() || task.blocks() => {
+                Step::Keyspace { task, writes } if self.standby || live.blocks() || task.blocks() => {
                     let server = Arc::clone(server);
                     self.in_pool(live, place, pipeline.command(), move |live, _, _| {
                         Some(PoolDone::Value(task.run(&**live, &server)))
@@ -430,7 +431,7 @@ impl Worker {
     ) {
         let (server, writes) = (&shared.server, work.writes());
         let Connection { pipeline, session, output, .. } = connection;
-        let execution = if live.execution_blocks() {
+        let execution = if self.standby || live.execution_blocks() {
             self.in_pool(live, place, pending.command(), move |live, home, ticket| {
                 match live.execute(work, (&home, ticket), None) {
                     Execution::Done(work, outcomes) => Some(PoolDone::Work(work, outcomes)),

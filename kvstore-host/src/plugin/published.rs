@@ -88,6 +88,31 @@ pub fn note(mark: &AtomicU64, value: u64) -> bool {
 }
 
 impl WorkerMarks {
+    /// Of a worker that begins with this generation.
+    fn of(generation: u64) -> Self {
+        Self {
+            seen: AtomicU64::new(generation),
+            oldest: AtomicU64::new(NONE),
+            held: AtomicU64::new(0),
+            released: AtomicU64::new(0),
+            released_ns: AtomicU64::new(0),
+        }
+    }
+
+    /// Of one that is not there: nobody waits for it.
+    fn of_none() -> Self {
+        let none = Self::of(u64::MAX);
+        none.leave();
+        none
+    }
+
+    /// From here on this worker holds nobody up.
+    pub fn leave(&self) {
+        self.seen.store(u64::MAX, Ordering::Release);
+        self.held.store(u64::MAX, Ordering::Release);
+        self.released.store(u64::MAX, Ordering::Release);
+    }
+
     /// Notes which hold there is now; `now_ns` is asked when one has ended that this worker had noted.
     pub fn note_end(&self, hold: Hold, now_ns: impl FnOnce() -> u64) -> bool {
         let held = self.held.load(Ordering::Relaxed);
@@ -114,26 +139,18 @@ pub struct Published {
 }
 
 impl Published {
-    /// Publishes the first engine.
+    /// Publishes the first engine, for so many workers. One more can [come](Self::admit_standby) later.
     pub fn new(live: Arc<Live>, workers: usize) -> Self {
         live.set_serves(true);
         let generation = live.generation;
-        let marks = |_| {
-            CachePadded::new(WorkerMarks {
-                seen: AtomicU64::new(generation),
-                oldest: AtomicU64::new(NONE),
-                held: AtomicU64::new(0),
-                released: AtomicU64::new(0),
-                released_ns: AtomicU64::new(0),
-            })
-        };
+        let workers = (0..workers).map(|_| WorkerMarks::of(generation)).chain([WorkerMarks::of_none()]);
         Self {
             current: Atomic::new(live),
             previous: Mutex::new(None),
             generation: AtomicU64::new(generation),
             given_up: AtomicU64::new(0),
             hold: AtomicU64::new(0),
-            workers: (0..workers).map(marks).collect(),
+            workers: workers.map(CachePadded::new).collect(),
         }
     }
 
@@ -201,6 +218,20 @@ impl Published {
     /// The marks of a worker.
     pub fn marks(&self, worker: usize) -> Option<&WorkerMarks> {
         self.workers.get(worker).map(|marks| &**marks)
+    }
+
+    /// The number of the worker that is not there from the start.
+    pub fn standby(&self) -> usize {
+        self.workers.len() - 1
+    }
+
+    /// From here on that worker is waited for, too. For the thread that holds back and publishes, before the worker begins.
+    pub fn admit_standby(&self) {
+        if let Some(marks) = self.workers.last() {
+            marks.released.store(0, Ordering::Release);
+            marks.held.store(0, Ordering::Release);
+            marks.seen.store(self.generation(), Ordering::Release);
+        }
     }
 
     /// Holds back what it says; its number is higher than those before, and not 0.

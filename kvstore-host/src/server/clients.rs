@@ -162,13 +162,13 @@ impl Clients {
         lock(&self.all).values().map(|entry| lock(entry).clone()).collect()
     }
 
-    /// How many each of so many workers has.
+    /// How many each worker has, of which there are at least so many.
     pub fn by_worker(&self, workers: usize) -> Vec<usize> {
         let mut counts = vec![0; workers];
         for entry in lock(&self.all).values() {
-            if let Some(count) = counts.get_mut(lock(entry).at.0) {
-                *count += 1;
-            }
+            let worker = lock(entry).at.0;
+            counts.resize(counts.len().max(worker + 1), 0);
+            counts[worker] += 1;
         }
         counts
     }

@@ -103,6 +103,15 @@ impl Worker {
             _ => None,
         });
         let execution = match generation.and_then(|generation| shared.published.find(generation)) {
+            Some(live) if self.standby => {
+                self.in_pool(&live, place, None, move |live, home, ticket| {
+                    match live.resume(landed, (&home, ticket)) {
+                        Execution::Done(work, outcomes) => Some(PoolDone::Work(work, outcomes)),
+                        _ => None,
+                    }
+                });
+                Execution::Later
+            }
             Some(live) => {
                 self.caller.enter(None);
                 let execution = live.resume(landed, (&self.home, place as u64));

@@ -16,6 +16,7 @@ use crossbeam::channel::{Receiver, RecvTimeoutError, TryRecvError};
 use plugin_abi::Status;
 use plugin_abi::calls::{CallError, Session};
 use plugin_abi::raw::*;
+use rustix::time::{ClockId, clock_gettime};
 
 use super::Keyspace as _;
 use super::live::Live;
@@ -254,6 +255,12 @@ fn is_passing(error: MigrateError) -> Result<(), MigrateError> {
     }
 }
 
+/// For how long a processor has worked for this thread.
+fn processor_time() -> Duration {
+    let time = clock_gettime(ClockId::ThreadCPUTime);
+    Duration::new(time.tv_sec.unsigned_abs(), u32::try_from(time.tv_nsec).unwrap_or(0))
+}
+
 /// What is known of an entry that is on its way, beside its key and value. `None`: there is none.
 type Facts = Option<(Option<u64>, i64, (u32, u32))>;
 
@@ -345,8 +352,8 @@ impl<'a> Migration<'a> {
         let (mut before, mut rounds) = (usize::MAX, 0);
         while !self.may_finish {
             self.look()?;
-            let (began, operations) = (Instant::now(), self.from.operations());
             if self.scanned {
+                let began = Instant::now();
                 let changes = self.copy_changes()?;
                 let took = began.elapsed();
                 if self.scanned && (took < SHORT || changes >= before && took < LONG) {
@@ -357,11 +364,12 @@ impl<'a> Migration<'a> {
                     return Err(MigrateError::TooFast);
                 }
             } else {
+                let (began, operations) = (processor_time(), self.from.operations());
                 self.scan()?;
                 self.copy_changes()?;
-                // As long as clients have the engine, half of the time is theirs.
+                // As long as clients have the engine, it works for half of the time. Who else wants the processor has that besides.
                 if self.from.operations() != operations {
-                    self.wait(began.elapsed().min(COURTESY_MAX))?;
+                    self.wait((processor_time() - began).min(COURTESY_MAX))?;
                 }
             }
         }

@@ -107,6 +107,7 @@ pub(crate) struct Common {
     pub(crate) pages: Pages,
     /// One for each shard.
     pub(crate) peek: Box<[Peek]>,
+    // SipHash with a key drawn for this store: nobody outside can choose keys that collide.
     pub(crate) hasher: Hasher,
 }
 

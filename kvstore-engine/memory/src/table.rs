@@ -36,8 +36,6 @@ pub(crate) struct Table {
     common: Arc<Common>,
     root: Place,
     shards: Box<[Locked]>,
-    // SipHash with a key drawn for this store: nobody outside can choose keys that collide.
-    hasher: Hasher,
     drawn: AtomicU64,
     pub(crate) limit: Limit,
 }
@@ -216,7 +214,7 @@ impl Table {
             let lock = |shard: &Locked| shard.0.lock().unwrap_or_else(PoisonError::into_inner).used_bytes();
             shards.iter().for_each(|shard| limit.count(0, lock(shard)));
         }
-        Self { common, root, shards, hasher, drawn: AtomicU64::new(0), limit }
+        Self { common, root, shards, drawn: AtomicU64::new(0), limit }
     }
 
     /// From here on the state belongs to this build, or to another one: it is given back at the end, or not touched any more.
@@ -242,13 +240,13 @@ impl Table {
     /// Where a key belongs.
     #[inline]
     pub(crate) fn home(&self, key: &[u8]) -> Home {
-        let hash = self.hasher.hash(key);
+        let hash = self.common.hasher.hash(key);
         Home { shard: home_shard(hash, self.shards.len()), hash: slot_hash(hash) }
     }
 
     /// A number that nobody outside can tell from a random one.
     pub(crate) fn random(&self) -> u64 {
-        self.hasher.hash(&self.drawn.fetch_add(1, Ordering::Relaxed).to_le_bytes())
+        self.common.hasher.hash(&self.drawn.fetch_add(1, Ordering::Relaxed).to_le_bytes())
     }
 
     /// Has the slots of a key brought into the cache, and answers where they are.

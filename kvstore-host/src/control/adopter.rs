@@ -14,7 +14,7 @@ use crate::plugin::Keyspace;
 use crate::plugin::adopt::{Handoff, Progress, adopt, way};
 use crate::plugin::live::{Candidate, Live};
 
-/// How the control thread reaches it. When this is dropped before the word was given, the thread unloads the candidate.
+/// How the control thread reaches it. When this is dropped before the word was given, the thread unloads the candidate; afterwards it ends.
 #[derive(Debug)]
 pub(super) struct Adopter {
     word: Sender<()>,
@@ -81,9 +81,12 @@ impl Control {
             let generation = giver.generation + 1;
             let adopted = adopt(handoff, &giver, *candidate, generation, &server, &progress, &manifest);
             drop(giver);
+            let done = adopted.is_ok();
             tell(Done::Adopted(adopted.map(|(live, adopted)| (Arc::new(live), adopted))));
-            // What its end does to the memory of the process would keep the workers waiting: it ends with the job.
-            _ = wait.recv();
+            if done {
+                // What its end does to the memory of the process would keep the workers waiting. Who retires the giver joins it.
+                _ = wait.recv();
+            }
         };
         let told = broken.clone();
         let run = move || {

@@ -149,9 +149,11 @@ impl Control {
             pairs.push(pair("last_probation", Value::text(what)));
         }
         let last = self.history.generations.back();
-        if let Some((last, way)) = last.and_then(|last| Some((last, last.handoff?))) {
+        if let Some(way) = last.and_then(|last| last.handoff) {
             pairs.push(pair("last_handoff", Value::text(way)));
-            pairs.push(pair("last_handoff_held_us", integer(last.held.as_micros() as u64)));
+        }
+        if let Some(held) = last.and_then(|last| last.held) {
+            pairs.push(pair("last_handoff_held_us", integer(held.as_micros() as u64)));
         }
         let before = self.history.generations.iter().rev().nth(1);
         if let Some(before) = before {
@@ -163,7 +165,7 @@ impl Control {
 
     fn history(&self) -> Value {
         let one = |generation: &super::history::Generation| {
-            Value::Map(vec![
+            let mut pairs = vec![
                 pair("generation", integer(generation.number)),
                 pair("engine", Value::text(&generation.engine)),
                 pair("version", Value::text(&generation.version)),
@@ -171,9 +173,10 @@ impl Control {
                 pair("digest", Value::text(&generation.digest)),
                 pair("since_ms", Value::Integer(generation.since_ms)),
                 pair("handoff", Value::text(generation.handoff.unwrap_or("start"))),
-                pair("held_us", integer(generation.held.as_micros() as u64)),
-                pair("state", Value::text(&generation.state)),
-            ])
+            ];
+            pairs.extend(generation.held.map(|held| pair("held_us", integer(held.as_micros() as u64))));
+            pairs.push(pair("state", Value::text(&generation.state)));
+            Value::Map(pairs)
         };
         Value::Array(self.history.generations.iter().map(one).collect())
     }

@@ -21,8 +21,8 @@ pub(super) struct Generation {
     pub(super) since_ms: i64,
     /// How the data came to it; `None`: the host was started with it.
     pub(super) handoff: Option<&'static str>,
-    /// For how long workers were stopped for that, or writes held back.
-    pub(super) held: Duration,
+    /// For how long workers were stopped for that, or writes held back, once that is known.
+    pub(super) held: Option<Duration>,
     /// `live`, or what became of it.
     pub(super) state: String,
 }
@@ -38,7 +38,7 @@ impl Generation {
             digest: live.file.digest().to_string(),
             since_ms,
             handoff,
-            held: Duration::ZERO,
+            held: None,
             state: "live".to_owned(),
         }
     }
@@ -83,7 +83,7 @@ impl History {
     /// For how long workers were stopped for the last handoff, or writes held back.
     pub(super) fn set_held(&mut self, held: Duration) {
         if let Some(live) = self.generations.back_mut() {
-            live.held = held;
+            live.held = Some(held);
         }
     }
 

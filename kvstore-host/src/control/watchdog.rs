@@ -9,7 +9,7 @@ use crate::net::worker;
 use crate::plugin::Keyspace;
 use crate::server::Call;
 
-/// What is known of the threads that call the engine, in their order.
+/// What is known of the threads that call the engine.
 pub(super) struct Watchdog {
     /// How long a call may take; zero: nobody looks.
     patience: Duration,
@@ -19,6 +19,7 @@ pub(super) struct Watchdog {
 
 /// A thread, as it was when it was last looked at.
 struct Seen {
+    id: u64,
     name: String,
     /// The live engine when it was first seen in this call: another one may be live since.
     engine: Arc<str>,
@@ -74,32 +75,30 @@ impl Control {
         let Watchdog { patience, next, seen } = &mut self.watchdog;
         // Two looks in one call are at least so far apart, also when this thread was late.
         *next = due.max(now) + *patience;
-        let mut place = 0;
-        self.shared.server.calls.look(|name, call| {
-            let new = |call| {
-                let (name, engine) = (name.to_owned(), Arc::clone(&engine));
-                Seen { name, engine, call, since: now, told: false }
-            };
-            if place == seen.len() {
-                seen.push(new(None));
-            }
-            let Some(before) = seen.get_mut(place) else { return };
-            place += 1;
-            let same = call.is_some() && call == before.call && name == before.name;
-            if !same {
-                if before.told {
-                    log::warn!("{} has returned, after {:?}", before.describe(), before.since.elapsed());
+        let mut before = std::mem::take(seen);
+        self.shared.server.calls.look(|id, name, call| {
+            let place = before.iter().position(|seen| seen.id == id);
+            let known = place.map(|place| before.swap_remove(place));
+            let (name, engine) = (name.to_owned(), Arc::clone(&engine));
+            let new = Seen { id, name, engine, call, since: now, told: false };
+            seen.push(match known {
+                Some(mut same) if call.is_some() && call == same.call => {
+                    if !same.told {
+                        same.told = true;
+                        log::error!(
+                            "{} has not returned for {} ms; clients of that thread wait for it. ENGINE commands are answered",
+                            same.describe(),
+                            same.since.elapsed().as_millis()
+                        );
+                    }
+                    same
                 }
-                *before = new(call);
-            } else if !before.told {
-                before.told = true;
-                log::error!(
-                    "{} has not returned for {} ms; clients of that thread wait for it. ENGINE commands are answered",
-                    before.describe(),
-                    before.since.elapsed().as_millis()
-                );
-            }
+                Some(other) if other.told => {
+                    log::warn!("{} has returned, after {:?}", other.describe(), other.since.elapsed());
+                    new
+                }
+                _ => new,
+            });
         });
-        seen.truncate(place);
     }
 }

@@ -46,6 +46,16 @@ pub enum PoolDone {
     Broken,
 }
 
+impl PoolDone {
+    /// What came of a work, unless the engine completes it later.
+    fn of(execution: Execution) -> Option<Self> {
+        match execution {
+            Execution::Done(work, outcomes) => Some(Self::Work(work, outcomes)),
+            _ => None,
+        }
+    }
+}
+
 /// One worker.
 pub struct Worker {
     index: usize,
@@ -433,10 +443,7 @@ impl Worker {
         let Connection { pipeline, session, output, .. } = connection;
         let execution = if self.standby || live.execution_blocks() {
             self.in_pool(live, place, pending.command(), move |live, home, ticket| {
-                match live.execute(work, (&home, ticket), None) {
-                    Execution::Done(work, outcomes) => Some(PoolDone::Work(work, outcomes)),
-                    _ => None,
-                }
+                PoolDone::of(live.execute(work, (&home, ticket), None))
             });
             Execution::Later
         } else {

@@ -16,11 +16,11 @@ use crossbeam::channel::{Receiver, RecvTimeoutError, TryRecvError};
 use plugin_abi::Status;
 use plugin_abi::calls::{CallError, Session};
 use plugin_abi::raw::*;
-use rustix::time::{ClockId, clock_gettime};
 
 use super::Keyspace as _;
 use super::live::Live;
 use super::outcome::panicked;
+use super::run_queue::RunQueue;
 use super::shadow::{Comparison, Suspects};
 use super::wait::execute_and_wait;
 use super::work::{Plan, Storage, Work};
@@ -255,12 +255,6 @@ fn is_passing(error: MigrateError) -> Result<(), MigrateError> {
     }
 }
 
-/// For how long a processor has worked for this thread.
-fn processor_time() -> Duration {
-    let time = clock_gettime(ClockId::ThreadCPUTime);
-    Duration::new(time.tv_sec.unsigned_abs(), u32::try_from(time.tv_nsec).unwrap_or(0))
-}
-
 /// What is known of an entry that is on its way, beside its key and value. `None`: there is none.
 type Facts = Option<(Option<u64>, i64, (u32, u32))>;
 
@@ -270,6 +264,8 @@ struct Migration<'a> {
     to: &'a Live,
     progress: &'a Progress,
     word: &'a Receiver<()>,
+    /// For how long the thread that copies has waited for a processor.
+    run_queue: RunQueue,
     /// The target has had all entries already.
     feeds: bool,
     /// The word has come.
@@ -304,6 +300,7 @@ impl<'a> Migration<'a> {
             to,
             progress,
             word,
+            run_queue: RunQueue::of_this_thread(),
             feeds: false,
             may_finish: false,
             migrated: Migrated { versions, ..Migrated::default() },
@@ -364,12 +361,14 @@ impl<'a> Migration<'a> {
                     return Err(MigrateError::TooFast);
                 }
             } else {
-                let (began, operations) = (processor_time(), self.from.operations());
+                let (began, waited) = (Instant::now(), self.run_queue.waited());
+                let operations = self.from.operations();
                 self.scan()?;
                 self.copy_changes()?;
-                // As long as clients have the engine, it works for half of the time. Who else wants the processor has that besides.
+                // As long as clients have the engine, half of the time is theirs. While it waited for a processor, they had that already.
                 if self.from.operations() != operations {
-                    self.wait((processor_time() - began).min(COURTESY_MAX))?;
+                    let waited = self.run_queue.waited().saturating_sub(waited);
+                    self.wait(began.elapsed().saturating_sub(waited).min(COURTESY_MAX))?;
                 }
             }
         }

@@ -18,6 +18,7 @@ mod outcome;
 pub mod pool;
 pub mod published;
 pub mod reload;
+mod run_queue;
 mod sampler;
 mod services;
 pub mod shadow;

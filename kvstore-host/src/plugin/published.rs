@@ -78,7 +78,7 @@ pub struct WorkerMarks {
     pub released_ns: AtomicU64,
 }
 
-/// Sets one of a worker's own marks, which nobody else sets. Answers whether it has changed.
+/// Sets one of a worker's own marks, which nobody else sets while it runs. Answers whether it has changed.
 pub fn note(mark: &AtomicU64, value: u64) -> bool {
     let news = mark.load(Ordering::Relaxed) != value;
     if news {

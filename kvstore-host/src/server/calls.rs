@@ -13,6 +13,8 @@ const UNKNOWN: usize = usize::MAX;
 /// Where one thread notes its calls. Nobody else writes here.
 #[derive(Debug)]
 pub struct Caller {
+    /// No two of a host have the same.
+    id: u64,
     name: String,
     begun: AtomicU64,
     /// The number of the command, and one more.
@@ -44,26 +46,34 @@ pub struct Call {
 
 /// The threads that call the engine.
 #[derive(Clone, Debug, Default)]
-pub struct Calls(Arc<Mutex<Vec<Arc<Caller>>>>);
+pub struct Calls(Arc<Mutex<Callers>>);
+
+#[derive(Debug, Default)]
+struct Callers {
+    all: Vec<Arc<Caller>>,
+    last_id: u64,
+}
 
 impl Calls {
     /// A place for a thread of this name. Those of threads that have ended are forgotten.
     pub fn add(&self, name: String) -> Arc<Caller> {
-        let caller = Arc::new(Caller { name, begun: AtomicU64::new(0), command: AtomicUsize::new(NONE) });
-        let mut all = lock(&self.0);
-        all.retain(|caller| Arc::strong_count(caller) > 1);
-        all.push(Arc::clone(&caller));
-        drop(all);
+        let mut callers = lock(&self.0);
+        callers.last_id += 1;
+        let (begun, command) = (AtomicU64::new(0), AtomicUsize::new(NONE));
+        let caller = Arc::new(Caller { id: callers.last_id, name, begun, command });
+        callers.all.retain(|caller| Arc::strong_count(caller) > 1);
+        callers.all.push(Arc::clone(&caller));
+        drop(callers);
         caller
     }
 
-    /// Looks at each thread, in the order in which they came: its name, and its call if it is in one.
-    pub fn look(&self, mut sink: impl FnMut(&str, Option<Call>)) {
-        for Caller { name, begun, command } in lock(&self.0).iter().map(Arc::as_ref) {
+    /// Looks at each thread, in the order in which they came: a number that is its alone, its name, and its call if it is in one.
+    pub fn look(&self, mut sink: impl FnMut(u64, &str, Option<Call>)) {
+        for Caller { id, name, begun, command } in lock(&self.0).all.iter().map(Arc::as_ref) {
             let command = command.load(Ordering::Relaxed);
             let number = begun.load(Ordering::Relaxed);
             let call = Call { number, command: (command != UNKNOWN).then(|| command.saturating_sub(1)) };
-            sink(name, (command != NONE).then_some(call));
+            sink(*id, name, (command != NONE).then_some(call));
         }
     }
 }

@@ -4,7 +4,7 @@
 
 use std::fs;
 
-use kvstore_client::encode_command;
+use kvstore_client::{Connection, encode_command};
 use tests::engines::{self, Engine};
 use tests::host::{Host, Options};
 use tests::show::{ask, show};
@@ -62,11 +62,14 @@ fn where_no_worker_returns_another_one_answers_and_changes_the_engine_later() {
     ask(&mut host.client(), &format!("ENGINE RELOAD {}", waits.display()));
 
     fs::write(&gate, "").unwrap();
-    let request = |words: &[&str]| {
-        let mut connection = host.connection();
+    let send = |connection: &mut Connection, words: &[&str]| {
         let mut request = Vec::new();
         encode_command(words, &mut request);
         connection.send(&request).unwrap();
+    };
+    let request = |words: &[&str]| {
+        let mut connection = host.connection();
+        send(&mut connection, words);
         connection
     };
     let mut stuck = request(&["DEL", "k"]);
@@ -77,7 +80,7 @@ fn where_no_worker_returns_another_one_answers_and_changes_the_engine_later() {
         "no worker returns from the engine; new clients come to another one, worker-1",
     ]);
     // What asks for the engine waits for it, and keeps nobody else from being answered.
-    let mut waiting = request(&["DEL", "kept"]);
+    let (mut waiting, mut counting) = (request(&["DEL", "kept"]), request(&["DBSIZE"]));
     let mut client = host.client();
     assert_eq!(ask(&mut client, "PING"), "PONG");
     let memory = Engine::Memory.library(host.dir());
@@ -90,7 +93,16 @@ fn where_no_worker_returns_another_one_answers_and_changes_the_engine_later() {
         ("0".into(), "1".into())
     );
     wait_until("nothing that is stuck", || host.engine_info()["calls_stuck"] == "[]");
+    counting.receive().unwrap();
     assert_eq!(ask(&mut client, "SET back yes"), "OK");
+    // What only that worker has under way is waited for, too.
+    fs::write(&gate, "").unwrap();
+    send(&mut waiting, &["DEL", "kept"]);
+    wait_until("a call that is stuck", || host.engine_info()["calls_stuck"].contains("pool-"));
+    let refused = ask(&mut host.client(), &format!("ENGINE RELOAD {} MIGRATE", memory.display()));
+    assert!(refused.contains("writes under way did not end in time"), "{refused}");
+    fs::remove_file(&gate).unwrap();
+    assert_eq!(show(&waiting.receive().unwrap()), "0");
     // Both workers pass the cutover, that of this client too.
     let reply = ask(&mut client, &format!("ENGINE RELOAD {}", memory.display()));
     assert!(reply.contains("unmapped"), "{reply}");
@@ -98,6 +110,6 @@ fn where_no_worker_returns_another_one_answers_and_changes_the_engine_later() {
         (ask(&mut client, "GET back"), ask(&mut host.client(), "EXISTS kept back")),
         ("\"yes\"".into(), "1".into())
     );
-    // This client and the one that waited are that worker's.
-    assert!(ask(&mut client, "INFO threads").contains("io_thread_1:clients=2"));
+    // This client and those that waited are that worker's.
+    assert!(ask(&mut client, "INFO threads").contains("io_thread_1:clients=3"));
 }

@@ -105,10 +105,7 @@ impl Worker {
         let execution = match generation.and_then(|generation| shared.published.find(generation)) {
             Some(live) if self.standby => {
                 self.in_pool(&live, place, None, move |live, home, ticket| {
-                    match live.resume(landed, (&home, ticket)) {
-                        Execution::Done(work, outcomes) => Some(PoolDone::Work(work, outcomes)),
-                        _ => None,
-                    }
+                    PoolDone::of(live.resume(landed, (&home, ticket)))
                 });
                 Execution::Later
             }

@@ -113,6 +113,7 @@ pub(super) struct Connection {
     ended: Option<End>,
 }
 
+// What a worker does with a connection each time is inlined where it does that, also where the two are compiled apart: 2 % of the instructions of a GET.
 impl Connection {
     pub(super) fn new(socket: Socket, session: Session, entry: ClientEntry, now: Instant) -> Self {
         Self {

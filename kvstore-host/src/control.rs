@@ -37,6 +37,7 @@ use crate::plugin::live::Live;
 use crate::plugin::reload::Reload;
 use crate::plugin::state_dir::{NextManifest, StateDir};
 use crate::protocol::Value;
+use crate::slice::{self, Shortened};
 use exclusive::{Asked, Exclusives};
 use history::History;
 use job::{Done, Job, Options, Wishes};
@@ -191,6 +192,7 @@ impl Seed {
             stuck: None,
             last_job: 0,
             last_hold: 0,
+            hurried: Vec::new(),
             exclusives: Exclusives::default(),
             next_manifest: NextManifest::default(),
             changed: None,
@@ -210,6 +212,8 @@ pub struct Configured {
     pub open_timeout: Duration,
     /// Where it is kept which engine serves.
     pub state_dir: Option<Arc<StateDir>>,
+    /// For how many clients there are descriptors.
+    pub clients_room: usize,
     /// Looks whether the engine's file changes.
     pub watch: Option<Watch>,
     /// After how long a call of the engine that has not returned is told; zero: never.
@@ -246,6 +250,8 @@ pub struct Control {
     stuck: Option<Stuck>,
     last_job: u64,
     last_hold: u64,
+    /// The workers that a reload asks to stop for a moment: they do so, and go on, as soon as they can.
+    hurried: Vec<Shortened>,
     exclusives: Exclusives,
     /// The manifest of the reload that is under way.
     next_manifest: NextManifest,
@@ -267,6 +273,8 @@ impl Control {
         if let Some(watch) = self.configured.watch.clone() {
             watch.start(self.seed.handle(), Arc::clone(&self.nursery))?;
         }
+        // Everybody waits for it now and then, and it has little to do.
+        slice::shorten_own();
         let mut events = Events::with_capacity(256);
         loop {
             match self.seed.poll.poll(&mut events, self.timeout()) {

@@ -16,3 +16,4 @@ pub mod pubsub;
 pub mod serve;
 pub mod server;
 pub mod shell;
+mod slice;

@@ -20,16 +20,25 @@ use crate::plugin::published::Published;
 use crate::plugin::state_dir::StateDir;
 use crate::server::{Facts, Server};
 use first::First;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 /// Threads for calls that may block.
 const POOL_THREADS: usize = 8;
+/// Descriptors that clients leave to the host itself: for event loops, files, and the check of an engine.
+const DESCRIPTORS_KEPT: usize = 64;
 
 /// Serves until a signal ends it.
 ///
 /// # Errors
 /// Why it could not start, or not end in order, in a line for people.
 pub fn serve(config: Config) -> Result<(), String> {
-    raise_descriptor_limit();
+    let clients_room = descriptor_limit().saturating_sub(DESCRIPTORS_KEPT);
+    if clients_room < config.clients_max {
+        log::warn!(
+            "clients_max is {}, and the limit of open files (ulimit -n) leaves room for {clients_room} clients: more are refused",
+            config.clients_max
+        );
+    }
     let state_dir = config.state_dir.as_deref().map(StateDir::open).transpose();
     let state_dir = state_dir.map_err(|error| error.to_string())?;
     let nursery =
@@ -41,6 +50,7 @@ pub fn serve(config: Config) -> Result<(), String> {
         open_timeout: Duration::from_millis(config.open_timeout_ms),
         watchdog: Duration::from_millis(config.watchdog_ms),
         state_dir,
+        clients_room,
         // Before the file is read: what it becomes after that is seen.
         watch: config.watch.then(|| Watch::new(&first.configured)),
     };
@@ -59,10 +69,13 @@ pub fn serve(config: Config) -> Result<(), String> {
         live.file.path().display(),
         listeners.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "),
     );
+    let pool = |name, threads| {
+        Pool::new(name, threads, &server.calls).map_err(|error| format!("cannot start threads: {error}"))
+    };
     let shared = Arc::new(Shared {
         published: Published::new(live, config.workers),
-        pool: Pool::new(POOL_THREADS, &server.calls)
-            .map_err(|error| format!("cannot start threads: {error}"))?,
+        pool: pool("pool", POOL_THREADS)?,
+        transactions: pool("transaction", 1)?,
         control: control.handle(),
         server,
     });
@@ -152,10 +165,13 @@ fn start_workers(config: &Config, shared: &Arc<Shared>) -> Result<Vec<WorkerHand
 fn close_engine(shared: Arc<Shared>, quiet: bool) -> Result<(), String> {
     let live = shared.published.get();
     if !quiet {
-        return Err(format!("{live:?} is still being called; it could not be closed"));
+        let error = format!("{live:?} is still being called; it could not be closed");
+        // Whoever calls it goes on doing so until the process ends.
+        std::mem::forget((shared, live));
+        return Err(error);
     }
     drop(shared);
-    // SAFETY: the workers and the pool have ended, and no reload is under way.
+    // SAFETY: the workers have ended, what they have asked the pool for on this engine has, and no reload is under way.
     let close = move || unsafe { retire(&live) };
     let thread = thread::Builder::new().name("close".to_owned()).spawn(close);
     let thread = thread.map_err(|error| format!("cannot start a thread: {error}"))?;
@@ -171,14 +187,11 @@ fn close_engine(shared: Arc<Shared>, quiet: bool) -> Result<(), String> {
     }
 }
 
-/// Allows as many descriptors as the system grants: each client needs one.
-fn raise_descriptor_limit() {
-    let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
-    // SAFETY: a place for the answer.
-    if unsafe { libc::getrlimit(libc::RLIMIT_NOFILE, &raw mut limit) } == 0 && limit.rlim_cur < limit.rlim_max
-    {
-        limit.rlim_cur = limit.rlim_max;
-        // SAFETY: a valid limit. If it is refused, the old one stays.
-        unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &raw const limit) };
-    }
+/// Allows as many descriptors as the system grants: each client needs one. Answers how many that are.
+fn descriptor_limit() -> usize {
+    let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
+    // If it is refused, the old one stays.
+    _ = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum });
+    let limit = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
+    usize::try_from(limit).unwrap_or(usize::MAX)
 }

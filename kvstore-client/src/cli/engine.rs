@@ -2,7 +2,7 @@
 
 use super::data::{Words, bytes};
 use super::progress::{Progress, Unit};
-use super::{Exit, Failure, Options, request};
+use super::{Exit, Failure, Options, Output, request};
 use kvstore_client::{Client, Value};
 use std::ffi::OsString;
 use std::io::IsTerminal;
@@ -98,14 +98,16 @@ impl Engine {
         {
             return request::run(&options, self.words());
         }
-        let follower = options.client();
-        std::thread::scope(|scope| {
+        let (mut client, follower, words) = (options.connected_client()?, options.client(), self.words());
+        let reply = std::thread::scope(|scope| {
             let (end, ended) = mpsc::channel();
             scope.spawn(move || follow(follower, &ended));
-            let exit = request::run(&options, self.words());
+            let reply = client.call(&words);
             drop(end);
-            exit
-        })
+            reply
+        });
+        // Whoever shows how far it is has ended, and the bar is gone.
+        request::tell(&words, reply?, &mut Output::once(&options))
     }
 
     pub(super) fn words(self) -> Words {
@@ -139,13 +141,16 @@ impl Engine {
 
 /// Shows how far a migration is until the reload has ended. Where that cannot be asked for, the reply tells enough.
 fn follow(mut client: Client, ended: &mpsc::Receiver<()>) {
-    let mut bar = None;
+    let mut bar: Option<Progress> = None;
     while ended.recv_timeout(LOOK_INTERVAL) == Err(mpsc::RecvTimeoutError::Timeout) {
         let Ok(info) = client.call(&["ENGINE", "INFO"]) else { return };
         match migrated(&info) {
             Some((entries, total)) => {
-                let bar = bar.get_or_insert_with(|| Progress::new(Unit::Entries, Some(total), false));
-                bar.set(entries, total.max(entries));
+                let total = total.max(entries);
+                match &bar {
+                    Some(bar) => bar.set(entries, total),
+                    None => bar = Some(Progress::since(Unit::Entries, entries, total)),
+                }
             }
             None => bar = None,
         }

@@ -39,6 +39,15 @@ impl Progress {
         }
     }
 
+    /// Of something that others have begun: so many are done, and so many there are in all.
+    pub(crate) fn since(unit: Unit, done: u64, total: u64) -> Self {
+        let bar = Self::new(unit, Some(total), false);
+        bar.0.set_position(done);
+        // How fast those came is not known.
+        bar.0.reset_eta();
+        bar
+    }
+
     pub(crate) fn advance(&self, by: u64) {
         self.0.inc(by);
     }

@@ -20,7 +20,13 @@ pub(crate) fn run_on(
     words: Vec<Vec<u8>>,
     output: &mut Output,
 ) -> Result<Exit, Failure> {
-    let reply = as_text(&words, client.call(&words)?);
+    let reply = client.call(&words)?;
+    tell(&words, reply, output)
+}
+
+/// Prints the reply to the request made of `words`, and judges it.
+pub(super) fn tell(words: &[Vec<u8>], reply: Value, output: &mut Output) -> Result<Exit, Failure> {
+    let reply = as_text(words, reply);
     output.reply(&reply)?;
     output.flush()?;
     let name = words.first().map(Vec::as_slice).unwrap_or_default();

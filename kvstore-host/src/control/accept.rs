@@ -37,7 +37,9 @@ impl Control {
                 }
             };
             let server = &self.shared.server;
-            if server.clients.len() >= server.settings.clients_max.load(Ordering::Relaxed) {
+            let clients: usize = self.workers.iter().map(WorkerHandle::connections).sum();
+            let clients_max = server.settings.clients_max.load(Ordering::Relaxed);
+            if clients >= clients_max.min(self.configured.clients_room) {
                 add(&server.stats.connections_rejected, 1);
                 // A new socket takes these few bytes; if it does not, the client sees only the end.
                 let _ = socket.write(b"-ERR max number of clients reached\r\n");

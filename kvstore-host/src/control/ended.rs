@@ -72,6 +72,8 @@ impl Control {
         self.history.set_state(old.generation, &job.old_verdict);
         if action == Action::AbandonOld {
             self.shared.published.give_up(old.generation);
+            // Those that call it may never come back.
+            self.shared.pool.add_threads();
             log::error!("generation {} is {}", old.generation, job.old_verdict);
             return;
         }

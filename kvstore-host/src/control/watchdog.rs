@@ -21,6 +21,7 @@ pub(super) struct Watchdog {
 struct Seen {
     id: u64,
     name: String,
+    generation: u64,
     /// The live engine when it was first seen in this call: another one may be live since.
     engine: Arc<str>,
     call: Option<Call>,
@@ -57,6 +58,12 @@ impl Watchdog {
         self.seen.iter().any(|seen| seen.told && seen.name == worker::name(worker))
     }
 
+    /// A call that does not return from the engine of this generation.
+    pub(super) fn stuck_in(&self, generation: u64) -> Option<String> {
+        let stuck = self.seen.iter().find(|seen| seen.told && seen.generation == generation);
+        stuck.map(|seen| format!("{} has not returned", seen.describe()))
+    }
+
     /// The calls that do not return.
     pub(super) fn stuck(&self) -> impl Iterator<Item = String> + '_ {
         let text = |seen: &Seen| format!("{} for {} ms", seen.describe(), seen.since.elapsed().as_millis());
@@ -70,8 +77,8 @@ impl Control {
         let now = Instant::now();
         let Some(due) = self.watchdog.due().filter(|due| *due <= now) else { return };
         let engine = self.shared.published.get();
-        let engine: Arc<str> =
-            format!("engine {}, generation {}", engine.identity().name, engine.generation).into();
+        let generation = engine.generation;
+        let engine: Arc<str> = format!("engine {}, generation {generation}", engine.identity().name).into();
         let Watchdog { patience, next, seen } = &mut self.watchdog;
         // Two looks in one call are at least so far apart, also when this thread was late.
         *next = due.max(now) + *patience;
@@ -80,7 +87,7 @@ impl Control {
             let place = before.iter().position(|seen| seen.id == id);
             let known = place.map(|place| before.swap_remove(place));
             let (name, engine) = (name.to_owned(), Arc::clone(&engine));
-            let new = Seen { id, name, engine, call, since: now, told: false };
+            let new = Seen { id, name, generation, engine, call, since: now, told: false };
             seen.push(match known {
                 Some(mut same) if call.is_some() && call == same.call => {
                     if !same.told {

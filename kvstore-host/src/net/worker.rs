@@ -156,6 +156,7 @@ impl Seed {
 impl Drop for Worker {
     /// From here on this worker holds nobody up, also when it ended by a panic.
     fn drop(&mut self) {
+        self.handle.tid.store(0, Ordering::Release);
         if let Some(marks) = self.shared.published.marks(self.index) {
             marks.leave();
         }
@@ -256,7 +257,7 @@ impl Worker {
         news |= marks.note_end(hold, || shared.server.clock.monotonic_ns());
         let live = || self.under_way.iter().filter(|(generation, ..)| *generation > given_up);
         let held = match hold {
-            Hold::Writes(number) if self.under_way.iter().all(|(.., writes)| *writes == 0) => number,
+            Hold::Writes(number) if live().all(|(.., writes)| *writes == 0) => number,
             Hold::All(number) if live().next().is_none() => number,
             _ => 0,
         };

@@ -11,7 +11,7 @@ use plugin_abi::raw::*;
 
 use super::joint::{Joined, Joint};
 use super::live::Execution;
-use super::outcome::{Lent, Outcomes};
+use super::outcome::{Lent, Outcomes, panicked};
 use super::versioned::Emulation;
 use super::work::{OPS_KEPT_MAX, Work};
 
@@ -253,18 +253,24 @@ impl Handing<'_> {
         self.batch == batch && self.taken == first && count <= self.count - first
     }
 
-    /// Takes operations that the engine has completed.
+    /// Takes operations that the engine has completed, up to one in which it has panicked: who follows changes has to see which those are. Answers the rest.
     ///
     /// # Safety
     /// They are operations of the batch, and the engine lends what their results point to.
-    unsafe fn take(&mut self, ops: Range<u32>) {
-        self.taken = ops.end;
+    #[inline]
+    unsafe fn take(&mut self, ops: Range<u32>) -> Range<u32> {
+        let end = ops.end;
+        self.taken = end;
         if std::mem::replace(&mut self.taking, true) {
-            return;
+            return end..end;
         }
         for op in ops {
             // SAFETY: in bounds and lent, says the caller.
             let (request, result) = unsafe { (&*(*self.batch).op(op), &*(*self.batch).result(op)) };
+            if panicked(Status(result.status)) {
+                (self.taken, self.taking) = (op, false);
+                return op..end;
+            }
             if result.flags & KV_RESULT_PINNED != 0 {
                 self.pinned = true;
             }
@@ -272,6 +278,7 @@ impl Handing<'_> {
             self.taker.take(op as usize, unsafe { Lent::new(request, result) });
         }
         self.taking = false;
+        end..end
     }
 }
 
@@ -280,10 +287,13 @@ impl Handing<'_> {
 pub(super) fn complete(batch: *mut KvBatch, first: u32, count: u32) {
     // SAFETY: set by this thread only for as long as it hands a batch over, and nothing else looks at it meanwhile.
     match unsafe { HANDING.get().as_mut() } {
-        // SAFETY: in bounds, since the batch is as it was submitted; the engine has filled in these results and lends what they point to for this call.
-        Some(handing) if handing.expects(batch, first, count) => unsafe {
-            handing.take(first..first + count)
-        },
+        Some(handing) if handing.expects(batch, first, count) => {
+            // SAFETY: in bounds, since the batch is as it was submitted; the engine has filled in these results and lends what they point to for this call.
+            let rest = unsafe { handing.take(first..first + count) };
+            if !rest.is_empty() {
+                note(batch, rest.start, rest.end - rest.start);
+            }
+        }
         _ => note(batch, first, count),
     }
 }

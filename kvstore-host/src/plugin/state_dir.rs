@@ -88,6 +88,8 @@ struct Known {
 #[derive(Debug)]
 pub struct StateDir {
     path: PathBuf,
+    // Open, so that it can be synced also when there are no more descriptors.
+    dir: File,
     known: Mutex<Known>,
     // Locked as long as it is open.
     _lock: File,
@@ -115,8 +117,10 @@ impl StateDir {
         let lock = lock(&path.join(LOCK))?;
         // What the working directory is later does not matter.
         let path = path.canonicalize().map_err(|error| fail(StateProblem::Unreadable(error)))?;
+        let dir = File::open(&path).map_err(|error| fail(StateProblem::Unreadable(error)))?;
         let dir = Self {
             path,
+            dir,
             known: Mutex::default(),
             _lock: lock,
             #[cfg(test)]
@@ -217,8 +221,8 @@ impl StateDir {
 
     /// Makes the names in the directory outlive a power failure.
     fn sync(&self) -> Result<(), StateError> {
-        let sync = || File::open(&self.path)?.sync_all();
-        self.take(Step::SyncDirectory, sync).map_err(|error| self.failed(Step::SyncDirectory, error))
+        self.take(Step::SyncDirectory, || self.dir.sync_all())
+            .map_err(|error| self.failed(Step::SyncDirectory, error))
     }
 
     fn remove(&self, name: &str) {

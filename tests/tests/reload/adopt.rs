@@ -168,7 +168,7 @@ fn count(mut client: Client, stop: &AtomicBool) -> i64 {
         let sum = client.call(&["INCR", "count"]).unwrap().as_integer().unwrap();
         assert_eq!(sum, last + 1, "nobody else counts");
         last = sum;
-        // The check of an engine runs at idle priority: a client that takes the whole machine would keep it waiting.
+        // The check of an engine runs at the lowest priority: a client that takes the whole machine would keep it waiting.
         std::thread::park_timeout(Duration::from_millis(1));
     }
     last

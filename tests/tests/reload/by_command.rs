@@ -264,6 +264,28 @@ fn watched_keys_outlive_a_reload_that_keeps_versions_and_count_as_changed_after_
     assert_eq!(reply["versions"], "new: what is watched counts as changed");
     expect(&mut one, &[("EXEC", "nil"), ("GET a", "\"2\"")]);
     expect(&mut one, &[("WATCH a", "OK"), ("MULTI", "OK"), ("INCR a", "QUEUED"), ("EXEC", "[3]")]);
+    // From one without versions, whatever the next one has.
+    for to in [binaries::c_example(host.dir()), Engine::Memory.library(host.dir())] {
+        expect(&mut one, &[("WATCH a", "OK"), ("MULTI", "OK"), ("INCR a", "QUEUED")]);
+        let reply = reload(&mut admin, &to).unwrap();
+        assert_eq!(reply["versions"], "new: what is watched counts as changed");
+        expect(&mut one, &[("EXEC", "nil"), ("GET a", "\"3\"")]);
+    }
+}
+
+#[test]
+fn a_rollback_is_refused_where_a_reload_would_be() {
+    let host = Host::start(Engine::CExample);
+    let mut client = host.client();
+    reload(&mut client, &Engine::Memory.library(host.dir())).unwrap();
+    expect(&mut client, &[("SET soon v EX 1000", "OK"), ("SET a 1", "OK")]);
+    let refusal = ask(&mut client, "ENGINE ROLLBACK");
+    assert!(refusal.starts_with("!ERR reload refused: "), "{refusal}");
+    assert!(refusal.contains("1 entries expire, and engine 'c-example' lacks EXPIRY"), "{refusal}");
+    expect(&mut client, &[("GET a", "\"1\""), ("PERSIST soon", "1")]);
+    let reply = fields(client.call(&["ENGINE", "ROLLBACK"]).unwrap());
+    assert_eq!(reply["engine"], "c-example");
+    expect(&mut client, &[("GET a", "\"1\""), ("GET soon", "\"v\"")]);
 }
 
 #[test]

@@ -319,7 +319,7 @@ fn write(number: usize, mut client: Client) -> Written {
             Err(Error::Reply(_)) => {}
             Err(_) => break,
         }
-        // The check of an engine runs at idle priority.
+        // The check of an engine runs at the lowest priority.
         thread::park_timeout(Duration::from_millis(3));
     }
     all

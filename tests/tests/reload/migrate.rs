@@ -4,6 +4,7 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::sync::mpsc;
 use std::thread;
 
@@ -15,6 +16,7 @@ use tests::engines::Engine;
 use tests::host::{Host, Options, fields};
 use tests::on_each_engine;
 use tests::show::{ask, show};
+use tests::terminal::Terminal;
 use tests::wait::wait_until;
 
 on_each_engine!(
@@ -38,20 +40,30 @@ struct Middle<'a> {
     reload: mpsc::Receiver<Result<BTreeMap<String, String>, String>>,
 }
 
+/// Closes the gate at which a candidate with the answered option waits, with half of the entries in it.
+fn close_gate(host: &Host) -> (PathBuf, String) {
+    let gate = host.path("gate");
+    std::fs::write(&gate, "").unwrap();
+    _ = std::fs::remove_file(host.path("gate.inside"));
+    let option = format!("wait_at={}:{}", ENTRIES / 2, gate.display());
+    (gate, option)
+}
+
+fn wait_for_middle(host: &Host) {
+    wait_until("the middle of a migration", || host.path("gate.inside").exists());
+}
+
 impl<'a> Middle<'a> {
     /// Begins a migration that will get there.
     fn begin(host: &'a Host) -> Self {
-        let gate = host.path("gate");
-        std::fs::write(&gate, "").unwrap();
-        _ = std::fs::remove_file(host.path("gate.inside"));
-        let more = format!("MIGRATE OPTS wait_at={}:{}", ENTRIES / 2, gate.display());
-        let reload = begin(host, &Engine::Delayed.library(host.dir()), &more);
+        let (gate, option) = close_gate(host);
+        let reload = begin(host, &Engine::Delayed.library(host.dir()), &format!("MIGRATE OPTS {option}"));
         Self { host, gate, reload }
     }
 
     /// Waits until it is there.
     fn wait(&self) {
-        wait_until("the middle of a migration", || self.host.path("gate.inside").exists());
+        wait_for_middle(self.host);
     }
 
     /// Ends it; the migration goes on. Its reply comes through the channel.
@@ -147,6 +159,10 @@ fn every_pattern_of_writes_comes_along(from: Engine) {
     fill(&mut same);
     let middle = Middle::begin(&host);
     middle.wait();
+    let info = host.engine_info();
+    let entries: u32 = info["migrate_entries"].parse().unwrap();
+    assert!((1..=ENTRIES / 2).contains(&entries), "{entries}");
+    assert_eq!(info["migrate_entries_total"], ENTRIES.to_string());
     let mut write = |count: usize| {
         for _ in 0..count {
             for line in request(&mut rng, from.expires()) {
@@ -172,6 +188,27 @@ fn every_pattern_of_writes_comes_along(from: Engine) {
         let line = format!("APPEND {} x", key(number));
         assert_eq!(ask(&mut client, &line), ask(&mut same, &line));
     }
+}
+
+#[test]
+fn the_client_shows_how_far_a_migration_is() {
+    let host = start(Engine::Memory);
+    fill(&mut host.client());
+    let (gate, option) = close_gate(&host);
+    let mut command = Command::new(binaries::client());
+    command.args(["--port", &host.port().to_string(), "engine", "reload"]);
+    command.arg(Engine::Delayed.library(host.dir())).args(["--migrate", "--opt", &option]);
+    let mut terminal = Terminal::start(command.env("TERM", "xterm"), (24, 120));
+    wait_for_middle(&host);
+    terminal.wait_until("a bar", |screen| {
+        let bar = screen.lines().find(|line| line.contains("/3,000 entries, "));
+        bar.is_some_and(|bar| bar.starts_with('█') && bar.contains('░'))
+    });
+    std::fs::remove_file(&gate).unwrap();
+    assert!(terminal.wait().success());
+    terminal.wait_until("the reply instead", |screen| {
+        screen.contains("migrate: ") && !screen.contains("/3,000 entries")
+    });
 }
 
 fn a_flush_in_the_middle_leaves_what_came_after_it(from: Engine) {

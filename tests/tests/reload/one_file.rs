@@ -19,7 +19,7 @@ use plugin_abi::{Identity, Status};
 use tests::binaries;
 use tests::engines::Engine;
 use tests::host::{Host, Options};
-use tests::show::ask;
+use tests::show::{ask, expect};
 use tests::wait::wait_until;
 
 use super::probation::Stop;
@@ -127,6 +127,9 @@ fn another_build_of_it_opens_the_file_again_while_clients_write() {
     let host = host_on_a_file();
     let mut client = host.client();
     fill(&mut client);
+    // Its versions are the host's, and do not go along.
+    let mut watching = host.client();
+    expect(&mut watching, &[("WATCH a", "OK"), ("MULTI", "OK"), ("GET a", "QUEUED")]);
     let stop = AtomicBool::new(false);
     let written = std::thread::scope(|scope| {
         let _stopping = Stop(&stop);
@@ -148,6 +151,7 @@ fn another_build_of_it_opens_the_file_again_while_clients_write() {
         writer.join().unwrap()
     });
     assert_eq!(host.engine_info()["last_handoff"], "reopen");
+    expect(&mut watching, &[("EXEC", "nil")]);
     assert_eq!(ask(&mut client, "DEL written"), "1");
     is_filled(&mut client);
     assert!(written > 3, "{written}");

@@ -211,6 +211,22 @@ fn an_engine_that_panics_is_left_where_the_one_before_has_all_that_was_written()
     assert_eq!(ask(&mut client, "DBSIZE"), format!("{}", ENTRIES + 2));
 }
 
+#[test]
+fn a_write_in_which_an_engine_panics_is_none_that_the_one_before_lacks() {
+    let host = start(Engine::Memory);
+    let mut client = host.client();
+    fill(&mut client);
+    reload(&host, &zoo::faulty("panics at boom", &host.path("panics.so")), "PROBATION 10m");
+    assert_eq!(ask(&mut client, "SET since 1"), "OK");
+    wait_until("the copy of it", || host.engine_info()["probation_lag_keys"] == "0");
+    assert!(ask(&mut client, "SET boom 1").starts_with("!UNKNOWN the engine answered PANIC"));
+    // Whoever asks meanwhile is refused, and that they are shows that something is wrong.
+    wait_until("a write that is taken", || ask(&mut client, "SET more 1") == "OK");
+    has_come_back(&host, "requests failed in the engine");
+    assert_eq!(ask(&mut client, "GET since"), "\"1\"");
+    assert_eq!(ask(&mut client, "DBSIZE"), format!("{}", ENTRIES + 2));
+}
+
 /// The C example, which panics when the key `boom` is touched; built in `dir`.
 pub(super) fn that_booms(dir: &Path) -> PathBuf {
     let words = "static kv_status check(const kv_op *op, uint32_t known_flags, kv_error *error) {";
@@ -298,8 +314,8 @@ fn what_cannot_be_read_for_a_while_is_copied_later() {
 
 #[test]
 fn an_engine_that_could_not_come_back_in_time_goes_all_the_same() {
-    let config = Options::config("probation_latency_percent = 0\ndrain_timeout_ms = 1000\n");
-    let host = Host::start_with(Engine::Memory, &config);
+    let config = "probation_latency_percent = 0\ndrain_timeout_ms = 1000\nwatchdog_ms = 0\n";
+    let host = Host::start_with(Engine::Memory, &Options::config(config));
     // Each on a worker of its own.
     let (mut client, mut other) = (host.client(), host.client());
     let gate = host.path("gate");
@@ -317,6 +333,44 @@ fn an_engine_that_could_not_come_back_in_time_goes_all_the_same() {
     let reply = fields(client.call(&["ENGINE", "PROMOTE"]).unwrap());
     assert_eq!(reply["previous_library"], "unmapped");
     assert_eq!(ask(&mut client, "GET a"), "\"1\"");
+}
+
+#[test]
+fn an_engine_that_hangs_does_not_pass_and_can_be_left() {
+    let config = "probation_latency_percent = 0\ndrain_timeout_ms = 300\nwatchdog_ms = 100\n";
+    let host = Host::start_with(Engine::Memory, &Options::config(config));
+    let (mut client, gate) = (host.client(), host.path("gate"));
+    let flags = ["-DIN_SET", &format!("-DGATE=\"{}\"", gate.display())];
+    reload(&host, &zoo::accepted_with("call_gated", host.dir(), &flags), "PROBATION 500ms");
+    assert_eq!(ask(&mut client, "SET a 1"), "OK");
+    fs::write(&gate, "").unwrap();
+    let mut other = host.client();
+    thread::scope(|scope| {
+        let set = scope.spawn(|| ask(&mut other, "SET b 1"));
+        host.wait_for_log(&["engine c-example, generation 2: pool-", "set has not returned for "]);
+        // It is tried without being asked for, too.
+        host.wait_for_log(&[
+            "the engine before comes back: engine c-example, generation 2: pool-",
+            "set has not returned",
+        ]);
+        host.wait_for_log(&["the engine before does not come back: writes under way did not end in time"]);
+        wait_until("the end of the time", || host.engine_info()["probation_left_ms"] == "0");
+        let reply = ask(&mut client, "ENGINE ROLLBACK");
+        assert!(reply.contains("does not come back: writes under way did not end in time"), "{reply}");
+        assert_eq!(host.engine_info()["reload_phase"], "lacking");
+        let reply = ask(&mut client, "ENGINE ROLLBACK");
+        assert!(reply.contains("kept: calls on it do not end"), "{reply}");
+        let info = host.engine_info();
+        assert_eq!((&*info["engine"], &*info["generation"]), ("memory", "3"));
+        assert_eq!(ask(&mut client, "GET a"), "\"1\"");
+        assert_eq!(ask(&mut client, "SET a 2"), "OK");
+        // What hangs there holds nobody up here.
+        reload(&host, &Engine::Memory.library(host.dir()), "MIGRATE");
+        assert_eq!(ask(&mut client, "GET a"), "\"2\"");
+        fs::remove_file(&gate).unwrap();
+        set.join().unwrap();
+    });
+    assert_eq!(ask(&mut other, "GET b"), "nil");
 }
 
 #[test]

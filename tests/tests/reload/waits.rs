@@ -1,8 +1,10 @@
-//! A reload that waits for a transaction which has the engine to itself, however long that takes.
+//! What a reload waits for: a transaction that has the engine to itself, however long that takes; calls that do not end, for a while.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test stops at the first surprise")]
 
 use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use kvstore_client::{Connection, encode_command};
@@ -10,6 +12,14 @@ use tests::engines::{self, Engine};
 use tests::host::{Host, Options, fields};
 use tests::show::{ask, show};
 use tests::wait::wait_until;
+use tests::zoo;
+
+/// An engine of the zoo that waits while there is a file at the answered path.
+fn gated(name: &str, dir: &Path) -> (PathBuf, PathBuf) {
+    let gate = dir.join("gate");
+    let library = zoo::accepted_with(name, dir, &[&format!("-DGATE=\"{}\"", gate.display())]);
+    (library, gate)
+}
 
 fn send(connection: &mut Connection, lines: &[&str]) {
     let mut requests = Vec::new();
@@ -48,4 +58,53 @@ fn a_transaction_may_take_longer_than_an_engine_to_open() {
     assert_eq!(replies, ["OK", "QUEUED", "[[\"k\"]]"]);
     assert_eq!(fields(reload.receive().unwrap())["engine"], "memory");
     assert_eq!(client.get(b"k").unwrap().as_deref(), Some(b"v".as_slice()));
+}
+
+/// A read is not held back where data are copied, so it may still be in the old engine when the new one serves.
+#[test]
+fn an_engine_whose_calls_do_not_end_is_left_open_and_its_reads_are_answered() {
+    for more in ["MIGRATE", "PROBATION 10m"] {
+        let dir = Arc::new(tempfile::tempdir().unwrap());
+        let (library, gate) = gated("call_gated", dir.path());
+        let host = Host::start_library(&dir, &library, &Options::config("drain_timeout_ms = 500\n"));
+        let (mut client, mut reader) = (host.client(), host.connection());
+        client.set(b"k", b"v").unwrap();
+        fs::write(&gate, "").unwrap();
+        send(&mut reader, &["GET k"]);
+        wait_until("the read", || host.path("gate.inside").exists());
+        let memory = Engine::Memory.library(host.dir());
+        let reply = ask(&mut client, &format!("ENGINE RELOAD {} {more}", memory.display()));
+        assert!(reply.contains("\"previous_library\": \"kept: calls on it do not end\""), "{reply}");
+        host.wait_for_log(&["generation 1 is kept: calls on it do not end"]);
+        // There is no way back to it.
+        let info = host.engine_info();
+        assert_eq!((&*info["engine"], &*info["reload_phase"]), ("memory", "idle"));
+        client.set(b"k", b"w").unwrap();
+        assert_eq!(client.get(b"k").unwrap().as_deref(), Some(b"w".as_slice()));
+        fs::remove_file(&gate).unwrap();
+        assert_eq!(show(&reader.receive().unwrap()), "\"v\"");
+        send(&mut reader, &["GET k"]);
+        assert_eq!(show(&reader.receive().unwrap()), "\"w\"");
+    }
+}
+
+#[test]
+fn an_engine_that_does_not_open_in_time_is_given_up() {
+    let host = Host::start_with(Engine::Memory, &Options::config("open_timeout_ms = 500\n"));
+    let (library, gate) = gated("open_gated", host.dir());
+    let mut client = host.client();
+    client.set(b"k", b"v").unwrap();
+    fs::write(&gate, "").unwrap();
+    let mut reload = |library: &Path| ask(&mut client, &format!("ENGINE RELOAD {}", library.display()));
+    let refusal = reload(&library);
+    let why = "kv_open does not end; it was given up, and its thread is left behind";
+    assert!(refusal.starts_with("!ERR reload refused: ") && refusal.contains(why), "{refusal}");
+    // What is left behind is in nobody's way.
+    let reply = reload(&Engine::Memory.library(host.dir()));
+    assert!(reply.contains("\"generation\": 2"), "{reply}");
+    fs::remove_file(&gate).unwrap();
+    host.wait_for_log(&["Live(c-example", "was opened after it was given up; it is closed again"]);
+    host.wait_for_log(&["the candidate Live(c-example", "unmapped"]);
+    assert_eq!(host.engine_info()["engine"], "memory");
+    assert_eq!(ask(&mut host.client(), "GET k"), "\"v\"");
 }

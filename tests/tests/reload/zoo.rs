@@ -7,7 +7,9 @@ use std::path::Path;
 use std::process::{Command, Output};
 use std::time::{Duration, Instant};
 
-use tests::{binaries, zoo};
+use kvstore_host::plugin::check::{CheckProblem, Depth, Limits, check as check_in_child};
+use kvstore_host::plugin::file::{EngineFile, PrivateDir};
+use tests::{binaries, engines, zoo};
 
 /// Runs a check with temporary files in `dir`, and short limits, so that what hangs does not do so for long.
 fn check(engine: &Path, dir: &Path) -> Output {
@@ -74,6 +76,29 @@ fn good_engines_are_accepted() {
         assert!(text.contains("after dlclose   unmapped") && !text.contains("after all tests"), "{text}");
         assert!(!text.contains("thread-specific keys"), "{text}");
     }
+}
+
+#[test]
+fn data_are_limited_not_addresses_and_a_trial_has_the_lowest_priority() {
+    let dir = tempfile::tempdir().unwrap();
+    let output = check(&zoo::accepted("reserves", dir.path()), dir.path());
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert_eq!(output.status.code(), Some(0), "{text}{}", String::from_utf8_lossy(&output.stderr));
+}
+
+/// No one step takes long enough to be given up; all of them together would.
+#[test]
+fn what_computes_for_ever_is_ended() {
+    let dir = tempfile::tempdir().unwrap();
+    let open = "*engine = calloc(1, sizeof **engine);";
+    let busy =
+        engines::changed("busy", open, "for (volatile unsigned long steps = 0;;) steps++;", dir.path());
+    let file = EngineFile::open(&busy).unwrap();
+    let copy = PrivateDir::create(Some(dir.path())).unwrap().copy(&file, 1).unwrap();
+    let limits = Limits { step_timeout_ms: 60_000, processor_time_s: 1, ..Limits::SHORT };
+    let refusal = check_in_child(&binaries::host(), &file, &copy, Depth::Short, &limits, None).unwrap_err();
+    assert_eq!(refusal.problem, CheckProblem::Busy { step: "kv_open".to_owned(), limit_s: 1 });
+    assert!(refusal.to_string().contains("1 s"), "{refusal}");
 }
 
 #[test]

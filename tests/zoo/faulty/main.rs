@@ -97,8 +97,12 @@ impl Engine for Faulty {
         self.engine.update(op).map(|version| self.told(version))
     }
 
+    #[allow(clippy::panic, reason = "that is what it is for")]
     fn submit(&self, batch: Batch) {
         self.call();
+        if self.has("panics at boom") && (0..batch.len()).any(|index| batch.op(index).key() == b"boom") {
+            panic!("boom");
+        }
         self.engine.submit(batch);
     }
 

@@ -49,11 +49,13 @@ impl Round {
     }
 
     /// Whether nothing is gathered.
+    #[inline]
     pub(super) fn is_empty(&self) -> bool {
         self.live.is_none()
     }
 
     /// Gathers the work of a connection, from which `read` bytes were read in this turn. Answers whether there are now as many as may be handed over together.
+    #[inline]
     pub(super) fn gather(
         &mut self,
         (place, connection): (usize, Box<Connection>),

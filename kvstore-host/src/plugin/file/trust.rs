@@ -1,11 +1,14 @@
 //! Trust: whether somebody other than root and the host's own user can change an engine's file, or put another in its place.
+//!
+//! A group may be able to where it has no other members, as on systems that give each user a group: there files are made so that the group can write. Who is in a
+//! group is what `/etc/passwd` and `/etc/group` say (`passwd(5)`, `group(5)`); of a group that they do not know, nobody can tell.
 
-use std::fs::Metadata;
+use std::fs::{Metadata, read_to_string};
 use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use rustix::process::{getegid, geteuid};
+use rustix::process::geteuid;
 
 /// Who owns a file or directory, and who may write to it.
 #[derive(Clone, Copy)]
@@ -15,11 +18,37 @@ struct Rights {
     mode: u32,
 }
 
-/// As which user and group the host runs.
-#[derive(Clone, Copy)]
+/// As which user the host runs, and what the system says of users and groups.
 struct Host {
     uid: u32,
-    gid: u32,
+    passwd: String,
+    group: String,
+}
+
+impl Host {
+    /// This one. What cannot be read says nothing.
+    fn this() -> Self {
+        let read = |path| read_to_string(path).unwrap_or_default();
+        Self { uid: geteuid().as_raw(), passwd: read("/etc/passwd"), group: read("/etc/group") }
+    }
+
+    /// Whether nobody but root and the host's user is in a group.
+    fn is_alone_in(&self, gid: u32) -> bool {
+        let (users, groups) = (rows(&self.passwd), rows(&self.group));
+        let number = |row: &[&str], field: usize| row.get(field)?.parse::<u32>().ok();
+        let is_own = |user: &Vec<&str>| number(user, 2).is_some_and(|uid| [0, self.uid].contains(&uid));
+        let found: Vec<_> = groups.iter().filter(|group| number(group, 2) == Some(gid)).collect();
+        let members = found.iter().filter_map(|group| group.get(3)).flat_map(|names| names.split(','));
+        let mut members = members.filter(|name| !name.is_empty());
+        !found.is_empty()
+            && users.iter().filter(|user| number(user, 3) == Some(gid)).all(is_own)
+            && members.all(|name| users.iter().find(|user| user.first() == Some(&name)).is_some_and(is_own))
+    }
+}
+
+/// The fields of each line.
+fn rows(text: &str) -> Vec<Vec<&str>> {
+    text.lines().map(|line| line.split(':').collect()).collect()
 }
 
 /// What lets others run code in the host through this file, and what to do about it; `None` if nothing does.
@@ -27,22 +56,18 @@ struct Host {
 /// Both are of the opened file, not of its path: `place` is where it lies. Of directories, the one that the file is in counts: what lies in it
 /// is as safe from others as its own owner and mode make it.
 pub(super) fn exposed(place: &io::Result<PathBuf>, file: &Metadata) -> Option<String> {
-    let host = Host { uid: geteuid().as_raw(), gid: getegid().as_raw() };
-    if let Some(text) = changeable("its file", rights(file), host) {
-        return Some(text);
-    }
-    exposed_by_parent(place)
+    let host = Host::this();
+    changeable("its file", rights(file), &host).or_else(|| exposed_by_parent(place, &host))
 }
 
 /// The same of a directory that is to keep what the host relies on.
 pub(in crate::plugin) fn exposed_dir(path: &Path, dir: &Metadata) -> Option<String> {
-    let host = Host { uid: geteuid().as_raw(), gid: getegid().as_raw() };
-    changeable("it", rights(dir), host).or_else(|| exposed_by_parent(&path.canonicalize()))
+    let host = Host::this();
+    changeable("it", rights(dir), &host).or_else(|| exposed_by_parent(&path.canonicalize(), &host))
 }
 
 /// What lets others put something else in the place of what lies here, no link to it.
-fn exposed_by_parent(place: &io::Result<PathBuf>) -> Option<String> {
-    let host = Host { uid: geteuid().as_raw(), gid: getegid().as_raw() };
+fn exposed_by_parent(place: &io::Result<PathBuf>, host: &Host) -> Option<String> {
     let unknown = |error: &io::Error| Some(format!("its directory cannot be looked at: {error}"));
     let dir = match place {
         Ok(place) => place.parent().unwrap_or(place),
@@ -63,7 +88,7 @@ fn rights(metadata: &Metadata) -> Rights {
     Rights { uid: metadata.uid(), gid: metadata.gid(), mode: metadata.mode() & 0o7777 }
 }
 
-fn changeable(what: &str, found: Rights, host: Host) -> Option<String> {
+fn changeable(what: &str, found: Rights, host: &Host) -> Option<String> {
     let Rights { uid, gid, mode } = found;
     if ![0, host.uid].contains(&uid) {
         Some(format!(
@@ -72,8 +97,10 @@ fn changeable(what: &str, found: Rights, host: Host) -> Option<String> {
         ))
     } else if mode & 0o002 != 0 {
         Some(format!("everybody can write to {what} (mode {mode:04o}); chmod o-w it"))
-    } else if mode & 0o020 != 0 && ![0, host.gid].contains(&gid) {
-        Some(format!("group {gid}, not the host's own, can write to {what} (mode {mode:04o}); chmod g-w it"))
+    } else if mode & 0o020 != 0 && !host.is_alone_in(gid) {
+        Some(format!(
+            "group {gid}, in which the host's user is not known to be alone, can write to {what} (mode {mode:04o}); chmod g-w it"
+        ))
     } else {
         None
     }
@@ -85,18 +112,35 @@ mod tests {
 
     #[test]
     fn only_root_and_the_hosts_user_may_be_able_to_write() {
-        let host = Host { uid: 1000, gid: 100 };
-        let found = |uid, gid, mode| changeable("it", Rights { uid, gid, mode }, host);
-        for (uid, gid, mode) in
-            [(0, 0, 0o755), (1000, 100, 0o700), (1000, 7, 0o755), (1000, 100, 0o775), (0, 0, 0o664)]
-        {
+        let passwd =
+            "root:x:0:0::/root:/bin/sh\nown:x:1000:100::/:\nother:x:1001:101::/:\nthird:x:1002:102::/:\n";
+        let group = "root:x:0:\nown:x:100:\nother:x:101:\nthird:x:102:own\nstaff:x:7:own,other\nadm:x:8:root,own\nlost:x:9:gone\n";
+        let host = Host { uid: 1000, passwd: passwd.to_owned(), group: group.to_owned() };
+        let found = |uid, gid, mode| changeable("it", Rights { uid, gid, mode }, &host);
+        for (uid, gid, mode) in [
+            (0, 0, 0o755),
+            (1000, 100, 0o700),
+            (1000, 7, 0o755),
+            (1000, 100, 0o775),
+            (0, 0, 0o664),
+            (1000, 8, 0o775),
+        ] {
             assert_eq!(found(uid, gid, mode), None, "{uid} {gid} {mode:o}");
         }
         for (uid, gid, mode, told) in [
             (1001, 100, 0o400, "it belongs to user 1001, neither to root nor to the host's user 1000"),
             (1000, 100, 0o757, "everybody can write to it (mode 0757)"),
             (0, 0, 0o666, "everybody can write to it (mode 0666)"),
-            (1000, 7, 0o775, "group 7, not the host's own, can write to it (mode 0775)"),
+            (
+                1000,
+                7,
+                0o775,
+                "group 7, in which the host's user is not known to be alone, can write to it (mode 0775)",
+            ),
+            // Another user's own, one with a member that nobody knows, and one that nobody knows.
+            (1000, 102, 0o775, "group 102, in which the host's user is not known to be alone"),
+            (1000, 9, 0o775, "group 9, in which the host's user is not known to be alone"),
+            (1000, 99, 0o775, "group 99, in which the host's user is not known to be alone"),
         ] {
             let text = found(uid, gid, mode).unwrap();
             assert!(text.starts_with(told), "{text}");

@@ -267,7 +267,7 @@ impl Handing<'_> {
         for op in ops {
             // SAFETY: in bounds and lent, says the caller.
             let (request, result) = unsafe { (&*(*self.batch).op(op), &*(*self.batch).result(op)) };
-            if panicked(Status(result.status)) {
+            if result.status < 0 && panicked(Status(result.status)) {
                 (self.taken, self.taking) = (op, false);
                 return op..end;
             }

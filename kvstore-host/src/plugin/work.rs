@@ -257,7 +257,6 @@ unsafe impl Send for Work {}
 
 impl Work {
     /// Makes work of operations that `plan` adds; the requests in `storage` are what it has to read. The plan's result is handed through.
-    #[inline]
     pub fn plan<T>(storage: Storage, plan: impl for<'a> FnOnce(&mut Plan<'a>, &'a Source) -> T) -> (Self, T) {
         let mut parts = storage.0.unwrap_or_default();
         let mut building = Plan {

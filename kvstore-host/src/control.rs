@@ -37,7 +37,6 @@ use crate::plugin::live::Live;
 use crate::plugin::reload::Reload;
 use crate::plugin::state_dir::{NextManifest, StateDir};
 use crate::protocol::Value;
-use crate::slice::{self, Shortened};
 use exclusive::{Asked, Exclusives};
 use history::History;
 use job::{Done, Job, Options, Wishes};
@@ -192,7 +191,6 @@ impl Seed {
             stuck: None,
             last_job: 0,
             last_hold: 0,
-            hurried: Vec::new(),
             exclusives: Exclusives::default(),
             next_manifest: NextManifest::default(),
             changed: None,
@@ -250,8 +248,6 @@ pub struct Control {
     stuck: Option<Stuck>,
     last_job: u64,
     last_hold: u64,
-    /// The workers that a reload asks to stop for a moment: they do so, and go on, as soon as they can.
-    hurried: Vec<Shortened>,
     exclusives: Exclusives,
     /// The manifest of the reload that is under way.
     next_manifest: NextManifest,
@@ -273,8 +269,6 @@ impl Control {
         if let Some(watch) = self.configured.watch.clone() {
             watch.start(self.seed.handle(), Arc::clone(&self.nursery))?;
         }
-        // Everybody waits for it now and then, and it has little to do.
-        slice::shorten_own();
         let mut events = Events::with_capacity(256);
         loop {
             match self.seed.poll.poll(&mut events, self.timeout()) {

@@ -16,4 +16,3 @@ pub mod pubsub;
 pub mod serve;
 pub mod server;
 pub mod shell;
-mod slice;

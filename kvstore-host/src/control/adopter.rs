@@ -13,7 +13,6 @@ use super::{Control, ControlMessage};
 use crate::plugin::Keyspace;
 use crate::plugin::adopt::{Handoff, Progress, adopt, way};
 use crate::plugin::live::{Candidate, Live};
-use crate::slice;
 
 /// How the control thread reaches it. When this is dropped before the word was given, the thread unloads the candidate; afterwards it ends.
 #[derive(Debug)]
@@ -75,7 +74,6 @@ impl Control {
                 // So that little is left for when everybody waits. What fails here fails there again, and is said there.
                 _ = giver.sync();
             }
-            slice::shorten_own();
             tell(Done::Ready);
             if wait.recv().is_err() {
                 return unload_candidate(*candidate);

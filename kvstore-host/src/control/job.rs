@@ -12,7 +12,6 @@ use super::manifest::called_off;
 use super::probation::{Probation, can_come_back, not_equal};
 use super::{Asker, Control, ControlMessage};
 use crate::fail_point;
-use crate::net::WorkerHandle;
 use crate::plugin::adopt::{Adopted, Handoff, NotAdopted};
 use crate::plugin::lifecycle::{Retired, Source, retire};
 use crate::plugin::live::{Candidate, Live};
@@ -442,7 +441,6 @@ impl Control {
             Action::Release => {
                 self.shared.published.set_hold(Hold::No);
                 self.wake_workers();
-                self.hurried.clear();
             }
             Action::DropCandidate => {
                 // A thread that still waits for the word to hand over unloads it itself.
@@ -476,7 +474,6 @@ impl Control {
         job.held_since_ns = self.shared.server.clock.monotonic_ns();
         self.last_hold += 1;
         job.hold = self.last_hold;
-        self.hurried = self.workers.iter().filter_map(WorkerHandle::hurry).collect();
         self.shared.published.set_hold(what(job.hold));
         self.wake_workers();
     }

@@ -6,7 +6,7 @@ mod slab;
 pub mod socket;
 pub mod worker;
 
-use std::sync::atomic::{AtomicI32, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, Weak};
 use std::thread::JoinHandle;
 
@@ -21,7 +21,6 @@ use crate::plugin::published::Published;
 use crate::protocol::{Limits, Value};
 use crate::pubsub::Bell;
 use crate::server::{Order, Peer, Server, lock};
-use crate::slice::Shortened;
 use socket::Socket;
 
 /// What all workers use together.
@@ -118,21 +117,12 @@ pub struct WorkerHandle {
     connections: Arc<AtomicUsize>,
     /// The thread that it runs on, once it does.
     thread: Arc<Mutex<Option<JoinHandle<()>>>>,
-    /// What the system calls that thread; 0 while there is none.
-    tid: Arc<AtomicI32>,
 }
 
 impl WorkerHandle {
     /// A handle that sends into this channel and wakes this loop.
     pub fn new(messages: Sender<Message>, waker: Arc<Waker>) -> Self {
-        Self {
-            messages,
-            mail: Arc::default(),
-            waker,
-            connections: Arc::default(),
-            thread: Arc::default(),
-            tid: Arc::default(),
-        }
+        Self { messages, mail: Arc::default(), waker, connections: Arc::default(), thread: Arc::default() }
     }
 
     /// Gives the worker a client.
@@ -167,11 +157,6 @@ impl WorkerHandle {
     /// Notes which thread it runs on from here on, and answers which one it was before.
     fn runs_on(&self, thread: JoinHandle<()>) -> Option<JoinHandle<()>> {
         lock(&self.thread).replace(thread)
-    }
-
-    /// Has it run in short slices for as long as the answer is kept, so that it does not wait for a processor while others wait for it.
-    pub(crate) fn hurry(&self) -> Option<Shortened> {
-        Shortened::of(self.tid.load(Ordering::Acquire))
     }
 
     /// Whether it has ended.

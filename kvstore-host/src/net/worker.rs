@@ -156,7 +156,6 @@ impl Seed {
 impl Drop for Worker {
     /// From here on this worker holds nobody up, also when it ended by a panic.
     fn drop(&mut self) {
-        self.handle.tid.store(0, Ordering::Release);
         if let Some(marks) = self.shared.published.marks(self.index) {
             marks.leave();
         }

@@ -41,6 +41,18 @@ fn clients_that_sent(host: &Host, count: usize, bytes: &[u8]) -> Vec<TcpStream> 
     streams
 }
 
+/// Those that have come and are not seen by their worker yet count, too.
+#[test]
+fn a_burst_of_clients() {
+    let host = Host::start_with(Engine::Memory, &Options::config("clients_max = 5\n"));
+    let mut client = host.client();
+    let streams: Vec<TcpStream> = (0..50).map(|_| raw(&host)).collect();
+    wait_until("all of them", || ask(&mut client, "INFO stats").contains("rejected_connections:46"));
+    drop(streams);
+    wait_until("room", || ask(&mut client, "INFO clients").contains("connected_clients:1\\r"));
+    expect(&mut host.client(), &[("PING", "PONG")]);
+}
+
 #[test]
 fn declared_sizes() {
     const CLIENTS: usize = 1_000;

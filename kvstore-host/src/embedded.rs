@@ -65,8 +65,7 @@ impl Embedded {
         let control = control::Seed::without_signals().map_err(system)?;
         let shared = Arc::new(Shared {
             published: Published::new(Arc::new(live), 1),
-            pool: Pool::new("pool", 1, &server.calls).map_err(system)?,
-            transactions: Pool::new("transaction", 1, &server.calls).map_err(system)?,
+            pool: Pool::new(1, &server.calls).map_err(system)?,
             control: control.handle(),
             server,
         });

@@ -69,13 +69,10 @@ pub fn serve(config: Config) -> Result<(), String> {
         live.file.path().display(),
         listeners.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "),
     );
-    let pool = |name, threads| {
-        Pool::new(name, threads, &server.calls).map_err(|error| format!("cannot start threads: {error}"))
-    };
     let shared = Arc::new(Shared {
         published: Published::new(live, config.workers),
-        pool: pool("pool", POOL_THREADS)?,
-        transactions: pool("transaction", 1)?,
+        pool: Pool::new(POOL_THREADS, &server.calls)
+            .map_err(|error| format!("cannot start threads: {error}"))?,
         control: control.handle(),
         server,
     });

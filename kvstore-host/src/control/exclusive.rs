@@ -1,4 +1,4 @@
-//! Exclusive: lets one transaction at a time have the engine to itself: hold everything back, run it on its thread, let go.
+//! Exclusive: lets one transaction at a time have the engine to itself: hold everything back, run it on the pool, let go.
 
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -96,7 +96,7 @@ impl Control {
         self.exclusives.turn = Turn::Running { worker, from };
         if ready {
             let handle = self.seed.handle();
-            self.shared.transactions.run(None, move || {
+            self.shared.pool.run(None, move || {
                 let run = AssertUnwindSafe(|| transaction.run(&shared.published.get(), &shared.server));
                 let done = catch_unwind(run).unwrap_or_else(|_| {
                     Transacted::Failed(

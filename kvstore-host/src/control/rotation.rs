@@ -11,7 +11,6 @@ use super::Control;
 use crate::net::{Message, Shared, WorkerHandle};
 use crate::plugin::library::{closing, look};
 use crate::plugin::lifecycle::Retired;
-use crate::plugin::pool::Pool;
 
 /// How often it is looked whether threads have ended.
 const LOOK_INTERVAL: Duration = Duration::from_millis(1);
@@ -53,8 +52,7 @@ impl Rotation {
         for worker in &self.workers {
             worker.send(Message::MoveOn(left.clone(), Arc::downgrade(&wanted)));
         }
-        let pools = [&self.shared.pool, &self.shared.transactions];
-        let mut ending: Vec<_> = pools.into_iter().flat_map(Pool::move_on).collect();
+        let mut ending = self.shared.pool.move_on();
         drop(left);
         let until = Instant::now() + self.at_most;
         loop {

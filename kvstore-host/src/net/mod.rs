@@ -31,8 +31,6 @@ pub struct Shared {
     pub published: Published,
     /// Threads for calls that may block.
     pub pool: Pool,
-    /// The one for transactions that have the engine to themselves: everybody waits for them, so they wait for no call that blocks.
-    pub transactions: Pool,
     /// The control thread.
     pub control: ControlHandle,
 }

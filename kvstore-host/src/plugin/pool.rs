@@ -19,7 +19,6 @@ const LOOK_INTERVAL: Duration = Duration::from_millis(1);
 #[derive(Debug)]
 pub struct Pool {
     threads: Mutex<Threads>,
-    name: &'static str,
     count: usize,
     /// Where each of them notes its calls.
     calls: Calls,
@@ -41,16 +40,16 @@ impl Default for Threads {
 }
 
 impl Threads {
-    fn start(pool: &str, count: usize, calls: &Calls) -> io::Result<Self> {
+    fn start(count: usize, calls: &Calls) -> io::Result<Self> {
         let mut threads = Self::default();
-        threads.add(pool, count, calls)?;
+        threads.add(count, calls)?;
         Ok(threads)
     }
 
     /// Starts more of them for the same jobs.
-    fn add(&mut self, pool: &str, count: usize, calls: &Calls) -> io::Result<()> {
+    fn add(&mut self, count: usize, calls: &Calls) -> io::Result<()> {
         let start = |index: usize| {
-            let name = format!("{pool}-{index}");
+            let name = format!("pool-{index}");
             let (todo, caller) = (self.todo.clone(), calls.add(name.clone()));
             thread::Builder::new().name(name).spawn(move || {
                 for (command, job) in todo {
@@ -70,25 +69,25 @@ impl Threads {
 }
 
 impl Pool {
-    /// Starts `count` threads, called `name` and a number, which note their calls in `calls`.
+    /// Starts `count` threads, which note their calls in `calls`.
     ///
     /// # Errors
     /// The system has no more threads.
-    pub fn new(name: &'static str, count: usize, calls: &Calls) -> io::Result<Self> {
-        let (threads, calls) = (Mutex::new(Threads::start(name, count, calls)?), calls.clone());
-        Ok(Self { threads, name, count, calls })
+    pub fn new(count: usize, calls: &Calls) -> io::Result<Self> {
+        let (threads, calls) = (Mutex::new(Threads::start(count, calls)?), calls.clone());
+        Ok(Self { threads, count, calls })
     }
 
     /// Starts as many threads again: those that there are may never return from their jobs.
     pub fn add_threads(&self) {
-        if let Err(error) = lock(&self.threads).add(self.name, self.count, &self.calls) {
+        if let Err(error) = lock(&self.threads).add(self.count, &self.calls) {
             log::error!("the pool gets no more threads: {error}");
         }
     }
 
     /// Goes on with other threads. Answers the ones before, which end when their jobs are done; none where the system has no more threads.
     pub fn move_on(&self) -> Vec<JoinHandle<()>> {
-        match Threads::start(self.name, self.count, &self.calls) {
+        match Threads::start(self.count, &self.calls) {
             Ok(next) => std::mem::replace(&mut *lock(&self.threads), next).handles,
             Err(error) => {
                 log::error!("the pool stays on its threads: {error}");

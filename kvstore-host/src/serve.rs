@@ -24,15 +24,18 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 /// Threads for calls that may block.
 const POOL_THREADS: usize = 8;
-/// Descriptors that clients leave to the host itself: for event loops, files, and the check of an engine.
+/// Descriptors that clients leave to the host itself, for listeners, files, and the check of an engine; and those of each event loop.
 const DESCRIPTORS_KEPT: usize = 64;
+const DESCRIPTORS_PER_LOOP: usize = 2;
 
 /// Serves until a signal ends it.
 ///
 /// # Errors
 /// Why it could not start, or not end in order, in a line for people.
 pub fn serve(config: Config) -> Result<(), String> {
-    let clients_room = descriptor_limit().saturating_sub(DESCRIPTORS_KEPT);
+    // One more worker may come, and there is the control thread.
+    let kept = DESCRIPTORS_KEPT + DESCRIPTORS_PER_LOOP * (config.workers + 2);
+    let clients_room = descriptor_limit().saturating_sub(kept);
     if clients_room < config.clients_max {
         log::warn!(
             "clients_max is {}, and the limit of open files (ulimit -n) leaves room for {clients_room} clients: more are refused",

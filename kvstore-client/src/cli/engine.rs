@@ -13,6 +13,8 @@ use std::time::Duration;
 
 /// How often it is asked how far a migration is.
 const LOOK_INTERVAL: Duration = Duration::from_millis(100);
+/// How long the answer to that may take: what is told in the end does not wait for it.
+const FOLLOW_TIMEOUT_MS: u64 = 2_000;
 
 #[derive(Debug, clap::Subcommand)]
 pub(crate) enum Engine {
@@ -98,7 +100,8 @@ impl Engine {
         {
             return request::run(&options, self.words());
         }
-        let (mut client, follower, words) = (options.connected_client()?, options.client(), self.words());
+        let follower = Options { reply_timeout_ms: Some(FOLLOW_TIMEOUT_MS), ..options.clone() }.client();
+        let (mut client, words) = (options.connected_client()?, self.words());
         let reply = std::thread::scope(|scope| {
             let (end, ended) = mpsc::channel();
             scope.spawn(move || follow(follower, &ended));

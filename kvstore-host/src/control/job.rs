@@ -320,9 +320,6 @@ impl Control {
             if commits && !called_off(&self.next_manifest, job) {
                 return;
             }
-            if self.reload.phase() == Phase::Return && self.stops_feeding() {
-                return;
-            }
             self.event(Event::TimedOut);
         }
     }

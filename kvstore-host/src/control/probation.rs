@@ -115,10 +115,6 @@ pub(super) struct Probation {
     /// Why the engine before is to come back, or has; and until when that waits for its copier.
     regression: Option<String>,
     until: Option<Instant>,
-    /// It was to come back because a call does not return: that is tried once.
-    tried: bool,
-    /// Which call keeps it from coming back, though somebody wants it to: its copier is told to end, so that it is known what it lacks.
-    hangs: Option<String>,
     /// It has.
     pub(super) came_back: bool,
 }
@@ -137,8 +133,6 @@ impl Probation {
             seen: (0, None, None),
             regression: None,
             until: None,
-            tried: false,
-            hangs: None,
             came_back: false,
         }
     }
@@ -182,16 +176,13 @@ impl Probation {
         }
     }
 
-    /// Looks how the engine does. What is wrong, if anything is; `stuck`: a call of it that does not return.
-    fn look(&mut self, server: &Server, stuck: Option<&String>) -> Option<String> {
+    /// Looks how the engine does. What is wrong, if anything is.
+    fn look(&mut self, server: &Server) -> Option<String> {
         let now = Instant::now();
         if self.next_look.is_none_or(|at| at > now) {
             return None;
         }
         self.next_look = Some(now + LOOK_INTERVAL);
-        if let Some(stuck) = stuck.filter(|_| !std::mem::replace(&mut self.tried, true)) {
-            return Some(stuck.clone());
-        }
         let (before, since, compared) =
             (self.before.as_ref()?, self.since.as_mut()?, self.compared.as_mut()?);
         let counts = Counts::now(server);
@@ -295,14 +286,14 @@ impl Control {
         if job.recorder.is_some() {
             return;
         }
-        let stuck = job.live.as_ref().and_then(|live| self.watchdog.stuck_in(live.generation));
         // Who is in a call that does not return has not done well.
-        if stopping || over && probation.regression.is_none() && stuck.is_none() {
+        let passes = || job.live.as_ref().is_none_or(|live| !self.watchdog.is_stuck_in(live.generation));
+        if stopping || over && probation.regression.is_none() && passes() {
             return self.event(Event::Passed);
         }
         if phase == Phase::Probation
             && probation.regression.is_none()
-            && let Some(why) = probation.look(&self.shared.server, stuck.as_ref())
+            && let Some(why) = probation.look(&self.shared.server)
         {
             log::warn!("the engine before comes back: {why}");
             probation.come_back(why, timeout);
@@ -330,22 +321,6 @@ impl Control {
             probation.regression.get_or_insert_with(|| job.problem.clone());
         }
         Event::Succeeded
-    }
-
-    /// Writes do not end in time, while the engine before is to come back. Where that is because a call of the new engine does not return, and somebody wants the
-    /// engine before all the same, its copier is told to end: then it is known what it lacks, and can be decided. False: it is not so.
-    pub(super) fn stops_feeding(&mut self) -> bool {
-        let until = Instant::now() + self.drain_timeout();
-        let Some(job) = self.job.as_mut().filter(|job| job.asker.is_some()) else { return false };
-        let stuck = job.live.as_ref().and_then(|live| self.watchdog.stuck_in(live.generation));
-        let (Some(probation), Some(copier)) = (&mut job.probation, &mut job.copier) else { return false };
-        if stuck.is_none() || probation.hangs.is_some() {
-            return false;
-        }
-        probation.hangs = stuck;
-        job.deadline = Some(until);
-        copier.stop();
-        true
     }
 
     /// The engine before does not come back, or not yet.
@@ -460,11 +435,6 @@ impl Probation {
 
 /// The engine before is not kept equal to the new one any more.
 pub(super) fn not_equal(job: &mut Job, error: &MigrateError) -> Event {
-    let hangs = job.probation.as_mut().and_then(|probation| probation.hangs.take());
-    if let Some(call) = hangs.filter(|_| *error == MigrateError::Cancelled) {
-        job.problem = call;
-        return Event::Unreadable;
-    }
     match error {
         MigrateError::Cancelled => {}
         MigrateError::Read(error) => {

@@ -21,9 +21,9 @@ pub(super) struct Watchdog {
 struct Seen {
     id: u64,
     name: String,
-    generation: u64,
-    /// The live engine when it was first seen in this call: another one may be live since.
+    /// The live engine, and its generation, when it was first seen in this call: another one may be live since.
     engine: Arc<str>,
+    generation: u64,
     call: Option<Call>,
     /// When it was first seen in this call, and whether that was told.
     since: Instant,
@@ -58,10 +58,9 @@ impl Watchdog {
         self.seen.iter().any(|seen| seen.told && seen.name == worker::name(worker))
     }
 
-    /// A call that does not return from the engine of this generation.
-    pub(super) fn stuck_in(&self, generation: u64) -> Option<String> {
-        let stuck = self.seen.iter().find(|seen| seen.told && seen.generation == generation);
-        stuck.map(|seen| format!("{} has not returned", seen.describe()))
+    /// Whether a call does not return that was first seen while this generation was live.
+    pub(super) fn is_stuck_in(&self, generation: u64) -> bool {
+        self.seen.iter().any(|seen| seen.told && seen.generation == generation)
     }
 
     /// The calls that do not return.

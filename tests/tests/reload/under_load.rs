@@ -134,7 +134,7 @@ fn change(host: &Host, round: usize, path: &str) {
         1 => std::thread::scope(|scope| {
             // To one that takes so long that it cannot be there before it is cancelled.
             let slow = Engine::Delayed.library(host.dir());
-            let slow = format!("ENGINE RELOAD {} MIGRATE OPTS delay_us=100000..100000", slow.display());
+            let slow = format!("ENGINE RELOAD {} MIGRATE OPTS delay_us=300000..300000", slow.display());
             let reload = scope.spawn(move || tests::show::ask(&mut host.client(), &slow));
             wait_until("a copy that has begun", || {
                 let info = host.engine_info();

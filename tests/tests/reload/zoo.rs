@@ -95,7 +95,7 @@ fn what_computes_for_ever_is_ended() {
         engines::changed("busy", open, "for (volatile unsigned long steps = 0;;) steps++;", dir.path());
     let file = EngineFile::open(&busy).unwrap();
     let copy = PrivateDir::create(Some(dir.path())).unwrap().copy(&file, 1).unwrap();
-    let limits = Limits { step_timeout_ms: 60_000, processor_time_s: 1, ..Limits::SHORT };
+    let limits = Limits { step_timeout_ms: 600_000, processor_time_s: 1, ..Limits::SHORT };
     let refusal = check_in_child(&binaries::host(), &file, &copy, Depth::Short, &limits, None).unwrap_err();
     assert_eq!(refusal.problem, CheckProblem::Busy { step: "kv_open".to_owned(), limit_s: 1 });
     assert!(refusal.to_string().contains("1 s"), "{refusal}");

@@ -162,7 +162,9 @@ fn every_pattern_of_writes_comes_along(from: Engine) {
     let info = host.engine_info();
     let entries: u32 = info["migrate_entries"].parse().unwrap();
     assert!((1..=ENTRIES / 2).contains(&entries), "{entries}");
-    assert_eq!(info["migrate_entries_total"], ENTRIES.to_string());
+    // The C example does not count.
+    let total = if from == Engine::CExample { 0 } else { ENTRIES };
+    assert_eq!(info["migrate_entries_total"], total.to_string());
     let mut write = |count: usize| {
         for _ in 0..count {
             for line in request(&mut rng, from.expires()) {

@@ -7,6 +7,8 @@ use std::sync::atomic::Ordering;
 use std::thread;
 use std::time::Duration;
 
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
 use crate::command::set_parameter;
 use crate::config::Config;
 use crate::control::{self, Configured, Watch};
@@ -20,7 +22,6 @@ use crate::plugin::published::Published;
 use crate::plugin::state_dir::StateDir;
 use crate::server::{Facts, Server};
 use first::First;
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 /// Threads for calls that may block.
 const POOL_THREADS: usize = 8;

@@ -1,5 +1,4 @@
-// kv_get, or with IN_SET kv_set, does not return while the file GATE is there, and there is one at GATE.inside then. Calls are made from the pool, and
-// others go on meanwhile.
+// kv_get, or with IN_SET kv_set, does not return while the file GATE is there. Calls are made from the pool, and others go on meanwhile.
 #define _DEFAULT_SOURCE
 #include "kvstore.h"
 #undef KV_CAP_TYPES
@@ -13,17 +12,13 @@
 #undef kv_set
 #undef kv_delete
 #undef kv_scan
-#include <fcntl.h>
 #include <pthread.h>
 #include <unistd.h>
 
 static pthread_mutex_t one_at_a_time = PTHREAD_MUTEX_INITIALIZER;
 
 static void wait_at_gate(void) {
-    while (access(GATE, F_OK) == 0) {
-        close(creat(GATE ".inside", 0600));
-        usleep(1000);
-    }
+    while (access(GATE, F_OK) == 0) usleep(1000);
 }
 
 static kv_status done(kv_status status) {

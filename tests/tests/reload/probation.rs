@@ -348,9 +348,7 @@ fn an_engine_that_hangs_does_not_pass() {
         let set = scope.spawn(|| ask(&mut other, "SET b 1"));
         host.wait_for_log(&["engine c-example, generation 2: pool-", "set has not returned for "]);
         wait_until("the end of the time", || host.engine_info()["probation_left_ms"] == "0");
-        // Long enough for many looks.
-        let ticks = host.info_number("uptime_in_seconds");
-        wait_until("two seconds more", || host.info_number("uptime_in_seconds") > ticks + 2);
+        // Whoever has told that has looked whether it passes before it tells more.
         assert_eq!(host.engine_info()["reload_phase"], "probation");
         fs::remove_file(&gate).unwrap();
         assert_eq!(set.join().unwrap(), "OK");

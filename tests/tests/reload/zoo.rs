@@ -86,7 +86,7 @@ fn data_are_limited_not_addresses_and_a_trial_has_the_lowest_priority() {
     assert_eq!(output.status.code(), Some(0), "{text}{}", String::from_utf8_lossy(&output.stderr));
 }
 
-/// No one step takes long enough to be given up; all of them together would.
+/// Before the step in which it does so has taken too long.
 #[test]
 fn what_computes_for_ever_is_ended() {
     let dir = tempfile::tempdir().unwrap();

@@ -34,6 +34,7 @@ use crate::net::{ConnectionId, Message, Shared, WorkerHandle};
 use crate::plugin::file::Digest;
 use crate::plugin::lifecycle::{Nursery, Source};
 use crate::plugin::live::Live;
+use crate::plugin::published::Hold;
 use crate::plugin::reload::Reload;
 use crate::plugin::state_dir::{NextManifest, StateDir};
 use crate::protocol::Value;
@@ -369,10 +370,21 @@ impl Control {
         }
     }
 
-    fn wake_workers(&self) {
-        for worker in &self.workers {
-            worker.send(Message::Look);
-        }
+    fn next_hold(&mut self) -> u64 {
+        self.last_hold += 1;
+        self.last_hold
+    }
+
+    /// Asks all workers to hold this back. Those that are asleep see it when they wake.
+    fn hold_back(&self, hold: Hold) {
+        self.shared.published.hold_back(hold);
+        self.shared.wake_for(hold, &self.workers);
+    }
+
+    /// Lets what is held back go on.
+    fn release(&self) {
+        self.shared.published.release(self.shared.server.clock.monotonic_ns());
+        self.workers.iter().for_each(|worker| worker.send(Message::Look));
     }
 
     fn drain_timeout(&self) -> Duration {

@@ -1,8 +1,12 @@
 //! Adopter: the thread that hands the state of the live engine over. It is there, with all that takes time done, before anything is held back.
+//!
+//! From the moment when everybody is held back to the one when all go on, it does all by itself: each change from one thread to another is a time
+//! for which everybody waits.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
+use std::time::Instant;
 
 use crossbeam::channel::{Sender, bounded};
 use plugin_abi::raw::KV_CAP_DURABLE;
@@ -10,24 +14,49 @@ use plugin_abi::raw::KV_CAP_DURABLE;
 use super::dropped::unload_candidate;
 use super::job::Done;
 use super::{Control, ControlMessage};
+use crate::fail_point;
+use crate::net::{Message, Shared, WorkerHandle};
 use crate::plugin::Keyspace;
-use crate::plugin::adopt::{Handoff, Progress, adopt, way};
+use crate::plugin::adopt::{Adopted, Handoff, Progress, adopt, way};
 use crate::plugin::live::{Candidate, Live};
+use crate::plugin::published::Hold;
+
+/// An engine that has the state, and is published already.
+pub(super) struct Taken {
+    pub(super) live: Arc<Live>,
+    /// The engine before.
+    pub(super) old: Arc<Live>,
+    pub(super) adopted: Adopted,
+    /// When it began to hold back, on the server's clock, in nanoseconds.
+    pub(super) held_since_ns: u64,
+}
 
 /// How the control thread reaches it. When this is dropped before the word was given, the thread unloads the candidate; afterwards it ends.
 #[derive(Debug)]
 pub(super) struct Adopter {
-    word: Sender<()>,
+    word: Sender<Hold>,
     progress: Arc<Progress>,
     /// `None`: it could not be started.
     thread: Option<JoinHandle<()>>,
 }
 
 impl Adopter {
-    /// Gives the word.
-    pub(super) fn begin(&mut self) {
+    /// Gives the word to hold back, with this hold, and then to hand over.
+    pub(super) fn begin(&self, hold: Hold) {
         // There is room for it, and the thread waits.
-        let _ = self.word.try_send(());
+        let _ = self.word.try_send(hold);
+    }
+
+    /// When all was held back, so that it has begun to hand over; `None`: it has not.
+    pub(super) fn begun(&self) -> Option<Instant> {
+        self.progress.begun()
+    }
+
+    /// Calls it off if it has not begun to hand over: the thread unloads the candidate. False: it has.
+    pub(super) fn call_off_hold(&self) -> bool {
+        let off = self.progress.call_off_hold();
+        self.thread.iter().filter(|_| off).for_each(|thread| thread.thread().unpark());
+        off
     }
 
     /// Its thread, to be waited for.
@@ -49,18 +78,53 @@ impl Candidate {
     }
 }
 
+/// Holds everything back, and waits until that is so. Answers when that began; `None`: it was called off.
+fn hold_back(shared: &Shared, workers: &[WorkerHandle], hold: Hold, progress: &Progress) -> Option<u64> {
+    let (published, since_ns) = (&shared.published, shared.server.clock.monotonic_ns());
+    published.hold_back_and_wait(hold, thread::current());
+    fail_point::reach("holds back");
+    shared.wake_for(hold, workers);
+    while !published.all_held(hold) && !progress.is_called_off() {
+        thread::park();
+    }
+    if progress.begin() {
+        return Some(since_ns);
+    }
+    published.wait_no_more();
+    published.take_back(hold);
+    None
+}
+
+/// The cutover: clients go on with the engine that has the state.
+fn publish(
+    shared: &Shared,
+    workers: &[WorkerHandle],
+    live: &Arc<Live>,
+    old: &Live,
+    Adopted { versions, .. }: Adopted,
+) {
+    if versions {
+        live.keep_versions_of(old);
+    }
+    shared.published.replace(Arc::clone(live));
+    fail_point::reach("published");
+    shared.published.release(shared.server.clock.monotonic_ns());
+    workers.iter().for_each(|worker| worker.send(Message::Look));
+}
+
 impl Control {
     /// Starts the thread that will hand over.
     pub(super) fn ready(&mut self) {
         let Some(candidate) = self.take_candidate() else { return };
         let Some(handoff) = self.job.as_ref().and_then(|job| job.handoff) else { return };
-        let (word, wait) = bounded(1);
+        let (word, wait) = bounded::<Hold>(1);
         let progress = Arc::<Progress>::default();
         if let Some(job) = &mut self.job {
             job.adopter = Some(Adopter { word, progress: Arc::clone(&progress), thread: None });
         }
         let (handle, job) = (self.seed.handle(), self.last_job);
-        let server = Arc::clone(&self.shared.server);
+        // Where it is left behind, it keeps nothing of that.
+        let (shared, workers) = (Arc::downgrade(&self.shared), self.workers.clone());
         let giver = self.shared.published.get();
         let manifest = self.next_manifest(&candidate, giver.generation + 1);
         let tell = move |done| handle.send(ControlMessage::Done { job, done });
@@ -75,14 +139,24 @@ impl Control {
                 _ = giver.sync();
             }
             tell(Done::Ready);
-            if wait.recv().is_err() {
+            let (Ok(hold), Some(shared)) = (wait.recv(), shared.upgrade()) else {
                 return unload_candidate(*candidate);
-            }
+            };
+            let Some(held_since_ns) = hold_back(&shared, &workers, hold, &progress) else {
+                return unload_candidate(*candidate);
+            };
             let generation = giver.generation + 1;
-            let adopted = adopt(handoff, &giver, *candidate, generation, &server, &progress, &manifest);
-            drop(giver);
-            let done = adopted.is_ok();
-            tell(Done::Adopted(adopted.map(|(live, adopted)| (Arc::new(live), adopted))));
+            let adopted =
+                adopt(handoff, &giver, *candidate, generation, &shared.server, &progress, &manifest);
+            let taken = adopted.map(|(live, adopted)| {
+                let (live, old) = (Arc::new(live), giver);
+                publish(&shared, &workers, &live, &old, adopted);
+                Taken { live, old, adopted, held_since_ns }
+            });
+            shared.published.wait_no_more();
+            drop(shared);
+            let done = taken.is_ok();
+            tell(Done::Adopted(taken));
             if done {
                 // What its end does to the memory of the process would keep the workers waiting. Who retires the giver joins it.
                 _ = wait.recv();

@@ -10,6 +10,7 @@ use super::{Control, ControlMessage};
 use crate::command::pipeline::{Exclusive, Transacted};
 use crate::net::{ConnectionId, Message};
 use crate::plugin::published::Hold;
+use crate::plugin::reload::Phase;
 
 /// Who asked for a transaction, and what it is.
 pub(super) struct Asked {
@@ -23,7 +24,7 @@ enum Turn {
     Nobodys,
     /// What is under way has to end first.
     Holding {
-        number: u64,
+        hold: Hold,
         deadline: Instant,
         asked: Asked,
     },
@@ -76,18 +77,19 @@ impl Control {
     pub(super) fn look_at_exclusives(&mut self) {
         let shared = Arc::clone(&self.shared);
         let published = &shared.published;
+        // A handoff holds back, and lets go, by itself.
+        let hands_over = matches!(self.reload.phase(), Phase::HoldAll | Phase::Adopt);
         if !self.exclusives.under_way()
+            && !hands_over
             && published.hold() == Hold::No
             && let Some(asked) = self.exclusives.waiting.pop_front()
         {
-            self.last_hold += 1;
-            let (number, deadline) = (self.last_hold, Instant::now() + self.drain_timeout());
-            self.exclusives.turn = Turn::Holding { number, deadline, asked };
-            published.set_hold(Hold::All(number));
-            self.wake_workers();
+            let (hold, deadline) = (Hold::All(self.next_hold()), Instant::now() + self.drain_timeout());
+            self.exclusives.turn = Turn::Holding { hold, deadline, asked };
+            self.hold_back(hold);
         }
-        let Turn::Holding { number, deadline, .. } = self.exclusives.turn else { return };
-        let (ready, late) = (published.all_held(number), deadline <= Instant::now());
+        let Turn::Holding { hold, deadline, .. } = self.exclusives.turn else { return };
+        let (ready, late) = (published.all_held(hold), deadline <= Instant::now());
         if !ready && !late {
             return;
         }
@@ -113,8 +115,7 @@ impl Control {
 
     /// A transaction has ended: lets everybody go on, and tells who asked for it.
     pub(super) fn transacted(&mut self, done: Transacted) {
-        self.shared.published.set_hold(Hold::No);
-        self.wake_workers();
+        self.release();
         if let Turn::Running { worker, from } = std::mem::replace(&mut self.exclusives.turn, Turn::Nobodys)
             && let Some(worker) = self.workers.get(worker)
         {

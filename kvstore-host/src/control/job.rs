@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use super::adopter::Adopter;
+use super::adopter::{Adopter, Taken};
 use super::copier::Copier;
 use super::dropped::{drop_candidate, unload_candidate};
 use super::manifest::called_off;
@@ -51,7 +51,7 @@ pub(super) enum Done {
     Migrated(Result<Migrated, MigrateError>),
     /// It waits for the word to hand the state over.
     Ready,
-    Adopted(Result<(Arc<Live>, Adopted), Box<NotAdopted>>),
+    Adopted(Result<Taken, Box<NotAdopted>>),
     Retired(Retired),
     /// The thread could not be started, or panicked.
     Broken(String),
@@ -74,8 +74,8 @@ pub(super) struct Job {
     candidate: Option<Box<Candidate>>,
     pub(super) live: Option<Arc<Live>>,
     pub(super) old: Option<Arc<Live>>,
-    /// Number of its hold.
-    hold: u64,
+    /// What it holds back, or has held back last.
+    hold: Hold,
     /// When workers were asked to hold back, on the server's clock, in nanoseconds.
     pub(super) held_since_ns: u64,
     pub(super) adopter: Option<Adopter>,
@@ -103,6 +103,11 @@ pub(super) struct Job {
 }
 
 impl Job {
+    /// When its handoff has begun.
+    fn begun(&self) -> Option<Instant> {
+        self.adopter.as_ref().and_then(Adopter::begun)
+    }
+
     /// Calls a handoff off that does not return. False: it has committed already, and ends by itself.
     fn call_off(&mut self, timeout: Duration) -> bool {
         let call = self.adopter.as_ref().and_then(Adopter::call_off);
@@ -152,7 +157,7 @@ impl Control {
                 candidate: None,
                 live: None,
                 old: None,
-                hold: 0,
+                hold: Hold::No,
                 held_since_ns: 0,
                 adopter: None,
                 copier: None,
@@ -174,6 +179,10 @@ impl Control {
 
     /// Takes what a thread of a job has done.
     pub(super) fn done(&mut self, number: u64, done: Done) {
+        if matches!(done, Done::Adopted(_)) && self.reload.phase() == Phase::HoldAll {
+            // It had begun by itself, and there is nothing to do for that.
+            self.reload.on(Event::Succeeded);
+        }
         let Some(job) = self.job.as_mut().filter(|job| job.number == number) else {
             return self.too_late(number, done);
         };
@@ -226,8 +235,9 @@ impl Control {
                 Event::CaughtUp
             }
             Done::Promoted => Event::Promoted,
-            Done::Adopted(Ok((live, adopted))) => {
-                (job.live, job.adopted) = (Some(live), Some(adopted));
+            Done::Adopted(Ok(Taken { live, old, adopted, held_since_ns })) => {
+                (job.live, job.old, job.adopted) = (Some(live), Some(old), Some(adopted));
+                job.held_since_ns = held_since_ns;
                 Event::Succeeded
             }
             Done::Opened(Ok(live)) => match can_come_back(&live) {
@@ -300,12 +310,13 @@ impl Control {
         }
         let published = &self.shared.published;
         let reached = match self.reload.phase() {
-            Phase::Hold | Phase::Settle | Phase::HoldAll | Phase::Return | Phase::Doubt | Phase::Force => {
+            Phase::Hold | Phase::Settle | Phase::Return | Phase::Doubt | Phase::Force => {
                 published.all_held(job.hold)
             }
+            Phase::HoldAll => job.begun().is_some(),
             Phase::Part | Phase::Drain => {
                 let passed = |live: &Arc<Live>| published.all_passed(live.generation);
-                job.live.as_ref().is_some_and(passed) && published.all_released(job.hold)
+                job.live.as_ref().is_some_and(passed) && published.all_released(job.hold.number())
             }
             _ => false,
         };
@@ -326,6 +337,11 @@ impl Control {
 
     pub(super) fn event(&mut self, event: Event) {
         let phase = self.reload.phase();
+        let adopter = self.job.as_ref().and_then(|job| job.adopter.as_ref());
+        let ends = phase == Phase::HoldAll && matches!(event, Event::TimedOut | Event::Cancelled);
+        // What has begun by itself meanwhile is not called off as if it had not.
+        let begun = ends && adopter.is_some_and(|adopter| !adopter.call_off_hold());
+        let event = if begun { Event::Succeeded } else { event };
         fail_point::reach(format_args!("{phase:?} {event:?}"));
         let actions = self.reload.on(event);
         if event == Event::TimedOut
@@ -369,7 +385,8 @@ impl Control {
         if self.reload.phase() != phase
             && let Some(job) = &mut self.job
         {
-            job.deadline = self.reload.has_timeout().then(|| Instant::now() + timeout);
+            let since = job.begun().filter(|_| self.reload.phase() == Phase::Adopt);
+            job.deadline = self.reload.has_timeout().then(|| since.unwrap_or_else(Instant::now) + timeout);
             log::debug!("reload of {}: {}", job.source, self.reload.phase().name());
         }
         if self.reload.phase() == Phase::Idle {
@@ -403,13 +420,14 @@ impl Control {
             Action::Check => self.check(),
             Action::Open => self.open(),
             Action::Ready => self.ready(),
-            Action::HoldWrites => self.hold(Hold::Writes),
-            Action::HoldAll => self.hold(Hold::All),
-            Action::Adopt => {
-                if let Some(adopter) = self.job.as_mut().and_then(|job| job.adopter.as_mut()) {
-                    adopter.begin();
-                }
+            Action::HoldWrites => self.hold_writes(),
+            Action::HoldAll => {
+                let hold = Hold::All(self.next_hold());
+                let Some(job) = &mut self.job else { return };
+                job.hold = hold;
+                job.adopter.iter().for_each(|adopter| adopter.begin(hold));
             }
+            Action::Adopted => self.note_published(),
             // A handoff was called off: nobody else calls that engine now, and nobody will before it has returned.
             Action::Suspend => self.shared.published.get().set_suspended(true),
             Action::Resume => {
@@ -435,10 +453,7 @@ impl Control {
             Action::Finish => self.copier().iter().for_each(|copier| copier.finish()),
             Action::StopCopier => self.copier().into_iter().for_each(Copier::stop),
             Action::Publish => self.publish(),
-            Action::Release => {
-                self.shared.published.set_hold(Hold::No);
-                self.wake_workers();
-            }
+            Action::Release => self.release(),
             Action::DropCandidate => {
                 // A thread that still waits for the word to hand over unloads it itself.
                 let Some(job) = &mut self.job else { return };
@@ -466,13 +481,12 @@ impl Control {
         }
     }
 
-    fn hold(&mut self, what: fn(u64) -> Hold) {
+    fn hold_writes(&mut self) {
+        let hold = Hold::Writes(self.next_hold());
         let Some(job) = &mut self.job else { return };
         job.held_since_ns = self.shared.server.clock.monotonic_ns();
-        self.last_hold += 1;
-        job.hold = self.last_hold;
-        self.shared.published.set_hold(what(job.hold));
-        self.wake_workers();
+        job.hold = hold;
+        self.hold_back(hold);
     }
 
     /// Runs a blocking step on a thread made for it.
@@ -548,13 +562,20 @@ impl Control {
         let Some(job) = &mut self.job else { return };
         let Some(live) = job.live.clone() else { return };
         let old = self.shared.published.get();
-        if job.adopted.map_or(job.migrated.versions, |adopted| adopted.versions) {
+        if job.migrated.versions {
             live.keep_versions_of(&old);
         }
-        self.shared.published.replace(Arc::clone(&live));
-        self.shared.server.engine_options.set(&live.options);
-        self.history.published(&live, &old, job.way(), self.shared.server.clock.now_ms());
+        self.shared.published.replace(live);
         job.old = Some(old);
+        self.note_published();
+    }
+
+    /// Notes that another engine is live.
+    fn note_published(&mut self) {
+        let Some(job) = &self.job else { return };
+        let (Some(live), Some(old)) = (&job.live, &job.old) else { return };
+        self.shared.server.engine_options.set(&live.options);
+        self.history.published(live, old, job.way(), self.shared.server.clock.now_ms());
     }
 
     fn retire(&mut self) {

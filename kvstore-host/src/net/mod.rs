@@ -17,7 +17,7 @@ use crate::command::pipeline::Transacted;
 use crate::control::ControlHandle;
 use crate::plugin::Landed;
 use crate::plugin::pool::Pool;
-use crate::plugin::published::Published;
+use crate::plugin::published::{Hold, Published};
 use crate::protocol::{Limits, Value};
 use crate::pubsub::Bell;
 use crate::server::{Order, Peer, Server, lock};
@@ -45,6 +45,12 @@ impl Shared {
         let defaults = Limits::default();
         let request_len_max = defaults.request_len_max.max(bulk_len_max.saturating_mul(2));
         Limits { bulk_len_max, request_len_max, ..defaults }
+    }
+
+    /// Wakes those of all workers, in their order, that do not hold this back yet.
+    pub(crate) fn wake_for(&self, hold: Hold, workers: &[WorkerHandle]) {
+        let awake = workers.iter().enumerate().filter(|(index, _)| !self.published.is_held(*index, hold));
+        awake.for_each(|(_, worker)| worker.send(Message::Look));
     }
 }
 

@@ -81,6 +81,8 @@ pub struct Worker {
     stalled: usize,
     /// Batches under way: generation, how many, how many of them write.
     pub(crate) under_way: Vec<(u64, usize, usize)>,
+    /// What it has seen to be held back.
+    hold: Hold,
     spare: Spare,
     /// Connections whose work is handed over together.
     round: Round,
@@ -141,6 +143,7 @@ impl Seed {
             paused: Vec::new(),
             stalled: 0,
             under_way: Vec::new(),
+            hold: Hold::No,
             spare: Spare::default(),
             round: Round::default(),
             moved: (0, 0),
@@ -166,14 +169,17 @@ impl Drop for Worker {
 impl Worker {
     /// One round: waits for something to do, at most for `at_most`, and does all of it. Answers whether there was anything.
     pub(crate) fn turn(&mut self, events: &mut Events, at_most: Option<Duration>) -> bool {
+        let shared = &Arc::clone(&self.shared);
+        self.fall_asleep(shared);
         let timeout = [self.timeout(), at_most].into_iter().flatten().min();
-        if let Err(error) = self.poll.poll(events, timeout) {
+        let polled = self.poll.poll(events, timeout);
+        shared.published.marks(self.index).iter().for_each(|marks| marks.wake_up());
+        if let Err(error) = polled {
             if error.kind() != io::ErrorKind::Interrupted {
                 log::error!("worker {}: epoll failed: {error}", self.index);
             }
             return true;
         }
-        let shared = &Arc::clone(&self.shared);
         (self.now, self.now_ms) = (Instant::now(), shared.server.clock.now_ms());
         // Each batch pins the epoch: inside of this that is cheap.
         let _pinned = epoch::pin();
@@ -240,11 +246,25 @@ impl Worker {
         [ticks.then_some(LATE_CHECK_INTERVAL), paused.map(|paused| paused.rest)].into_iter().flatten().min()
     }
 
+    /// Notes that it waits for something to do, so that nobody has to wait for it meanwhile.
+    fn fall_asleep(&mut self, shared: &Arc<Shared>) {
+        let published = &shared.published;
+        let Some(marks) = published.marks(self.index) else { return };
+        let given_up = published.given_up();
+        let mut live = self.under_way.iter().filter(|(generation, ..)| *generation > given_up).peekable();
+        marks.fall_asleep(live.peek().is_some(), live.any(|(.., writes)| *writes > 0));
+        if published.hold() != self.hold {
+            marks.wake_up();
+            self.look(shared);
+        }
+    }
+
     /// The point between two batches: notes which engine and which hold this worker has seen.
     fn look(&mut self, shared: &Arc<Shared>) {
         let published = &shared.published;
         let Some(marks) = published.marks(self.index) else { return };
         let (generation, hold) = (published.generation(), published.hold());
+        self.hold = hold;
         // Whoever reads that a generation was seen must not read what was under way before it was.
         let given_up = published.given_up();
         let kept = self.under_way.iter().map(|(generation, ..)| *generation).filter(|one| *one > given_up);
@@ -260,8 +280,8 @@ impl Worker {
             Hold::All(number) if live().next().is_none() => number,
             _ => 0,
         };
-        if held != 0 {
-            news |= published::note(&marks.held, held);
+        if held != 0 && published::note(&marks.held, held) {
+            news |= !published.tell_held(hold);
         }
         if news {
             shared.control.look();

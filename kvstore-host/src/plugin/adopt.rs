@@ -11,8 +11,9 @@
 //! Where one of both refuses, the data can still be copied.
 
 use std::sync::Arc;
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use plugin_abi::calls::{CallError, Session, State};
 use plugin_abi::raw::*;
@@ -102,37 +103,68 @@ impl Failure {
     }
 }
 
-/// The calls of a handoff: those that can be called off, and the one that cannot.
-const CALLS: [&str; 5] =
-    ["kv_handoff_prepare", "kv_handoff_give", "kv_open", "kv_handoff_abort", "kv_handoff_commit"];
-const PREPARE: usize = 0;
-const GIVE: usize = 1;
-const OPEN: usize = 2;
-const ABORT: usize = 3;
-const COMMIT: usize = 4;
-const CALLED_OFF: usize = CALLS.len();
+/// What a handoff comes to: that all is held back, the calls that can be called off, and the one that cannot.
+const STEPS: [&str; 6] = [
+    "the hold",
+    "kv_handoff_prepare",
+    "kv_handoff_give",
+    "kv_open",
+    "kv_handoff_abort",
+    "kv_handoff_commit",
+];
+const HOLD: usize = 0;
+const PREPARE: usize = 1;
+const GIVE: usize = 2;
+const OPEN: usize = 3;
+const ABORT: usize = 4;
+const COMMIT: usize = 5;
+const CALLED_OFF: usize = STEPS.len();
 
 /// When an engine is asked again to take its files back.
 const ABORT_INTERVAL: Duration = Duration::from_millis(20);
 
-/// Which call a handoff has come to. One thread hands over, and another one may call that off until it commits.
+/// Which step a handoff has come to. One thread hands over, and another one may call that off until it commits.
 #[derive(Debug, Default)]
-pub struct Progress(AtomicUsize);
+pub struct Progress {
+    step: AtomicUsize,
+    begun: OnceLock<Instant>,
+}
 
 impl Progress {
     /// Calls the handoff off, and answers in which call it is; `None`: it commits already, or was called off before.
     pub fn call_off(&self) -> Option<&'static str> {
         let off = |at| (at < COMMIT).then_some(CALLED_OFF);
-        let before = self.0.fetch_update(Ordering::AcqRel, Ordering::Acquire, off).ok()?;
-        CALLS.get(before).copied()
+        let before = self.step.fetch_update(Ordering::AcqRel, Ordering::Acquire, off).ok()?;
+        STEPS.get(before).copied()
     }
 
-    /// Goes on to a call, unless the handoff was called off.
-    fn reach(&self, call: usize) -> Result<(), Failure> {
-        let on = |at| (at != CALLED_OFF).then_some(call);
-        let reached = self.0.fetch_update(Ordering::AcqRel, Ordering::Acquire, on);
+    /// Calls it off if it has not begun, because all is not held back yet. False: it has.
+    pub fn call_off_hold(&self) -> bool {
+        self.step.compare_exchange(HOLD, CALLED_OFF, Ordering::AcqRel, Ordering::Acquire).is_ok()
+    }
+
+    /// Whether it was called off.
+    pub fn is_called_off(&self) -> bool {
+        self.step.load(Ordering::Acquire) == CALLED_OFF
+    }
+
+    /// When it has begun: all was held back by then.
+    pub fn begun(&self) -> Option<Instant> {
+        self.begun.get().copied().filter(|_| self.step.load(Ordering::Acquire) != HOLD)
+    }
+
+    /// Begins: all is held back. False: it was called off.
+    pub fn begin(&self) -> bool {
+        self.begun.get_or_init(Instant::now);
+        self.reach(PREPARE).is_ok()
+    }
+
+    /// Goes on to a step, unless the handoff was called off.
+    fn reach(&self, step: usize) -> Result<(), Failure> {
+        let on = |at| (at != CALLED_OFF).then_some(step);
+        let reached = self.step.fetch_update(Ordering::AcqRel, Ordering::Acquire, on);
         reached
-            .map(|_| CALLS.get(call).into_iter().for_each(fail_point::reach))
+            .map(|_| STEPS.get(step).into_iter().for_each(fail_point::reach))
             .map_err(|_| Failure::Broken("it was called off".to_owned()))
     }
 }
@@ -152,7 +184,7 @@ fn takes(taker: &Identity, format: &str, version: u32) -> bool {
 }
 
 /// Opens a candidate as generation `generation` with the state of `giver`, and commits. Blocks as long as the engines do, and as long as files cannot be
-/// taken back.
+/// taken back. The handoff [has begun](Progress::begin).
 ///
 /// Nobody else calls the giver meanwhile, and after a commit nothing comes but its `kv_close`. The manifest changes before the commits: it may
 /// fail, and they cannot.
@@ -172,11 +204,8 @@ pub fn adopt(
         return Err(Failure::Broken("the live engine is closed".to_owned()).with(Some(candidate)));
     };
     let session = instance.session();
-    let prepared = progress.reach(PREPARE).and_then(|()| {
-        session.handoff_prepare(handoff.kind()).map_err(|error| failed(PREPARE, giver.identity(), &error))
-    });
-    if let Err(failure) = prepared {
-        return Err(failure.with(Some(candidate)));
+    if let Err(error) = session.handoff_prepare(handoff.kind()) {
+        return Err(failed(PREPARE, giver.identity(), &error).with(Some(candidate)));
     }
     let mut prepared = Prepared { session: Some(&session), handoff };
     take(giver, &session, &mut prepared, candidate, generation, server, progress, manifest).map_err(
@@ -278,7 +307,7 @@ fn look_at(
 
 /// What is wrong, for people.
 fn failed(call: usize, engine: &Identity, error: &CallError) -> Failure {
-    let call = CALLS.get(call).copied().unwrap_or_default();
+    let call = STEPS.get(call).copied().unwrap_or_default();
     let problem = format!("{call} of engine '{} {}' failed: {error}", engine.name, engine.version);
     if error.status == Status::PANIC { Failure::Broken(problem) } else { Failure::Refused(problem) }
 }
@@ -370,12 +399,16 @@ mod tests {
     #[test]
     fn a_handoff_commits_or_is_called_off() {
         let progress = Progress::default();
-        assert!(progress.reach(PREPARE).is_ok() && progress.reach(OPEN).is_ok());
+        assert!(progress.begun().is_none());
+        assert!(progress.begin() && progress.begun().is_some() && progress.reach(OPEN).is_ok());
+        assert!(!progress.call_off_hold(), "it has begun");
         assert_eq!(progress.call_off(), Some("kv_open"));
         assert_eq!(progress.call_off(), None);
-        assert!(progress.reach(COMMIT).is_err());
+        assert!(progress.reach(COMMIT).is_err() && progress.is_called_off());
         let progress = Progress::default();
-        assert!(progress.reach(COMMIT).is_ok());
+        assert!(progress.begin() && progress.reach(COMMIT).is_ok());
         assert_eq!(progress.call_off(), None);
+        let progress = Progress::default();
+        assert!(progress.call_off_hold() && !progress.begin());
     }
 }

@@ -4,8 +4,9 @@
 //! the pointer lies; when an old engine may be closed is decided by the workers' own counters alone, because an epoch
 //! has no deadline.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering, fence};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::Thread;
 
 use crossbeam::epoch::{self, Atomic, Owned};
 use crossbeam::utils::CachePadded;
@@ -63,6 +64,13 @@ impl Hold {
     }
 }
 
+/// A worker is awake, or has writes under way.
+const AWAKE: u8 = 0;
+/// It is asleep, and nothing is under way that writes.
+const READS: u8 = 1;
+/// It is asleep, and nothing is under way.
+const RESTS: u8 = 2;
+
 /// What a worker tells the control thread.
 #[derive(Debug)]
 pub struct WorkerMarks {
@@ -76,6 +84,8 @@ pub struct WorkerMarks {
     pub released: AtomicU64,
     /// When it has seen that, on the server's clock, in nanoseconds. Written before `released`.
     pub released_ns: AtomicU64,
+    /// Whether it is asleep, and what is under way meanwhile.
+    asleep: AtomicU8,
 }
 
 /// Sets one of a worker's own marks, which nobody else sets while it runs. Answers whether it has changed.
@@ -96,6 +106,7 @@ impl WorkerMarks {
             held: AtomicU64::new(0),
             released: AtomicU64::new(0),
             released_ns: AtomicU64::new(0),
+            asleep: AtomicU8::new(AWAKE),
         }
     }
 
@@ -111,6 +122,33 @@ impl WorkerMarks {
         self.seen.store(u64::MAX, Ordering::Release);
         self.held.store(u64::MAX, Ordering::Release);
         self.released.store(u64::MAX, Ordering::Release);
+    }
+
+    /// Notes that it is about to fall asleep, and whether anything is under way, and anything that writes. Afterwards it reads what is held back: either
+    /// it sees a hold that it does not know, and stays awake, or whoever holds back sees that it is asleep.
+    pub fn fall_asleep(&self, any: bool, writes: bool) {
+        let asleep = match (any, writes) {
+            (false, _) => RESTS,
+            (true, false) => READS,
+            (true, true) => AWAKE,
+        };
+        self.asleep.store(asleep, Ordering::SeqCst);
+    }
+
+    /// It is awake, and reads what is held back before it begins anything.
+    pub fn wake_up(&self) {
+        self.asleep.store(AWAKE, Ordering::SeqCst);
+    }
+
+    /// Whether it holds back what this says, and nothing of it is under way.
+    fn holds(&self, hold: Hold) -> bool {
+        let asleep = self.asleep.load(Ordering::SeqCst);
+        let rests = match hold {
+            Hold::No => true,
+            Hold::Writes(_) => asleep != AWAKE,
+            Hold::All(_) => asleep == RESTS,
+        };
+        rests || self.held.load(Ordering::Acquire) >= hold.number()
     }
 
     /// Notes which hold there is now; `now_ns` is asked when one has ended that this worker had noted.
@@ -135,6 +173,10 @@ pub struct Published {
     // The newest generation whose calls are no longer waited for.
     given_up: AtomicU64,
     hold: AtomicU64,
+    // When the last one has ended, on the server's clock, in nanoseconds.
+    ended_ns: AtomicU64,
+    // The thread that waits until all is held back, where it is not the control thread, and for which hold.
+    waiting: Mutex<Option<(Hold, Thread)>>,
     workers: Vec<CachePadded<WorkerMarks>>,
 }
 
@@ -150,6 +192,8 @@ impl Published {
             generation: AtomicU64::new(generation),
             given_up: AtomicU64::new(0),
             hold: AtomicU64::new(0),
+            ended_ns: AtomicU64::new(0),
+            waiting: Mutex::new(None),
             workers: workers.map(CachePadded::new).collect(),
         }
     }
@@ -234,19 +278,65 @@ impl Published {
         }
     }
 
-    /// Holds back what it says; its number is higher than those before, and not 0.
-    pub fn set_hold(&self, hold: Hold) {
-        self.hold.store(hold.word(), Ordering::Release);
+    /// Holds back what it says; its number is higher than those before, and not 0. For the control thread.
+    pub fn hold_back(&self, hold: Hold) {
+        self.hold.store(hold.word(), Ordering::SeqCst);
+    }
+
+    /// Lets all go on, at this time of the server's clock.
+    pub fn release(&self, now_ns: u64) {
+        self.ended_ns.store(now_ns, Ordering::Relaxed);
+        self.hold.store(Hold::No.word(), Ordering::SeqCst);
+    }
+
+    /// The same as [`hold_back`](Self::hold_back) for another thread, which the last worker wakes when all is held back, until it
+    /// [waits no more](Self::wait_no_more). Nothing happens where the control thread holds back itself, as it does once this was called off.
+    pub fn hold_back_and_wait(&self, hold: Hold, waiting: Thread) {
+        *self.waiting() = Some((hold, waiting));
+        let none = Hold::No.word();
+        let _ = self.hold.compare_exchange(none, hold.word(), Ordering::SeqCst, Ordering::SeqCst);
+    }
+
+    /// The thread that waited does so no longer.
+    pub fn wait_no_more(&self) {
+        *self.waiting() = None;
+    }
+
+    /// Ends a hold that was called off, unless that was done.
+    pub fn take_back(&self, hold: Hold) {
+        let none = Hold::No.word();
+        let _ = self.hold.compare_exchange(hold.word(), none, Ordering::SeqCst, Ordering::SeqCst);
+    }
+
+    fn waiting(&self) -> MutexGuard<'_, Option<(Hold, Thread)>> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// What is held back.
     pub fn hold(&self) -> Hold {
-        Hold::of(self.hold.load(Ordering::Acquire))
+        Hold::of(self.hold.load(Ordering::SeqCst))
     }
 
-    /// Whether every worker has seen the hold of this number, with nothing under way that it holds back.
-    pub fn all_held(&self, number: u64) -> bool {
-        self.workers.iter().all(|marks| marks.held.load(Ordering::Acquire) >= number)
+    /// Whether every worker holds that back, with nothing of it under way: it has seen the hold, or is asleep and will see it before it begins anything.
+    pub fn all_held(&self, hold: Hold) -> bool {
+        self.workers.iter().all(|marks| marks.holds(hold))
+    }
+
+    /// Whether this worker does.
+    pub fn is_held(&self, worker: usize, hold: Hold) -> bool {
+        self.marks(worker).is_none_or(|marks| marks.holds(hold))
+    }
+
+    /// A worker has noted this hold: if it is the last one, it wakes who waits for that. False: that is the control thread.
+    pub fn tell_held(&self, hold: Hold) -> bool {
+        let waiting = self.waiting();
+        let Some((_, thread)) = waiting.as_ref().filter(|(waited, _)| *waited == hold) else { return false };
+        // Of two that note it at the same time, one sees that both have.
+        fence(Ordering::SeqCst);
+        if self.all_held(hold) {
+            thread.unpark();
+        }
+        true
     }
 
     /// Whether every worker that has noted the hold of this number has seen its end. One that had something under way until the hold was given up has not noted it.
@@ -257,9 +347,10 @@ impl Published {
         })
     }
 
-    /// When the last worker has seen the end of its last hold, on the server's clock, in nanoseconds.
+    /// When the last hold has ended and the last worker has seen that, of those that had noted it; on the server's clock, in nanoseconds.
     pub fn released_ns(&self) -> u64 {
-        self.workers.iter().map(|marks| marks.released_ns.load(Ordering::Acquire)).max().unwrap_or(0)
+        let workers = self.workers.iter().map(|marks| marks.released_ns.load(Ordering::Acquire));
+        workers.chain([self.ended_ns.load(Ordering::Acquire)]).max().unwrap_or(0)
     }
 
     /// Whether no worker has, or can get, anything to do with generations before this one.

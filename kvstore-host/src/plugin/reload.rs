@@ -161,10 +161,11 @@ pub enum Action {
     AbandonFed,
     /// Start the thread that will hand the state over.
     Ready,
-    /// Ask all workers to hold everything back.
+    /// Have the thread that is ready ask all workers to hold everything back, and hand the state over as soon as they do. When the candidate has it, that
+    /// thread makes it the live engine, and lets go on what is held back.
     HoldAll,
-    /// Hand the state over.
-    Adopt,
+    /// Note that it has.
+    Adopted,
     /// Let what is held back go on.
     Release,
     /// Answer for the old engine that it is out of reach, without calling it.
@@ -272,11 +273,12 @@ impl Reload {
             (Phase::Ready, Event::Succeeded) => (Phase::HoldAll, &[HoldAll]),
             // Its thread unloads the candidate as soon as it can.
             (Phase::Ready, Event::TimedOut | Event::Cancelled) => (Phase::Idle, &[Refuse]),
-            (Phase::HoldAll, Event::Succeeded) => (Phase::Adopt, &[Adopt]),
+            // The handoff has begun by itself.
+            (Phase::HoldAll, Event::Succeeded) => (Phase::Adopt, &[]),
             (Phase::HoldAll, Event::Failed | Event::TimedOut | Event::Cancelled) => {
                 (Phase::Idle, &[Release, DropCandidate, Refuse])
             }
-            (Phase::Adopt, Event::Succeeded) => (Phase::Drain, &[Publish, Release]),
+            (Phase::Adopt, Event::Succeeded) => (Phase::Drain, &[Adopted]),
             (Phase::Adopt, Event::Failed) => (Phase::Idle, &[Release, DropCandidate, Refuse]),
             (Phase::Adopt, Event::Refused) => (Phase::Open, &[Release, Open]),
             // The thread may be in either engine, and both look at the state. Whoever asks is told so instead of waiting.

@@ -402,8 +402,8 @@ impl Way {
         // Each manifest that is put in its place names the next generation, the first one at the start. What was made the live engine is named.
         let count = |wanted: &str| moments.iter().filter(|moment| *moment == wanted).count();
         let most = count(PUT) - usize::from(moment.starts_with(PUT) && !moment.contains("done"));
-        let least =
-            count(&format!("{PUT}: done")).max(1 + count("Publish: done") + count("PublishOld: done"));
+        let published = ["Publish: done", "PublishOld: done", "published"].map(count).iter().sum::<usize>();
+        let least = count(&format!("{PUT}: done")).max(1 + published);
         let manifest = fs::read_to_string(dir.path().join("state/manifest")).unwrap();
         let line = manifest.lines().find_map(|line| line.strip_prefix("generation = ")).unwrap();
         let named: usize = line.parse().unwrap();

@@ -72,6 +72,10 @@ impl World {
                 Event::Failed,
             )
             | (Phase::Cancel, Event::Succeeded) => self.copying = false,
+            (Phase::HoldAll, Event::Succeeded) => {
+                assert!(self.candidate && self.held == Held::All, "handed over while it was called");
+                self.owner = Owner::BetweenThem;
+            }
             (Phase::Adopt, Event::Succeeded) => self.owner = Owner::New,
             (Phase::Adopt | Phase::Stuck, Event::Failed) => self.owner = Owner::Old,
             (Phase::Adopt | Phase::Stuck, Event::Refused) => {
@@ -120,10 +124,11 @@ impl World {
                 assert_eq!(self.held, Held::Nothing);
                 self.held = if action == Action::HoldAll { Held::All } else { Held::Writes };
             }
-            Action::Adopt => {
-                assert!(self.candidate && self.held == Held::All, "handed over while it was called");
-                assert_eq!(self.owner, Owner::Old);
-                self.owner = Owner::BetweenThem;
+            // What its thread has done: published, and let go.
+            Action::Adopted => {
+                assert!(self.held == Held::All && self.owner == Owner::New && self.candidate);
+                (self.owner, self.held) = (Owner::Old, Held::Nothing);
+                (self.candidate, self.old) = (false, true);
             }
             Action::Release => {
                 assert_ne!(self.held, Held::Nothing);
@@ -136,12 +141,8 @@ impl World {
                 self.suspended = false;
             }
             Action::Publish => {
-                let adopted = self.held == Held::All && self.owner == Owner::New;
-                let copied = self.held == Held::Writes && self.copied && self.owner == Owner::Old;
-                assert!(self.candidate && (adopted || copied), "published without its data");
-                assert!(!self.copying, "somebody copies into the live engine");
-                // Live now, it is the old one of the next reload.
-                self.owner = Owner::Old;
+                assert!(self.candidate && self.held == Held::Writes && self.copied, "published without its data");
+                assert!(!self.copying && self.owner == Owner::Old, "somebody copies into the live engine");
                 (self.candidate, self.copied, self.old) = (false, false, true);
             }
             Action::FollowCandidate => {

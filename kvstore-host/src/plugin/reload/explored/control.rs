@@ -153,15 +153,21 @@ impl World {
         let Some(job) = &self.job else { return false };
         let mut marks = self.workers.iter().map(|worker| worker.marks);
         match self.reload.phase() {
-            Phase::Hold | Phase::Settle | Phase::HoldAll | Phase::Return | Phase::Doubt | Phase::Force => {
-                marks.all(|marks| marks.held >= self.last_hold)
+            Phase::Hold | Phase::Settle | Phase::Return | Phase::Doubt | Phase::Force => {
+                self.all_held(Hold::Writes(self.last_hold))
             }
+            Phase::HoldAll => self.adopter.is_some_and(Adopter::has_begun),
             Phase::Part | Phase::Drain => marks.all(|marks| {
                 let passed = marks.seen >= job.live && marks.oldest >= job.live;
                 passed && (marks.held < self.last_hold || marks.released >= self.last_hold)
             }),
             _ => false,
         }
+    }
+
+    /// `Published::all_held`.
+    pub(super) fn all_held(&self, hold: Hold) -> bool {
+        self.workers.iter().all(|worker| worker.holds(hold))
     }
 
     /// `Control::reached`.
@@ -183,8 +189,12 @@ impl World {
     }
 
     /// `Control::event`. What the machine does, and the first action, nobody sees one without the other.
-    fn event(&mut self, event: Event) {
+    fn event(&mut self, mut event: Event) {
         let phase = self.reload.phase();
+        if phase == Phase::HoldAll && matches!(event, Event::TimedOut | Event::Cancelled) {
+            let begun = self.adopter.as_mut().is_some_and(|adopter| !adopter.call_off_hold());
+            event = if begun { Event::Succeeded } else { event };
+        }
         if event == Event::Requested {
             self.asked = true;
             self.job = Some(Job { asker: Asker::Waits, ..Job::default() });
@@ -229,6 +239,9 @@ impl World {
         let [Some(done), second, third] = self.messages else { return };
         let mut world = *self;
         world.messages = [second, third, None];
+        if matches!(done, Done::Adopted(_)) && world.reload.phase() == Phase::HoldAll {
+            world.reload.on(Event::Succeeded);
+        }
         let Some(job) = &mut world.job else {
             let ended = matches!(done, Done::Migrated(_) | Done::Broken);
             if ended && world.stuck != 0 {
@@ -239,7 +252,7 @@ impl World {
             }
             return nexts.add(Kind::Fair, "is told of a step that was given up", world);
         };
-        let phase = self.reload.phase();
+        let phase = world.reload.phase();
         let event = match done {
             Done::Checked(true) if job.cancelled => Event::Failed,
             Done::Opened(true) if job.cancelled => {
@@ -254,7 +267,7 @@ impl World {
             Done::CaughtUp if self.wishes.shadow => Event::InStep,
             Done::CaughtUp => Event::CaughtUp,
             Done::Adopted(Ok(())) => {
-                job.live = 2;
+                (job.live, job.old) = (2, 1);
                 Event::Succeeded
             }
             Done::Migrated(Ok(())) if phase == Phase::Finish && self.wishes.probation && !job.cancelled => {
@@ -314,7 +327,7 @@ impl World {
     }
 
     /// `Published::replace`.
-    fn replace(&mut self, generation: Generation) {
+    pub(super) fn replace(&mut self, generation: Generation) {
         self.previous = std::mem::replace(&mut self.current, generation);
     }
 
@@ -328,8 +341,11 @@ impl World {
             }
             Action::Ready => self.adopter = Some(Adopter::default()),
             Action::HoldWrites => self.hold(Hold::Writes),
-            Action::HoldAll => self.hold(Hold::All),
-            Action::Adopt => self.adopter.iter_mut().for_each(|adopter| adopter.word = true),
+            Action::HoldAll => {
+                self.last_hold += 1;
+                self.adopter.iter_mut().for_each(|adopter| adopter.word = true);
+            }
+            Action::Adopted => {}
             Action::Suspend => self.suspended = true,
             Action::Resume => self.suspended = false,
             Action::Follow => self.follow(self.current, true),

@@ -2,7 +2,7 @@
 
 use super::control::{Done, MigrateError, NotAdopted};
 use super::explorer::{Kind, Nexts};
-use super::world::{Changes, Engine, Generation, KEYS, Keys, Live, Stage, World};
+use super::world::{Changes, Engine, Generation, Hold, KEYS, Keys, Live, Stage, World};
 
 /// Where a copier is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -66,19 +66,45 @@ enum Call {
     Readies,
     /// It waits for the word.
     Waits,
+    /// It holds back, and waits until all is held back.
+    Holds,
     /// From `kv_handoff_prepare` to `kv_open`.
     Takes,
     /// It commits, and cannot be called off.
     Commits,
+    /// It makes the candidate the live engine.
+    Publishes,
+    /// It lets go.
+    Releases,
+    /// It was called off before it began, and lets go.
+    TakesBack,
     Ended,
 }
 
 impl Adopter {
     /// `adopt::Progress::call_off`.
     pub(super) fn call_off(&mut self) -> bool {
-        let goes = !matches!(self.call, Call::Commits | Call::Ended) && !self.called_off;
+        let off = matches!(self.call, Call::Readies | Call::Waits | Call::Holds | Call::Takes);
+        let goes = off && !self.called_off;
         self.called_off |= goes;
         goes
+    }
+
+    /// `adopt::Progress::begun`.
+    pub(super) fn has_begun(self) -> bool {
+        !matches!(self.call, Call::Readies | Call::Waits | Call::Holds | Call::TakesBack)
+    }
+
+    /// It was called off, and has not ended what it holds back.
+    pub(super) fn takes_back(self) -> bool {
+        matches!(self.call, Call::Holds | Call::TakesBack) && self.called_off
+    }
+
+    /// `adopt::Progress::call_off_hold`.
+    pub(super) fn call_off_hold(&mut self) -> bool {
+        let off = !self.has_begun() && !self.called_off;
+        self.called_off |= off;
+        off
     }
 }
 
@@ -371,8 +397,25 @@ impl World {
                     reach(Kind::Failure, "cannot be ready", Call::Ended, &|world| world.send(Done::Broken));
                 }
             }
-            Call::Waits if adopter.word => reach(Kind::Fair, "prepares the giver", Call::Takes, &|world| {
-                *world.live(1) = Live::HandingOver;
+            // `Published::hold_back_and_wait`, also where it was called off just now.
+            Call::Waits if adopter.word => reach(Kind::Fair, "holds all back", Call::Holds, &|world| {
+                if world.hold == Hold::No {
+                    world.hold = Hold::All(world.last_hold);
+                }
+            }),
+            Call::Holds if adopter.called_off => {
+                reach(Kind::Fair, "is called off before it begins", Call::TakesBack, &|_| {});
+            }
+            Call::Holds if self.all_held(Hold::All(self.last_hold)) => {
+                reach(Kind::Fair, "prepares the giver", Call::Takes, &|world| {
+                    *world.live(1) = Live::HandingOver;
+                });
+            }
+            Call::Holds => {}
+            Call::TakesBack => reach(Kind::Fair, "takes its hold back", Call::Ended, &|world| {
+                if world.hold == Hold::All(world.last_hold) {
+                    world.hold = Hold::No;
+                }
             }),
             Call::Waits if adopter.dropped => {
                 reach(Kind::Fair, "unloads the candidate", Call::Ended, &|_| {});
@@ -389,15 +432,19 @@ impl World {
                 }
             }
             Call::Commits => {
-                reach(Kind::Fair, "commits", Call::Ended, &|world| {
+                reach(Kind::Fair, "commits", Call::Publishes, &|world| {
                     (world.manifest, world.engines[1].values) = (1, world.engines[0].values);
                     (*world.live(1), *world.live(2)) = (Live::HandedOver, Live::Open);
-                    world.send(Done::Adopted(Ok(())));
                 });
                 if fails {
                     reach(Kind::Failure, "cannot put the manifest, and aborts", Call::Ended, &back(false));
                 }
             }
+            Call::Publishes => reach(Kind::Fair, "publishes", Call::Releases, &|world| world.replace(2)),
+            Call::Releases => reach(Kind::Fair, "lets go", Call::Ended, &|world| {
+                world.hold = Hold::No;
+                world.send(Done::Adopted(Ok(())));
+            }),
         }
     }
 }

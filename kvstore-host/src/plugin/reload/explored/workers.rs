@@ -79,25 +79,59 @@ pub(super) struct Marks {
     pub(super) released: Number,
 }
 
+/// Whether a worker waits for something to do: `published::AWAKE` and its neighbours.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+enum Sleep {
+    #[default]
+    Awake,
+    /// Nothing is under way that writes.
+    Reads,
+    /// Nothing is under way.
+    Rests,
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Worker {
     pub(super) doing: Doing,
     pub(super) marks: Marks,
     /// In the middle of `Worker::look`: what was published, and held back.
     looks: Option<(Generation, Hold)>,
+    /// What it has seen to be held back.
+    hold: Hold,
+    asleep: Sleep,
+    /// In the middle of `Worker::fall_asleep`: it has told so, and not read yet what is held back.
+    falls: bool,
 }
 
 impl Default for Worker {
     fn default() -> Self {
         let marks = Marks { seen: 1, oldest: NONE, held: 0, released: 0 };
-        Self { doing: Doing::Nothing, marks, looks: None }
+        Self { doing: Doing::Nothing, marks, looks: None, hold: Hold::No, asleep: Sleep::Awake, falls: false }
+    }
+}
+
+impl Worker {
+    /// `WorkerMarks::holds`.
+    pub(super) fn holds(self, hold: Hold) -> bool {
+        let rests = match hold {
+            Hold::No => true,
+            Hold::Writes(_) => self.asleep != Sleep::Awake,
+            Hold::All(_) => self.asleep == Sleep::Rests,
+        };
+        rests || self.marks.held >= hold.number()
     }
 }
 
 impl World {
     /// All that worker `at` can do next.
     pub(super) fn worker_steps(&self, at: usize, nexts: &mut Nexts) {
-        let Worker { doing, looks, marks } = self.workers[at];
+        let Worker { doing, looks, marks, .. } = self.workers[at];
+        if self.sleeps(at, nexts) {
+            if let Doing::Flying(op, generation) = doing {
+                self.executes(at, op, generation, true, nexts);
+            }
+            return;
+        }
         let (mut whole, mut half) = (*self, *self);
         whole.looks(at);
         if looks.is_some() {
@@ -144,6 +178,31 @@ impl World {
         }
     }
 
+    /// `Worker::fall_asleep`, and what comes after `epoll_wait`. Answers whether it is about to sleep, or does. Only one that looks late is seen to: one
+    /// that looks at once has told all that there is to tell.
+    fn sleeps(&self, at: usize, nexts: &mut Nexts) -> bool {
+        let Worker { doing, looks, asleep, falls, hold, .. } = self.workers[at];
+        let mut next = |what, asleep, falls| {
+            let mut world = *self;
+            (world.workers[at].asleep, world.workers[at].falls) = (asleep, falls);
+            nexts.add(Kind::Fair, what, world);
+        };
+        if falls {
+            let asleep = if self.hold == hold { asleep } else { Sleep::Awake };
+            next("looks whether all is as it was", asleep, false);
+        } else if asleep != Sleep::Awake {
+            next("wakes up", Sleep::Awake, false);
+        } else if self.bounds.looks_late && looks.is_none() && !doing.is_busy() {
+            let under_way = doing.under_way().filter(|(_, generation)| *generation > self.given_up);
+            match under_way {
+                None => next("tells that it falls asleep", Sleep::Rests, true),
+                Some((op, _)) if !op.writes() => next("tells that it falls asleep", Sleep::Reads, true),
+                Some(_) => {}
+            }
+        }
+        falls || asleep != Sleep::Awake
+    }
+
     fn with_doing(&self, at: usize, doing: Doing) -> Self {
         let mut world = *self;
         world.workers[at].doing = doing;
@@ -162,6 +221,7 @@ impl World {
     fn look_on(&mut self, at: usize) {
         let worker = &mut self.workers[at];
         let Some((generation, hold)) = worker.looks.take() else { return };
+        worker.hold = hold;
         let (doing, marks) = (worker.doing.under_way(), &mut worker.marks);
         marks.seen = generation;
         // `WorkerMarks::note_end`.

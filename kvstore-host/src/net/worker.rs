@@ -162,6 +162,7 @@ impl Drop for Worker {
         if let Some(marks) = self.shared.published.marks(self.index) {
             marks.leave();
         }
+        self.shared.published.tell_held(self.shared.published.hold());
         self.shared.control.look();
     }
 }

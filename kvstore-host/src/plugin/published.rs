@@ -148,7 +148,7 @@ impl WorkerMarks {
             Hold::Writes(_) => asleep != AWAKE,
             Hold::All(_) => asleep == RESTS,
         };
-        rests || self.held.load(Ordering::Acquire) >= hold.number()
+        rests || self.held.load(Ordering::SeqCst) >= hold.number()
     }
 
     /// Notes which hold there is now; `now_ns` is asked when one has ended that this worker had noted.
@@ -273,7 +273,8 @@ impl Published {
     pub fn admit_standby(&self) {
         if let Some(marks) = self.workers.last() {
             marks.released.store(0, Ordering::Release);
-            marks.held.store(0, Ordering::Release);
+            // Before it reads what is held back: whoever holds back does so before it reads this.
+            marks.held.store(0, Ordering::SeqCst);
             marks.seen.store(self.generation(), Ordering::Release);
         }
     }
@@ -289,8 +290,8 @@ impl Published {
         self.hold.store(Hold::No.word(), Ordering::SeqCst);
     }
 
-    /// The same as [`hold_back`](Self::hold_back) for another thread, which the last worker wakes when all is held back, until it
-    /// [waits no more](Self::wait_no_more). Nothing happens where the control thread holds back itself, as it does once this was called off.
+    /// The same as [`hold_back`](Self::hold_back) for another thread, which the last worker wakes when all is held back. That goes on until it
+    /// [waits no more](Self::wait_no_more). Nothing is held back where the control thread does so itself: then this was called off.
     pub fn hold_back_and_wait(&self, hold: Hold, waiting: Thread) {
         *self.waiting() = Some((hold, waiting));
         let none = Hold::No.word();

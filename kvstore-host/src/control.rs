@@ -16,6 +16,7 @@ mod probation;
 mod rotation;
 mod shadow;
 mod signals;
+mod urgent;
 mod watch;
 mod watchdog;
 

@@ -10,9 +10,11 @@ use std::time::Instant;
 
 use crossbeam::channel::{Sender, bounded};
 use plugin_abi::raw::KV_CAP_DURABLE;
+use rustix::thread::gettid;
 
 use super::dropped::unload_candidate;
 use super::job::Done;
+use super::urgent::Urgent;
 use super::{Control, ControlMessage};
 use crate::fail_point;
 use crate::net::{Message, Shared, WorkerHandle};
@@ -142,6 +144,8 @@ impl Control {
             let (Ok(hold), Some(shared)) = (wait.recv(), shared.upgrade()) else {
                 return unload_candidate(*candidate);
             };
+            let threads = workers.iter().filter_map(WorkerHandle::thread_id);
+            let _urgent = Urgent::new(threads.chain([gettid().as_raw_nonzero().get()]));
             let Some(held_since_ns) = hold_back(&shared, &workers, hold, &progress) else {
                 return unload_candidate(*candidate);
             };

@@ -6,7 +6,7 @@ mod slab;
 pub mod socket;
 pub mod worker;
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicI32, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, Weak};
 use std::thread::JoinHandle;
 
@@ -121,12 +121,21 @@ pub struct WorkerHandle {
     connections: Arc<AtomicUsize>,
     /// The thread that it runs on, once it does.
     thread: Arc<Mutex<Option<JoinHandle<()>>>>,
+    /// That thread's number in the system, or 0.
+    thread_id: Arc<AtomicI32>,
 }
 
 impl WorkerHandle {
     /// A handle that sends into this channel and wakes this loop.
     pub fn new(messages: Sender<Message>, waker: Arc<Waker>) -> Self {
-        Self { messages, mail: Arc::default(), waker, connections: Arc::default(), thread: Arc::default() }
+        Self {
+            messages,
+            mail: Arc::default(),
+            waker,
+            connections: Arc::default(),
+            thread: Arc::default(),
+            thread_id: Arc::default(),
+        }
     }
 
     /// Gives the worker a client.
@@ -161,6 +170,11 @@ impl WorkerHandle {
     /// Notes which thread it runs on from here on, and answers which one it was before.
     fn runs_on(&self, thread: JoinHandle<()>) -> Option<JoinHandle<()>> {
         lock(&self.thread).replace(thread)
+    }
+
+    /// The number of that thread in the system; `None`: it does not run yet.
+    pub fn thread_id(&self) -> Option<i32> {
+        Some(self.thread_id.load(Ordering::Relaxed)).filter(|id| *id != 0)
     }
 
     /// Whether it has ended.

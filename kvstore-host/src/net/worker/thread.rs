@@ -2,10 +2,12 @@
 //! thread-local destructors, goes with that one.
 
 use std::io;
+use std::sync::atomic::Ordering;
 use std::thread::{self, JoinHandle};
 
 use crossbeam::channel::{Sender, bounded};
 use mio::Events;
+use rustix::thread::gettid;
 
 use super::{Worker, name};
 
@@ -22,6 +24,7 @@ impl Worker {
     }
 
     fn run(mut self) {
+        self.handle.thread_id.store(gettid().as_raw_nonzero().get(), Ordering::Relaxed);
         let mut events = Events::with_capacity(1024);
         while self.stopping.is_none() || !self.connections.taken().is_empty() {
             self.turn(&mut events, None);

@@ -19,7 +19,8 @@ impl Urgent {
     /// Asks it for these threads of the process. Those that are gone, or have a policy of their own, are left as they are.
     pub(super) fn new(threads: impl IntoIterator<Item = i32>) -> Self {
         let shorten = |thread| {
-            let before = scheduled(thread).filter(|it| it.sched_policy == libc::SCHED_OTHER.cast_unsigned())?;
+            let before =
+                scheduled(thread).filter(|it| it.sched_policy == libc::SCHED_OTHER.cast_unsigned())?;
             schedule(thread, &sched_attr { sched_runtime: SLICE_NS, ..before }).then_some((thread, before))
         };
         Self(threads.into_iter().filter_map(shorten).collect())

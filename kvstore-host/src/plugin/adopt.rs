@@ -104,14 +104,8 @@ impl Failure {
 }
 
 /// What a handoff comes to: that all is held back, the calls that can be called off, and the one that cannot.
-const STEPS: [&str; 6] = [
-    "the hold",
-    "kv_handoff_prepare",
-    "kv_handoff_give",
-    "kv_open",
-    "kv_handoff_abort",
-    "kv_handoff_commit",
-];
+const STEPS: [&str; 6] =
+    ["the hold", "kv_handoff_prepare", "kv_handoff_give", "kv_open", "kv_handoff_abort", "kv_handoff_commit"];
 const HOLD: usize = 0;
 const PREPARE: usize = 1;
 const GIVE: usize = 2;

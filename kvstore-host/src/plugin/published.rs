@@ -124,8 +124,7 @@ impl WorkerMarks {
         self.released.store(u64::MAX, Ordering::Release);
     }
 
-    /// Notes that it is about to fall asleep, and whether anything is under way, and anything that writes. Afterwards it reads what is held back: either
-    /// it sees a hold that it does not know, and stays awake, or whoever holds back sees that it is asleep.
+    /// Notes that it falls asleep, and whether anything is under way, and anything that writes. Whoever holds back next, and sees that, need not wake it.
     pub fn fall_asleep(&self, any: bool, writes: bool) {
         let asleep = match (any, writes) {
             (false, _) => RESTS,
@@ -135,7 +134,7 @@ impl WorkerMarks {
         self.asleep.store(asleep, Ordering::SeqCst);
     }
 
-    /// It is awake, and reads what is held back before it begins anything.
+    /// It is awake. It reads what is held back after this, and before it begins anything: so either it sees a hold, or who holds back sees that it is awake.
     pub fn wake_up(&self) {
         self.asleep.store(AWAKE, Ordering::SeqCst);
     }

@@ -42,7 +42,7 @@ use world::{Bounds, Wishes, World};
 
 const MIGRATE: Wishes = Wishes { adopts: false, shadow: false, probation: false };
 const ONE_WRITE: Bounds =
-    Bounds { keys: 1, writes: 1, reads: 0, failures: 1, fails_early: true, looks_late: false };
+    Bounds { keys: 1, writes: 1, reads: 0, failures: 1, fails_early: true, looks_late: false, sleeps: false };
 const TWO_WRITES: Bounds = Bounds { writes: 2, ..ONE_WRITE };
 /// With a slow read, which may be on the engine before for long.
 const SLOW_READ: Bounds = Bounds { reads: 1, ..ONE_WRITE };
@@ -50,6 +50,8 @@ const SLOW_READ: Bounds = Bounds { reads: 1, ..ONE_WRITE };
 const TWO_KEYS: Bounds = Bounds { keys: 2, failures: 0, ..TWO_WRITES };
 /// Workers look, and tell what they have seen, whenever they like.
 const LATE: Bounds = Bounds { looks_late: true, ..ONE_WRITE };
+/// The same, and they sleep; with a slow read.
+const SLEEPING: Bounds = Bounds { sleeps: true, failures: 0, reads: 1, ..LATE };
 
 fn failing(failures: u8, bounds: Bounds) -> Bounds {
     Bounds { failures, ..bounds }
@@ -68,7 +70,8 @@ fn every_order(wishes: Wishes, bounds: &[Bounds], phases: usize) {
 
 #[test]
 fn a_migration_in_every_order_of_steps_loses_nothing() {
-    every_order(MIGRATE, &[TWO_WRITES, SLOW_READ, TWO_KEYS, failing(0, LATE)], 10);
+    let sleeping = Bounds { reads: 0, ..SLEEPING };
+    every_order(MIGRATE, &[TWO_WRITES, SLOW_READ, TWO_KEYS, failing(0, LATE), sleeping], 10);
 }
 
 #[test]
@@ -78,7 +81,7 @@ fn a_shadow_in_every_order_of_steps_has_all_when_it_is_promoted() {
 
 #[test]
 fn an_adopt_in_every_order_of_steps_loses_nothing() {
-    let all = [TWO_WRITES, SLOW_READ, failing(2, ONE_WRITE), LATE, TWO_KEYS];
+    let all = [TWO_WRITES, SLOW_READ, failing(2, ONE_WRITE), LATE, SLEEPING, TWO_KEYS];
     every_order(Wishes { adopts: true, ..MIGRATE }, &all, 14);
 }
 

@@ -141,7 +141,10 @@ impl World {
                 self.suspended = false;
             }
             Action::Publish => {
-                assert!(self.candidate && self.held == Held::Writes && self.copied, "published without its data");
+                assert!(
+                    self.candidate && self.held == Held::Writes && self.copied,
+                    "published without its data"
+                );
                 assert!(!self.copying && self.owner == Owner::Old, "somebody copies into the live engine");
                 (self.candidate, self.copied, self.old) = (false, false, true);
             }

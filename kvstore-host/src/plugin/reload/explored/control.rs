@@ -324,6 +324,7 @@ impl World {
     fn hold(&mut self, hold: fn(Number) -> Hold) {
         self.last_hold += 1;
         self.hold = hold(self.last_hold);
+        self.wake_for(self.hold);
     }
 
     /// `Published::replace`.
@@ -382,7 +383,7 @@ impl World {
                 let place = self.recorders.iter().position(Option::is_none);
                 self.recorders[place.expect("two of them")] = Some(Recorder { next: self.next, puts: false });
             }
-            Action::Release => self.hold = Hold::No,
+            Action::Release => self.release(),
             Action::DropCandidate => {
                 let live = std::mem::take(&mut self.job().live);
                 if live != 0 {

@@ -57,6 +57,8 @@ pub(super) struct Adopter {
     /// The other end of the word is gone.
     pub(super) dropped: bool,
     called_off: bool,
+    /// It sleeps until it is woken.
+    parked: bool,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -66,7 +68,9 @@ enum Call {
     Readies,
     /// It waits for the word.
     Waits,
-    /// It holds back, and waits until all is held back.
+    /// It has begun to hold back, and wakes those that are awake.
+    Wakes,
+    /// It waits until all is held back.
     Holds,
     /// From `kv_handoff_prepare` to `kv_open`.
     Takes,
@@ -84,7 +88,7 @@ enum Call {
 impl Adopter {
     /// `adopt::Progress::call_off`.
     pub(super) fn call_off(&mut self) -> bool {
-        let off = matches!(self.call, Call::Readies | Call::Waits | Call::Holds | Call::Takes);
+        let off = !matches!(self.call, Call::Commits | Call::Publishes | Call::Releases | Call::Ended);
         let goes = off && !self.called_off;
         self.called_off |= goes;
         goes
@@ -92,19 +96,25 @@ impl Adopter {
 
     /// `adopt::Progress::begun`.
     pub(super) fn has_begun(self) -> bool {
-        !matches!(self.call, Call::Readies | Call::Waits | Call::Holds | Call::TakesBack)
+        !matches!(self.call, Call::Readies | Call::Waits | Call::Wakes | Call::Holds | Call::TakesBack)
     }
 
     /// It was called off, and has not ended what it holds back.
     pub(super) fn takes_back(self) -> bool {
-        matches!(self.call, Call::Holds | Call::TakesBack) && self.called_off
+        matches!(self.call, Call::Wakes | Call::Holds | Call::TakesBack) && self.called_off
     }
 
     /// `adopt::Progress::call_off_hold`.
     pub(super) fn call_off_hold(&mut self) -> bool {
         let off = !self.has_begun() && !self.called_off;
         self.called_off |= off;
+        self.parked &= !off;
         off
+    }
+
+    /// All is held back; whoever waits for another hold is not woken.
+    pub(super) fn unpark(&mut self, hold: Hold) {
+        self.parked &= !matches!(hold, Hold::All(_));
     }
 }
 
@@ -398,19 +408,25 @@ impl World {
                 }
             }
             // `Published::hold_back_and_wait`, also where it was called off just now.
-            Call::Waits if adopter.word => reach(Kind::Fair, "holds all back", Call::Holds, &|world| {
+            Call::Waits if adopter.word => reach(Kind::Fair, "holds all back", Call::Wakes, &|world| {
                 if world.hold == Hold::No {
                     world.hold = Hold::All(world.last_hold);
                 }
             }),
+            Call::Wakes => reach(Kind::Fair, "wakes those that are awake", Call::Holds, &|world| {
+                world.wake_for(Hold::All(world.last_hold));
+            }),
             Call::Holds if adopter.called_off => {
                 reach(Kind::Fair, "is called off before it begins", Call::TakesBack, &|_| {});
             }
-            Call::Holds if self.all_held(Hold::All(self.last_hold)) => {
+            Call::Holds if !adopter.parked && self.all_held(Hold::All(self.last_hold)) => {
                 reach(Kind::Fair, "prepares the giver", Call::Takes, &|world| {
                     *world.live(1) = Live::HandingOver;
                 });
             }
+            Call::Holds if !adopter.parked => reach(Kind::Fair, "parks", Call::Holds, &|world| {
+                world.adopter.iter_mut().for_each(|adopter| adopter.parked = true);
+            }),
             Call::Holds => {}
             Call::TakesBack => reach(Kind::Fair, "takes its hold back", Call::Ended, &|world| {
                 if world.hold == Hold::All(world.last_hold) {
@@ -442,7 +458,7 @@ impl World {
             }
             Call::Publishes => reach(Kind::Fair, "publishes", Call::Releases, &|world| world.replace(2)),
             Call::Releases => reach(Kind::Fair, "lets go", Call::Ended, &|world| {
-                world.hold = Hold::No;
+                world.release();
                 world.send(Done::Adopted(Ok(())));
             }),
         }

@@ -79,15 +79,19 @@ pub(super) struct Marks {
     pub(super) released: Number,
 }
 
-/// Whether a worker waits for something to do: `published::AWAKE` and its neighbours.
+/// Whether a worker waits for something to do.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 enum Sleep {
     #[default]
     Awake,
-    /// Nothing is under way that writes.
+    /// It has looked at the end of its turn, and has not told yet that it falls asleep.
+    Falls,
+    /// It sleeps, as `published::AWAKE` and its neighbours tell: writes are under way, nothing that writes, nothing.
+    Writes,
     Reads,
-    /// Nothing is under way.
     Rests,
+    /// It has woken, and looks before it does anything else.
+    Woken,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -96,17 +100,15 @@ pub(super) struct Worker {
     pub(super) marks: Marks,
     /// In the middle of `Worker::look`: what was published, and held back.
     looks: Option<(Generation, Hold)>,
-    /// What it has seen to be held back.
-    hold: Hold,
     asleep: Sleep,
-    /// In the middle of `Worker::fall_asleep`: it has told so, and not read yet what is held back.
-    falls: bool,
+    /// There is a message for it, which wakes it.
+    told: bool,
 }
 
 impl Default for Worker {
     fn default() -> Self {
         let marks = Marks { seen: 1, oldest: NONE, held: 0, released: 0 };
-        Self { doing: Doing::Nothing, marks, looks: None, hold: Hold::No, asleep: Sleep::Awake, falls: false }
+        Self { doing: Doing::Nothing, marks, looks: None, asleep: Sleep::Awake, told: false }
     }
 }
 
@@ -115,7 +117,7 @@ impl Worker {
     pub(super) fn holds(self, hold: Hold) -> bool {
         let rests = match hold {
             Hold::No => true,
-            Hold::Writes(_) => self.asleep != Sleep::Awake,
+            Hold::Writes(_) => matches!(self.asleep, Sleep::Reads | Sleep::Rests),
             Hold::All(_) => self.asleep == Sleep::Rests,
         };
         rests || self.marks.held >= hold.number()
@@ -125,19 +127,17 @@ impl Worker {
 impl World {
     /// All that worker `at` can do next.
     pub(super) fn worker_steps(&self, at: usize, nexts: &mut Nexts) {
-        let Worker { doing, looks, marks, .. } = self.workers[at];
         if self.sleeps(at, nexts) {
-            if let Doing::Flying(op, generation) = doing {
-                self.executes(at, op, generation, true, nexts);
-            }
             return;
         }
+        let Worker { doing, looks, marks, asleep, .. } = self.workers[at];
+        let woken = asleep == Sleep::Woken;
         let (mut whole, mut half) = (*self, *self);
         whole.looks(at);
         if looks.is_some() {
             half.look_on(at);
             nexts.add(Kind::Fair, "tells what it has seen", half);
-        } else if whole.workers[at].marks != marks {
+        } else if woken || whole.workers[at].marks != marks {
             half.look(at);
             nexts.add(Kind::Fair, "looks, and tells what it has under way", half);
         }
@@ -145,7 +145,7 @@ impl World {
             Doing::Flying(op, generation) if looks.is_none() || op.writes() => {
                 self.executes(at, op, generation, true, nexts);
             }
-            _ if looks.is_some() => {}
+            _ if looks.is_some() || woken => {}
             Doing::Nothing => self.asks(at, nexts),
             Doing::Asked(op) => {
                 let doing = Doing::Planned(op, self.current);
@@ -178,29 +178,61 @@ impl World {
         }
     }
 
-    /// `Worker::fall_asleep`, and what comes after `epoll_wait`. Answers whether it is about to sleep, or does. Only one that looks late is seen to: one
-    /// that looks at once has told all that there is to tell.
+    /// The end of `Worker::turn`, `Worker::fall_asleep`, and what comes after `epoll_wait`. Answers whether it sleeps, or is about to.
     fn sleeps(&self, at: usize, nexts: &mut Nexts) -> bool {
-        let Worker { doing, looks, asleep, falls, hold, .. } = self.workers[at];
-        let mut next = |what, asleep, falls| {
-            let mut world = *self;
-            (world.workers[at].asleep, world.workers[at].falls) = (asleep, falls);
-            nexts.add(Kind::Fair, what, world);
-        };
-        if falls {
-            let asleep = if self.hold == hold { asleep } else { Sleep::Awake };
-            next("looks whether all is as it was", asleep, false);
-        } else if asleep != Sleep::Awake {
-            next("wakes up", Sleep::Awake, false);
-        } else if self.bounds.looks_late && looks.is_none() && !doing.is_busy() {
-            let under_way = doing.under_way().filter(|(_, generation)| *generation > self.given_up);
-            match under_way {
-                None => next("tells that it falls asleep", Sleep::Rests, true),
-                Some((op, _)) if !op.writes() => next("tells that it falls asleep", Sleep::Reads, true),
-                Some(_) => {}
+        let Worker { doing, looks, asleep, told, .. } = self.workers[at];
+        let mut world = *self;
+        let worker = &mut world.workers[at];
+        match asleep {
+            Sleep::Awake => {
+                // What has landed is taken first.
+                let busy = doing.is_busy() || matches!(doing, Doing::Landed(..));
+                if self.bounds.sleeps && looks.is_none() && !busy {
+                    worker.asleep = Sleep::Falls;
+                    world.looks(at);
+                    nexts.add(Kind::Fair, "ends its turn", world);
+                }
+                return false;
+            }
+            Sleep::Woken => return false,
+            Sleep::Falls => {
+                let under_way = doing.under_way().filter(|(_, generation)| *generation > self.given_up);
+                worker.asleep = match under_way {
+                    Some((op, _)) if op.writes() => Sleep::Writes,
+                    Some(_) => Sleep::Reads,
+                    None => Sleep::Rests,
+                };
+                nexts.add(Kind::Fair, "falls asleep", world);
+            }
+            Sleep::Writes | Sleep::Reads | Sleep::Rests => {
+                (worker.asleep, worker.told) = (Sleep::Woken, false);
+                // Without a message, a client may wake it, or not.
+                nexts.add(if told { Kind::Fair } else { Kind::Choice }, "wakes up", world);
             }
         }
-        falls || asleep != Sleep::Awake
+        match doing {
+            Doing::Flying(op, generation) if op.writes() => self.executes(at, op, generation, true, nexts),
+            Doing::Flying(..) if !told => {
+                let mut world = *self;
+                world.workers[at].told = true;
+                nexts.add(Kind::Fair, "is told that its read has landed", world);
+            }
+            _ => {}
+        }
+        true
+    }
+
+    /// `Shared::wake_for`.
+    pub(super) fn wake_for(&mut self, hold: Hold) {
+        let late = self.bounds.sleeps;
+        self.workers.iter_mut().filter(|worker| !worker.holds(hold)).for_each(|worker| worker.told = late);
+    }
+
+    /// All of them are told that nothing is held back any more.
+    pub(super) fn release(&mut self) {
+        let late = self.bounds.sleeps;
+        self.hold = Hold::No;
+        self.workers.iter_mut().for_each(|worker| worker.told = late);
     }
 
     fn with_doing(&self, at: usize, doing: Doing) -> Self {
@@ -215,24 +247,31 @@ impl World {
         let kept = worker.doing.under_way().filter(|(_, generation)| *generation > self.given_up);
         worker.marks.oldest = kept.map_or(NONE, |(_, generation)| generation);
         worker.looks = Some((self.current, self.hold));
+        if worker.asleep == Sleep::Woken {
+            worker.asleep = Sleep::Awake;
+        }
     }
 
     /// The rest of it.
     fn look_on(&mut self, at: usize) {
         let worker = &mut self.workers[at];
         let Some((generation, hold)) = worker.looks.take() else { return };
-        worker.hold = hold;
         let (doing, marks) = (worker.doing.under_way(), &mut worker.marks);
         marks.seen = generation;
         // `WorkerMarks::note_end`.
         if marks.held != hold.number() {
             marks.released = marks.held;
         }
+        let before = marks.held;
         marks.held = match hold {
             Hold::Writes(number) if doing.is_none_or(|(op, _)| !op.writes()) => number,
             Hold::All(number) if doing.is_none_or(|(_, generation)| generation <= self.given_up) => number,
             _ => marks.held,
         };
+        // `Published::tell_held`.
+        if marks.held != before && self.all_held(hold) {
+            self.adopter.iter_mut().for_each(|adopter| adopter.unpark(hold));
+        }
     }
 
     /// Both at once, of a worker that can.
@@ -302,7 +341,9 @@ impl World {
                     world.engine(generation).values[key] = value;
                 }
             }
-            world.workers[at].doing = match flies {
+            let worker = &mut world.workers[at];
+            worker.told |= flies && self.bounds.sleeps;
+            worker.doing = match flies {
                 true => Doing::Landed(op, generation, outcome),
                 false => Doing::Carried(op, generation, outcome),
             };

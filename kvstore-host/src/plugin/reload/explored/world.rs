@@ -143,6 +143,8 @@ pub(super) struct Bounds {
     pub(super) fails_early: bool,
     /// Workers look at any time, and in two steps. Else they look as soon as they can, which hides little: who waits for them may be late itself.
     pub(super) looks_late: bool,
+    /// Workers sleep when they have nothing to do, and are woken.
+    pub(super) sleeps: bool,
 }
 
 /// How a reload is asked for: `job::Wishes`, and what the engines can do.

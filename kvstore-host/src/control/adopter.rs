@@ -10,18 +10,17 @@ use std::time::Instant;
 
 use crossbeam::channel::{Sender, bounded};
 use plugin_abi::raw::KV_CAP_DURABLE;
-use rustix::thread::gettid;
 
 use super::dropped::unload_candidate;
 use super::job::Done;
-use super::urgent::Urgent;
+use super::urgent::{self, Urgent};
 use super::{Control, ControlMessage};
 use crate::fail_point;
 use crate::net::{Message, Shared, WorkerHandle};
 use crate::plugin::Keyspace;
 use crate::plugin::adopt::{Adopted, Handoff, Progress, adopt, way};
 use crate::plugin::live::{Candidate, Live};
-use crate::plugin::published::Hold;
+use crate::plugin::published::{Hold, Published};
 
 /// An engine that has the state, and is published already.
 pub(super) struct Taken {
@@ -33,7 +32,8 @@ pub(super) struct Taken {
     pub(super) held_since_ns: u64,
 }
 
-/// How the control thread reaches it. When this is dropped before the word was given, the thread unloads the candidate; afterwards it ends.
+/// How the control thread reaches it. When this is dropped before the word was given, the thread unloads the candidate; when it is dropped after the handoff, the
+/// thread ends.
 #[derive(Debug)]
 pub(super) struct Adopter {
     word: Sender<Hold>,
@@ -54,11 +54,9 @@ impl Adopter {
         self.progress.begun()
     }
 
-    /// Calls it off if it has not begun to hand over: the thread unloads the candidate. False: it has.
-    pub(super) fn call_off_hold(&self) -> bool {
-        let off = self.progress.call_off_hold();
-        self.thread.iter().filter(|_| off).for_each(|thread| thread.thread().unpark());
-        off
+    /// Calls it off if it has not begun to hand over: the thread holds nothing back any more, and unloads the candidate. False: it has begun.
+    pub(super) fn call_off_hold(&self, published: &Published) -> bool {
+        published.call_off(|| self.progress.call_off_hold())
     }
 
     /// Its thread, to be waited for.
@@ -83,18 +81,15 @@ impl Candidate {
 /// Holds everything back, and waits until that is so. Answers when that began; `None`: it was called off.
 fn hold_back(shared: &Shared, workers: &[WorkerHandle], hold: Hold, progress: &Progress) -> Option<u64> {
     let (published, since_ns) = (&shared.published, shared.server.clock.monotonic_ns());
-    published.hold_back_and_wait(hold, thread::current());
+    if !published.hold_back_and_wait(hold, || !progress.is_called_off()) {
+        return None;
+    }
     fail_point::reach("holds back");
     shared.wake_for(hold, workers);
     while !published.all_held(hold) && !progress.is_called_off() {
         thread::park();
     }
-    if progress.begin() {
-        return Some(since_ns);
-    }
-    published.wait_no_more();
-    published.take_back(hold);
-    None
+    progress.begin().then_some(since_ns)
 }
 
 /// The cutover: clients go on with the engine that has the state.
@@ -144,8 +139,9 @@ impl Control {
             let (Ok(hold), Some(shared)) = (wait.recv(), shared.upgrade()) else {
                 return unload_candidate(*candidate);
             };
-            let threads = workers.iter().filter_map(WorkerHandle::thread_id);
-            let _urgent = Urgent::new(threads.chain([gettid().as_raw_nonzero().get()]));
+            // Until this one ends: when the workers have gone on for sure.
+            let _urgent = Urgent::new(workers.iter().filter_map(WorkerHandle::thread_id));
+            urgent::hurry();
             let Some(held_since_ns) = hold_back(&shared, &workers, hold, &progress) else {
                 return unload_candidate(*candidate);
             };

@@ -12,6 +12,7 @@ use super::manifest::called_off;
 use super::probation::{Probation, can_come_back, not_equal};
 use super::{Asker, Control, ControlMessage};
 use crate::fail_point;
+use crate::net::Message;
 use crate::plugin::adopt::{Adopted, Handoff, NotAdopted};
 use crate::plugin::lifecycle::{Retired, Source, retire};
 use crate::plugin::live::{Candidate, Live};
@@ -179,13 +180,14 @@ impl Control {
 
     /// Takes what a thread of a job has done.
     pub(super) fn done(&mut self, number: u64, done: Done) {
-        if matches!(done, Done::Adopted(_)) && self.reload.phase() == Phase::HoldAll {
-            // It had begun by itself, and there is nothing to do for that.
-            self.reload.on(Event::Succeeded);
-        }
         let Some(job) = self.job.as_mut().filter(|job| job.number == number) else {
             return self.too_late(number, done);
         };
+        if matches!(done, Done::Adopted(_)) && self.reload.phase() == Phase::HoldAll {
+            // It had begun by itself, and there is nothing to do for that.
+            fail_point::reach("HoldAll Succeeded");
+            self.reload.on(Event::Succeeded);
+        }
         if matches!(done, Done::Recorded | Done::Broken(_)) {
             job.recorder = None;
         }
@@ -340,7 +342,7 @@ impl Control {
         let adopter = self.job.as_ref().and_then(|job| job.adopter.as_ref());
         let ends = phase == Phase::HoldAll && matches!(event, Event::TimedOut | Event::Cancelled);
         // What has begun by itself meanwhile is not called off as if it had not.
-        let begun = ends && adopter.is_some_and(|adopter| !adopter.call_off_hold());
+        let begun = ends && adopter.is_some_and(|adopter| !adopter.call_off_hold(&self.shared.published));
         let event = if begun { Event::Succeeded } else { event };
         fail_point::reach(format_args!("{phase:?} {event:?}"));
         let actions = self.reload.on(event);
@@ -427,7 +429,12 @@ impl Control {
                 job.hold = hold;
                 job.adopter.iter().for_each(|adopter| adopter.begin(hold));
             }
-            Action::Adopted => self.note_published(),
+            Action::Adopted => {
+                self.note_published();
+                // One that has come meanwhile is not known to the thread that has let go.
+                let standby = self.workers.get(self.shared.published.standby());
+                standby.iter().for_each(|worker| worker.send(Message::Look));
+            }
             // A handoff was called off: nobody else calls that engine now, and nobody will before it has returned.
             Action::Suspend => self.shared.published.get().set_suspended(true),
             Action::Resume => {

@@ -172,7 +172,7 @@ impl WorkerHandle {
         lock(&self.thread).replace(thread)
     }
 
-    /// The number of that thread in the system; `None`: it does not run yet.
+    /// The number of that thread in the system; `None`: it does not run.
     pub fn thread_id(&self) -> Option<i32> {
         Some(self.thread_id.load(Ordering::Relaxed)).filter(|id| *id != 0)
     }

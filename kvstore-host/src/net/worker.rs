@@ -21,7 +21,7 @@ use super::slab::Slab;
 use super::{ConnectionId, Message, Shared, WorkerHandle};
 use crate::command::pipeline::{Pending, Step};
 use crate::plugin::live::{Execution, Live};
-use crate::plugin::published::{self, Hold, Published};
+use crate::plugin::published::{self, Hold};
 use crate::plugin::{Home, Outcomes, Taker, Work};
 use crate::protocol::Value;
 use crate::server::{Caller, Peer, Tally};
@@ -81,6 +81,8 @@ pub struct Worker {
     stalled: usize,
     /// Batches under way: generation, how many, how many of them write.
     pub(crate) under_way: Vec<(u64, usize, usize)>,
+    /// What it has seen to be held back.
+    hold: Hold,
     spare: Spare,
     /// Connections whose work is handed over together.
     round: Round,
@@ -141,6 +143,7 @@ impl Seed {
             paused: Vec::new(),
             stalled: 0,
             under_way: Vec::new(),
+            hold: Hold::No,
             spare: Spare::default(),
             round: Round::default(),
             moved: (0, 0),
@@ -159,6 +162,7 @@ impl Drop for Worker {
         if let Some(marks) = self.shared.published.marks(self.index) {
             marks.leave();
         }
+        self.handle.thread_id.store(0, Ordering::Relaxed);
         self.shared.published.tell_held(self.shared.published.hold());
         self.shared.control.look();
     }
@@ -167,9 +171,9 @@ impl Drop for Worker {
 impl Worker {
     /// One round: waits for something to do, at most for `at_most`, and does all of it. Answers whether there was anything.
     pub(crate) fn turn(&mut self, events: &mut Events, at_most: Option<Duration>) -> bool {
-        let timeout = [self.timeout(), at_most].into_iter().flatten().min();
         let shared = &Arc::clone(&self.shared);
-        self.fall_asleep(&shared.published);
+        self.fall_asleep(shared);
+        let timeout = [self.timeout(), at_most].into_iter().flatten().min();
         let polled = self.poll.poll(events, timeout);
         shared.published.marks(self.index).iter().for_each(|marks| marks.wake_up());
         if let Err(error) = polled {
@@ -244,12 +248,18 @@ impl Worker {
         [ticks.then_some(LATE_CHECK_INTERVAL), paused.map(|paused| paused.rest)].into_iter().flatten().min()
     }
 
-    /// Notes that it waits for something to do, and what is under way: nobody has to wait for it meanwhile.
-    fn fall_asleep(&self, published: &Published) {
+    /// Notes that it waits for something to do, and what is under way: nobody has to wait for it meanwhile. Whoever has seen it awake just now waits for its
+    /// word: so it looks again where something is held back, or goes on, of which it does not know.
+    fn fall_asleep(&mut self, shared: &Arc<Shared>) {
+        let published = &shared.published;
         let Some(marks) = published.marks(self.index) else { return };
         let given_up = published.given_up();
         let mut live = self.under_way.iter().filter(|(generation, ..)| *generation > given_up).peekable();
         marks.fall_asleep(live.peek().is_some(), live.any(|(.., writes)| *writes > 0));
+        if published.hold() != self.hold {
+            marks.wake_up();
+            self.look(shared);
+        }
     }
 
     /// The point between two batches: notes which engine and which hold this worker has seen.
@@ -257,6 +267,7 @@ impl Worker {
         let published = &shared.published;
         let Some(marks) = published.marks(self.index) else { return };
         let (generation, hold) = (published.generation(), published.hold());
+        self.hold = hold;
         // Whoever reads that a generation was seen must not read what was under way before it was.
         let given_up = published.given_up();
         let kept = self.under_way.iter().map(|(generation, ..)| *generation).filter(|one| *one > given_up);
@@ -264,7 +275,6 @@ impl Worker {
         // Who waits for the end of what is under way waits for that of an older generation.
         let drains = marks.oldest.load(Ordering::Relaxed) < generation;
         let mut news = published::note(&marks.oldest, oldest) && drains;
-        news |= published::note(&marks.seen, generation);
         news |= marks.note_end(hold, || shared.server.clock.monotonic_ns());
         let live = || self.under_way.iter().filter(|(generation, ..)| *generation > given_up);
         let held = match hold {
@@ -275,6 +285,8 @@ impl Worker {
         if held != 0 && published::note(&marks.held, held) {
             news |= !published.tell_held(hold);
         }
+        // Whoever waits for all to have passed does not miss a hold that this one has seen.
+        news |= published::note(&marks.seen, generation);
         if news {
             shared.control.look();
         }

@@ -4,9 +4,9 @@
 //! the pointer lies; when an old engine may be closed is decided by the workers' own counters alone, because an epoch
 //! has no deadline.
 
-use std::sync::atomic::{AtomicU8, AtomicU64, Ordering, fence};
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::thread::Thread;
+use std::thread::{self, Thread};
 
 use crossbeam::epoch::{self, Atomic, Owned};
 use crossbeam::utils::CachePadded;
@@ -71,7 +71,7 @@ const READS: u8 = 1;
 /// It is asleep, and nothing is under way.
 const RESTS: u8 = 2;
 
-/// What a worker tells the control thread.
+/// What a worker tells those who hold back and publish.
 #[derive(Debug)]
 pub struct WorkerMarks {
     /// The newest generation that it has seen at a point between two batches.
@@ -174,7 +174,7 @@ pub struct Published {
     hold: AtomicU64,
     // When the last one has ended, on the server's clock, in nanoseconds.
     ended_ns: AtomicU64,
-    // The thread that waits until all is held back, where it is not the control thread, and for which hold.
+    // The thread that holds back where it is not the control thread, and what.
     waiting: Mutex<Option<(Hold, Thread)>>,
     workers: Vec<CachePadded<WorkerMarks>>,
 }
@@ -268,7 +268,7 @@ impl Published {
         self.workers.len() - 1
     }
 
-    /// From here on that worker is waited for, too. For the thread that holds back and publishes, before the worker begins.
+    /// From here on that worker is waited for, too. For the control thread, before the worker begins.
     pub fn admit_standby(&self) {
         if let Some(marks) = self.workers.last() {
             marks.released.store(0, Ordering::Release);
@@ -278,7 +278,7 @@ impl Published {
         }
     }
 
-    /// Holds back what it says; its number is higher than those before, and not 0. For the control thread.
+    /// Holds back what it says; its number is higher than those before, and not 0.
     pub fn hold_back(&self, hold: Hold) {
         self.hold.store(hold.word(), Ordering::SeqCst);
     }
@@ -289,23 +289,31 @@ impl Published {
         self.hold.store(Hold::No.word(), Ordering::SeqCst);
     }
 
-    /// The same as [`hold_back`](Self::hold_back) for another thread, which the last worker wakes when all is held back. That goes on until it
-    /// [waits no more](Self::wait_no_more). Nothing is held back where the control thread does so itself: then this was called off.
-    pub fn hold_back_and_wait(&self, hold: Hold, waiting: Thread) {
-        *self.waiting() = Some((hold, waiting));
-        let none = Hold::No.word();
-        let _ = self.hold.compare_exchange(none, hold.word(), Ordering::SeqCst, Ordering::SeqCst);
+    /// The same for a thread other than the control thread, if it `may`: nobody [calls it off](Self::call_off) meanwhile. The last worker wakes that thread when
+    /// all is held back.
+    pub fn hold_back_and_wait(&self, hold: Hold, may: impl FnOnce() -> bool) -> bool {
+        let mut waiting = self.waiting();
+        let may = may();
+        if may {
+            *waiting = Some((hold, thread::current()));
+            self.hold_back(hold);
+        }
+        may
     }
 
-    /// The thread that waited does so no longer.
+    /// Calls off what another thread holds back, or is about to: `off` does, unless it is too late. That thread is woken.
+    pub fn call_off(&self, off: impl FnOnce() -> bool) -> bool {
+        let mut waiting = self.waiting();
+        let off = off();
+        if off && let Some((_, thread)) = waiting.take() {
+            thread.unpark();
+        }
+        off
+    }
+
+    /// The thread that held back has let go.
     pub fn wait_no_more(&self) {
         *self.waiting() = None;
-    }
-
-    /// Ends a hold that was called off, unless that was done.
-    pub fn take_back(&self, hold: Hold) {
-        let none = Hold::No.word();
-        let _ = self.hold.compare_exchange(hold.word(), none, Ordering::SeqCst, Ordering::SeqCst);
     }
 
     fn waiting(&self) -> MutexGuard<'_, Option<(Hold, Thread)>> {
@@ -327,12 +335,11 @@ impl Published {
         self.marks(worker).is_none_or(|marks| marks.holds(hold))
     }
 
-    /// A worker has noted this hold: if it is the last one, it wakes who waits for that. False: that is the control thread.
+    /// A worker has noted this hold: the last one wakes the thread that waits for it. False: that is the control thread.
     pub fn tell_held(&self, hold: Hold) -> bool {
         let waiting = self.waiting();
         let Some((_, thread)) = waiting.as_ref().filter(|(waited, _)| *waited == hold) else { return false };
-        // Of two that note it at the same time, one sees that both have.
-        fence(Ordering::SeqCst);
+        // Of two that note it at the same time, the second one to lock sees that both have.
         if self.all_held(hold) {
             thread.unpark();
         }

@@ -80,8 +80,6 @@ enum Call {
     Publishes,
     /// It lets go.
     Releases,
-    /// It was called off before it began, and lets go.
-    TakesBack,
     Ended,
 }
 
@@ -96,12 +94,7 @@ impl Adopter {
 
     /// `adopt::Progress::begun`.
     pub(super) fn has_begun(self) -> bool {
-        !matches!(self.call, Call::Readies | Call::Waits | Call::Wakes | Call::Holds | Call::TakesBack)
-    }
-
-    /// It was called off, and has not ended what it holds back.
-    pub(super) fn takes_back(self) -> bool {
-        matches!(self.call, Call::Wakes | Call::Holds | Call::TakesBack) && self.called_off
+        !matches!(self.call, Call::Readies | Call::Waits | Call::Wakes | Call::Holds)
     }
 
     /// `adopt::Progress::call_off_hold`.
@@ -407,17 +400,18 @@ impl World {
                     reach(Kind::Failure, "cannot be ready", Call::Ended, &|world| world.send(Done::Broken));
                 }
             }
-            // `Published::hold_back_and_wait`, also where it was called off just now.
+            // `Published::hold_back_and_wait`.
+            Call::Waits if adopter.word && adopter.called_off => {
+                reach(Kind::Fair, "holds nothing back, as it was called off", Call::Ended, &|_| {});
+            }
             Call::Waits if adopter.word => reach(Kind::Fair, "holds all back", Call::Wakes, &|world| {
-                if world.hold == Hold::No {
-                    world.hold = Hold::All(world.last_hold);
-                }
+                world.hold = Hold::All(world.last_hold);
             }),
             Call::Wakes => reach(Kind::Fair, "wakes those that are awake", Call::Holds, &|world| {
                 world.wake_for(Hold::All(world.last_hold));
             }),
             Call::Holds if adopter.called_off => {
-                reach(Kind::Fair, "is called off before it begins", Call::TakesBack, &|_| {});
+                reach(Kind::Fair, "is called off before it begins", Call::Ended, &|_| {});
             }
             Call::Holds if !adopter.parked && self.all_held(Hold::All(self.last_hold)) => {
                 reach(Kind::Fair, "prepares the giver", Call::Takes, &|world| {
@@ -428,11 +422,6 @@ impl World {
                 world.adopter.iter_mut().for_each(|adopter| adopter.parked = true);
             }),
             Call::Holds => {}
-            Call::TakesBack => reach(Kind::Fair, "takes its hold back", Call::Ended, &|world| {
-                if world.hold == Hold::All(world.last_hold) {
-                    world.hold = Hold::No;
-                }
-            }),
             Call::Waits if adopter.dropped => {
                 reach(Kind::Fair, "unloads the candidate", Call::Ended, &|_| {});
             }

@@ -113,6 +113,12 @@ impl Default for Worker {
 }
 
 impl Worker {
+    /// It sleeps, and holds back what is held back no longer.
+    pub(super) fn sleeps_on(&self) -> bool {
+        let asleep = matches!(self.asleep, Sleep::Writes | Sleep::Reads | Sleep::Rests);
+        asleep && !self.told && self.marks.held != self.marks.released
+    }
+
     /// `WorkerMarks::holds`.
     pub(super) fn holds(self, hold: Hold) -> bool {
         let rests = match hold {

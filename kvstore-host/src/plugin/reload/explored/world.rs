@@ -313,8 +313,9 @@ impl World {
         }
         if self.rests() {
             self.must(self.manifest == live, "the manifest does not name the live engine");
-            let ends = self.adopter.is_some_and(Adopter::takes_back);
-            self.must(self.hold == Hold::No || ends, "something is held back for ever");
+            self.must(self.hold == Hold::No, "something is held back for ever");
+            let left = self.workers.iter().any(Worker::sleeps_on);
+            self.must(!left, "a worker is not told that a hold has ended");
         }
         if self.rests() && self.job.is_none() {
             let followed = self.engines.iter().any(|engine| engine.changes.followed);

@@ -86,6 +86,17 @@ fn data_are_limited_not_addresses_and_a_trial_has_the_lowest_priority() {
     assert_eq!(output.status.code(), Some(0), "{text}{}", String::from_utf8_lossy(&output.stderr));
 }
 
+/// As does who waits for a child that `vfork` has made.
+#[test]
+fn waiting_for_a_disk_is_not_hanging() {
+    let dir = tempfile::tempdir().unwrap();
+    let open = "*engine = calloc(1, sizeof **engine);";
+    let waits = "static int waited; if (!waited++ && vfork() == 0) { sleep(3); _exit(0); }";
+    let output = check(&engines::changed("waits", open, &format!("{waits} {open}"), dir.path()), dir.path());
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert_eq!(output.status.code(), Some(0), "{text}{}", String::from_utf8_lossy(&output.stderr));
+}
+
 /// Before the step in which it does so has taken too long.
 #[test]
 fn what_computes_for_ever_is_ended() {

@@ -12,7 +12,7 @@ use super::wire::Request;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Limits {
     /// How long one step (loading, opening, one test) may take, in milliseconds. Time in which the child waits for a free
-    /// processor, because the host is busy, does not count, up to ten times this limit.
+    /// processor, because the host is busy, or for a disk, does not count, up to ten times this limit.
     pub step_timeout_ms: u64,
     /// Processor time of the whole check, in seconds.
     pub processor_time_s: u64,

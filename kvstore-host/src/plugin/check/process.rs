@@ -21,9 +21,9 @@ const REPORT_LEN_MAX: usize = 1 << 20;
 const LOGGED_LEN_MAX: usize = 64 << 10;
 /// Most bytes of one line of it.
 const LOG_LINE_LEN_MAX: usize = 500;
-/// How many times its limit a step may take while the child gets no processor.
+/// How many times its limit a step may take while the child gets no processor, or waits for a disk.
 const STARVED_FACTOR: u32 = 10;
-/// How often it is looked how long the child's threads have waited for a processor.
+/// How often it is looked how long the child's threads have waited for a processor, and whether one waits for a disk.
 const LOOK_INTERVAL: Duration = Duration::from_millis(50);
 
 /// How a child ended, and what it told.
@@ -218,7 +218,7 @@ fn read_some(pipe: &mut impl Read) -> io::Result<(Vec<u8>, bool)> {
     }
 }
 
-/// How long a step takes, without the time in which the child waits for a processor.
+/// How long a step takes, without the time in which the child waits for a processor or a disk.
 struct Stopwatch {
     pid: Pid,
     start: Instant,
@@ -227,13 +227,15 @@ struct Stopwatch {
     waited_ns: BTreeMap<OsString, u64>,
     /// How long they have waited since the start, together: those of an engine that works in a thread of its own wait by turns.
     starved: Duration,
+    looked: Instant,
 }
 
 impl Stopwatch {
     fn start(pid: Pid, limits: &Limits) -> Self {
         let timeout = Duration::from_millis(limits.step_timeout_ms);
-        let waited_ns = waits(pid).collect();
-        Self { pid, start: Instant::now(), timeout, waited_ns, starved: Duration::ZERO }
+        let waited_ns = waits(pid).map(|(thread, waited_ns, _)| (thread, waited_ns)).collect();
+        let start = Instant::now();
+        Self { pid, start, timeout, waited_ns, starved: Duration::ZERO, looked: start }
     }
 
     /// When to look again: soon, because what a thread has waited is forgotten when it ends.
@@ -246,20 +248,31 @@ impl Stopwatch {
     }
 
     fn taken(&mut self) -> Duration {
-        for (thread, waited_ns) in waits(self.pid) {
+        let looked = std::mem::replace(&mut self.looked, Instant::now());
+        let mut for_disk = false;
+        for (thread, waited_ns, waits_for_disk) in waits(self.pid) {
             let before_ns = self.waited_ns.insert(thread, waited_ns).unwrap_or(0);
             self.starved += Duration::from_nanos(waited_ns.saturating_sub(before_ns));
+            for_disk |= waits_for_disk;
+        }
+        if for_disk {
+            // Now, so most likely since the last look.
+            self.starved += self.looked.duration_since(looked);
         }
         self.start.elapsed().saturating_sub(self.starved)
     }
 }
 
-/// How long each thread of the process has waited for a processor in its life, in nanoseconds. Nothing where the kernel does not tell.
-fn waits(pid: Pid) -> impl Iterator<Item = (OsString, u64)> {
+/// How long each thread of the process has waited for a processor in its life, in nanoseconds, and whether it waits for a disk now, as `ps` has it (`D`).
+/// Nothing where the kernel does not tell.
+fn waits(pid: Pid) -> impl Iterator<Item = (OsString, u64, bool)> {
     let tasks = std::fs::read_dir(format!("/proc/{pid}/task"));
     tasks.into_iter().flatten().flatten().filter_map(|task| {
-        let text = std::fs::read_to_string(task.path().join("schedstat")).ok()?;
-        Some((task.file_name(), text.split(' ').nth(1)?.parse().ok()?))
+        let read = |name| std::fs::read_to_string(task.path().join(name)).ok();
+        let waited_ns = read("schedstat")?.split(' ').nth(1)?.parse().ok()?;
+        // Behind the thread's name, which may contain anything.
+        let for_disk = read("stat")?.rsplit_once(')')?.1.trim_start().starts_with('D');
+        Some((task.file_name(), waited_ns, for_disk))
     })
 }
 

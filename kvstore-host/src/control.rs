@@ -33,9 +33,9 @@ use crate::command::pipeline::{Exclusive, Transacted};
 use crate::net::listener::Listener;
 use crate::net::{ConnectionId, Message, Shared, WorkerHandle};
 use crate::plugin::file::Digest;
+use crate::plugin::holding::Hold;
 use crate::plugin::lifecycle::{Nursery, Source};
 use crate::plugin::live::Live;
-use crate::plugin::published::Hold;
 use crate::plugin::reload::Reload;
 use crate::plugin::state_dir::{NextManifest, StateDir};
 use crate::protocol::Value;
@@ -314,11 +314,11 @@ impl Control {
                 && (self.job.is_none() || since.elapsed() > STOP_TIMEOUT)
             {
                 // Beyond the live generation: then no batch of it is under way either.
-                let published = &self.shared.published;
+                let Shared { published, holding, .. } = &*self.shared;
                 let quiet = self.job.is_none()
                     && self.stuck.is_none()
                     && !self.exclusives.under_way()
-                    && published.all_passed(published.generation() + 1);
+                    && holding.all_passed(published.generation() + 1);
                 if !self.workers.iter().all(WorkerHandle::join) {
                     log::error!("a worker panicked");
                 }
@@ -378,13 +378,13 @@ impl Control {
 
     /// Asks all workers to hold this back. Those that are asleep see it when they wake.
     fn hold_back(&self, hold: Hold) {
-        self.shared.published.hold_back(hold);
+        self.shared.holding.hold_back(hold);
         self.shared.wake_for(hold, &self.workers);
     }
 
     /// Lets what is held back go on.
     fn release(&self) {
-        self.shared.published.release(self.shared.server.clock.monotonic_ns());
+        self.shared.holding.release(self.shared.server.clock.monotonic_ns());
         self.workers.iter().for_each(|worker| worker.send(Message::Look));
     }
 

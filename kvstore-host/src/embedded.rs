@@ -17,6 +17,7 @@ use crate::net::socket::Socket;
 use crate::net::worker::{Seed, Worker};
 use crate::net::{Shared, WorkerHandle};
 use crate::plugin::file::{EngineFile, PrivateDir};
+use crate::plugin::holding::Holding;
 use crate::plugin::library::Library;
 use crate::plugin::live::{Candidate, Live};
 use crate::plugin::pool::Pool;
@@ -64,7 +65,8 @@ impl Embedded {
         let system = |error: io::Error| format!("cannot start a worker: {error}");
         let control = control::Seed::without_signals().map_err(system)?;
         let shared = Arc::new(Shared {
-            published: Published::new(Arc::new(live), 1),
+            holding: Holding::new(live.generation, 1),
+            published: Published::new(Arc::new(live)),
             pool: Pool::new(1, &server.calls).map_err(system)?,
             control: control.handle(),
             server,

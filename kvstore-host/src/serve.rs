@@ -16,6 +16,7 @@ use crate::net::listener::Listener;
 use crate::net::{Shared, WorkerHandle, worker};
 use crate::plugin::Keyspace;
 use crate::plugin::check::THIS_PROGRAM;
+use crate::plugin::holding::Holding;
 use crate::plugin::lifecycle::{Nursery, retire};
 use crate::plugin::pool::Pool;
 use crate::plugin::published::Published;
@@ -74,7 +75,8 @@ pub fn serve(config: Config) -> Result<(), String> {
         listeners.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "),
     );
     let shared = Arc::new(Shared {
-        published: Published::new(live, config.workers),
+        holding: Holding::new(live.generation, config.workers),
+        published: Published::new(live),
         pool: Pool::new(POOL_THREADS, &server.calls)
             .map_err(|error| format!("cannot start threads: {error}"))?,
         control: control.handle(),

@@ -10,8 +10,8 @@ mod take;
 mod transaction;
 
 use super::{Context, KeyspaceTask, Session, Spec, engine};
+use crate::plugin::holding::Hold;
 use crate::plugin::live::Live;
-use crate::plugin::published::Hold;
 use crate::plugin::{Keyspace, Outcomes, Storage, Work};
 use crate::protocol::{Encoder, Reply, Value};
 use crate::server::Server;

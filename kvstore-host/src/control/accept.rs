@@ -57,7 +57,7 @@ impl Control {
     /// The worker that has the fewest clients. Who comes to one that does not return from the engine could not even ask what is wrong: where none returns, it is
     /// another one, which calls no engine itself.
     fn choose_worker(&mut self) -> usize {
-        let standby = self.shared.published.standby();
+        let standby = self.shared.holding.standby();
         if self.workers.len() == standby && (0..standby).all(|index| self.watchdog.is_stuck(index)) {
             match self.start_standby() {
                 Ok(()) => log::warn!(
@@ -80,8 +80,8 @@ impl Control {
     fn start_standby(&mut self) -> io::Result<()> {
         let seed = worker::Seed::new()?;
         let handle = seed.handle();
-        let worker = seed.grow(self.shared.published.standby(), Arc::clone(&self.shared));
-        self.shared.published.admit_standby();
+        let worker = seed.grow(self.shared.holding.standby(), Arc::clone(&self.shared));
+        self.shared.holding.admit_standby(self.shared.published.generation());
         worker.start()?;
         self.workers.push(handle);
         Ok(())

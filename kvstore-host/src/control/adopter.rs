@@ -19,8 +19,8 @@ use crate::fail_point;
 use crate::net::{Message, Shared, WorkerHandle};
 use crate::plugin::Keyspace;
 use crate::plugin::adopt::{Adopted, Handoff, Progress, adopt, way};
+use crate::plugin::holding::{Hold, Holding};
 use crate::plugin::live::{Candidate, Live};
-use crate::plugin::published::{Hold, Published};
 
 /// An engine that has the state, and is published already.
 pub(super) struct Taken {
@@ -55,8 +55,8 @@ impl Adopter {
     }
 
     /// Calls it off if it has not begun to hand over: the thread holds nothing back any more, and unloads the candidate. False: it has begun.
-    pub(super) fn call_off_hold(&self, published: &Published) -> bool {
-        published.call_off(|| self.progress.call_off_hold())
+    pub(super) fn call_off_hold(&self, holding: &Holding) -> bool {
+        holding.call_off(|| self.progress.call_off_hold())
     }
 
     /// Its thread, to be waited for.
@@ -80,13 +80,13 @@ impl Candidate {
 
 /// Holds everything back, and waits until that is so. Answers when that began; `None`: it was called off.
 fn hold_back(shared: &Shared, workers: &[WorkerHandle], hold: Hold, progress: &Progress) -> Option<u64> {
-    let (published, since_ns) = (&shared.published, shared.server.clock.monotonic_ns());
-    if !published.hold_back_and_wait(hold, || !progress.is_called_off()) {
+    let (holding, since_ns) = (&shared.holding, shared.server.clock.monotonic_ns());
+    if !holding.hold_back_and_wait(hold, || !progress.is_called_off()) {
         return None;
     }
     fail_point::reach("holds back");
     shared.wake_for(hold, workers);
-    while !published.all_held(hold) && !progress.is_called_off() {
+    while !holding.all_held(hold) && !progress.is_called_off() {
         thread::park();
     }
     progress.begin().then_some(since_ns)
@@ -105,7 +105,7 @@ fn publish(
     }
     shared.published.replace(Arc::clone(live));
     fail_point::reach("published");
-    shared.published.release(shared.server.clock.monotonic_ns());
+    shared.holding.release(shared.server.clock.monotonic_ns());
     workers.iter().for_each(|worker| worker.send(Message::Look));
 }
 
@@ -153,7 +153,7 @@ impl Control {
                 publish(&shared, &workers, &live, &old, adopted);
                 Taken { live, old, adopted, held_since_ns }
             });
-            shared.published.wait_no_more();
+            shared.holding.wait_no_more();
             drop(shared);
             let done = taken.is_ok();
             tell(Done::Adopted(taken));

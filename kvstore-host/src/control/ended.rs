@@ -59,7 +59,7 @@ impl Control {
     /// Notes how long workers were stopped: those that have gone on, as all have unless the old engine is abandoned.
     pub(super) fn note_stopped(&mut self) {
         if let Some(job) = self.job.as_mut().filter(|job| job.stopped.is_zero()) {
-            let stopped_ns = self.shared.published.released_ns().saturating_sub(job.held_since_ns);
+            let stopped_ns = self.shared.holding.released_ns().saturating_sub(job.held_since_ns);
             job.stopped = Duration::from_nanos(stopped_ns);
         }
     }

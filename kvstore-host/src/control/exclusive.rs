@@ -9,7 +9,7 @@ use super::job::Done;
 use super::{Control, ControlMessage};
 use crate::command::pipeline::{Exclusive, Transacted};
 use crate::net::{ConnectionId, Message};
-use crate::plugin::published::Hold;
+use crate::plugin::holding::Hold;
 use crate::plugin::reload::Phase;
 
 /// Who asked for a transaction, and what it is.
@@ -76,12 +76,12 @@ impl Control {
     /// Sees whether a transaction can begin, or has waited for too long.
     pub(super) fn look_at_exclusives(&mut self) {
         let shared = Arc::clone(&self.shared);
-        let published = &shared.published;
+        let holding = &shared.holding;
         // A handoff holds back, and lets go, by itself.
         let hands_over = matches!(self.reload.phase(), Phase::HoldAll | Phase::Adopt);
         if !self.exclusives.under_way()
             && !hands_over
-            && published.hold() == Hold::No
+            && holding.hold() == Hold::No
             && let Some(asked) = self.exclusives.waiting.pop_front()
         {
             let (hold, deadline) = (Hold::All(self.next_hold()), Instant::now() + self.drain_timeout());
@@ -89,7 +89,7 @@ impl Control {
             self.hold_back(hold);
         }
         let Turn::Holding { hold, deadline, .. } = self.exclusives.turn else { return };
-        let (ready, late) = (published.all_held(hold), deadline <= Instant::now());
+        let (ready, late) = (holding.all_held(hold), deadline <= Instant::now());
         if !ready && !late {
             return;
         }

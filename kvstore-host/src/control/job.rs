@@ -14,10 +14,10 @@ use super::{Asker, Control, ControlMessage};
 use crate::fail_point;
 use crate::net::Message;
 use crate::plugin::adopt::{Adopted, Handoff, NotAdopted};
+use crate::plugin::holding::Hold;
 use crate::plugin::lifecycle::{Retired, Source, retire};
 use crate::plugin::live::{Candidate, Live};
 use crate::plugin::migrate::{MigrateError, Migrated, can_leave};
-use crate::plugin::published::Hold;
 use crate::plugin::reload::{Action, Event, Phase};
 use crate::plugin::shadow::Comparison;
 use crate::plugin::state_dir::StateDir;
@@ -310,15 +310,15 @@ impl Control {
         if copies && job.copier.as_mut().is_some_and(Copier::gets_on) {
             job.deadline = Some(Instant::now() + timeout);
         }
-        let published = &self.shared.published;
+        let holding = &self.shared.holding;
         let reached = match self.reload.phase() {
             Phase::Hold | Phase::Settle | Phase::Return | Phase::Doubt | Phase::Force => {
-                published.all_held(job.hold)
+                holding.all_held(job.hold)
             }
             Phase::HoldAll => job.begun().is_some(),
             Phase::Part | Phase::Drain => {
-                let passed = |live: &Arc<Live>| published.all_passed(live.generation);
-                job.live.as_ref().is_some_and(passed) && published.all_released(job.hold.number())
+                let passed = |live: &Arc<Live>| holding.all_passed(live.generation);
+                job.live.as_ref().is_some_and(passed) && holding.all_released(job.hold.number())
             }
             _ => false,
         };
@@ -342,7 +342,7 @@ impl Control {
         let adopter = self.job.as_ref().and_then(|job| job.adopter.as_ref());
         let ends = phase == Phase::HoldAll && matches!(event, Event::TimedOut | Event::Cancelled);
         // What has begun by itself meanwhile is not called off as if it had not.
-        let begun = ends && adopter.is_some_and(|adopter| !adopter.call_off_hold(&self.shared.published));
+        let begun = ends && adopter.is_some_and(|adopter| !adopter.call_off_hold(&self.shared.holding));
         let event = if begun { Event::Succeeded } else { event };
         fail_point::reach(format_args!("{phase:?} {event:?}"));
         let actions = self.reload.on(event);
@@ -432,7 +432,7 @@ impl Control {
             Action::Adopted => {
                 self.note_published();
                 // One that has come meanwhile is not known to the thread that has let go.
-                let standby = self.workers.get(self.shared.published.standby());
+                let standby = self.workers.get(self.shared.holding.standby());
                 standby.iter().for_each(|worker| worker.send(Message::Look));
             }
             // A handoff was called off: nobody else calls that engine now, and nobody will before it has returned.

@@ -16,8 +16,9 @@ use mio::Waker;
 use crate::command::pipeline::Transacted;
 use crate::control::ControlHandle;
 use crate::plugin::Landed;
+use crate::plugin::holding::{Hold, Holding};
 use crate::plugin::pool::Pool;
-use crate::plugin::published::{Hold, Published};
+use crate::plugin::published::Published;
 use crate::protocol::{Limits, Value};
 use crate::pubsub::Bell;
 use crate::server::{Order, Peer, Server, lock};
@@ -29,6 +30,8 @@ pub struct Shared {
     pub server: Arc<Server>,
     /// The live engine.
     pub published: Published,
+    /// What is held back, for the next one.
+    pub holding: Holding,
     /// Threads for calls that may block.
     pub pool: Pool,
     /// The control thread.
@@ -49,7 +52,7 @@ impl Shared {
 
     /// Wakes those of all workers, in their order, that do not hold this back yet.
     pub(crate) fn wake_for(&self, hold: Hold, workers: &[WorkerHandle]) {
-        let awake = workers.iter().enumerate().filter(|(index, _)| !self.published.is_held(*index, hold));
+        let awake = workers.iter().enumerate().filter(|(index, _)| !self.holding.is_held(*index, hold));
         awake.for_each(|(_, worker)| worker.send(Message::Look));
     }
 }

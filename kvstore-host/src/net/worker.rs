@@ -20,8 +20,8 @@ use super::connection::{Connection, End, Spare, Waiting};
 use super::slab::Slab;
 use super::{ConnectionId, Message, Shared, WorkerHandle};
 use crate::command::pipeline::{Pending, Step};
+use crate::plugin::holding::{self, Hold};
 use crate::plugin::live::{Execution, Live};
-use crate::plugin::published::{self, Hold};
 use crate::plugin::{Home, Outcomes, Taker, Work};
 use crate::protocol::Value;
 use crate::server::{Caller, Peer, Tally};
@@ -129,7 +129,7 @@ impl Seed {
         shared.server.clients.add_worker(index, Arc::new(handle.clone()) as Arc<dyn Peer>);
         Worker {
             index,
-            standby: index == shared.published.standby(),
+            standby: index == shared.holding.standby(),
             tally: shared.server.tallies.add(),
             caller: shared.server.calls.add(name(index)),
             shared,
@@ -159,11 +159,11 @@ impl Seed {
 impl Drop for Worker {
     /// From here on this worker holds nobody up, also when it ended by a panic.
     fn drop(&mut self) {
-        if let Some(marks) = self.shared.published.marks(self.index) {
+        if let Some(marks) = self.shared.holding.marks(self.index) {
             marks.leave();
         }
         self.handle.thread_id.store(0, Ordering::Relaxed);
-        self.shared.published.tell_held(self.shared.published.hold());
+        self.shared.holding.tell_held(self.shared.holding.hold());
         self.shared.control.look();
     }
 }
@@ -175,7 +175,7 @@ impl Worker {
         self.fall_asleep(shared);
         let timeout = [self.timeout(), at_most].into_iter().flatten().min();
         let polled = self.poll.poll(events, timeout);
-        shared.published.marks(self.index).iter().for_each(|marks| marks.wake_up());
+        shared.holding.marks(self.index).iter().for_each(|marks| marks.wake_up());
         if let Err(error) = polled {
             if error.kind() != io::ErrorKind::Interrupted {
                 log::error!("worker {}: epoll failed: {error}", self.index);
@@ -251,12 +251,12 @@ impl Worker {
     /// Notes that it waits for something to do, and what is under way: nobody has to wait for it meanwhile. Whoever has seen it awake just now waits for its
     /// word: so it looks again where something is held back, or goes on, of which it does not know.
     fn fall_asleep(&mut self, shared: &Arc<Shared>) {
-        let published = &shared.published;
-        let Some(marks) = published.marks(self.index) else { return };
+        let Shared { published, holding, .. } = &**shared;
+        let Some(marks) = holding.marks(self.index) else { return };
         let given_up = published.given_up();
         let mut live = self.under_way.iter().filter(|(generation, ..)| *generation > given_up).peekable();
         marks.fall_asleep(live.peek().is_some(), live.any(|(.., writes)| *writes > 0));
-        if published.hold() != self.hold {
+        if holding.hold() != self.hold {
             marks.wake_up();
             self.look(shared);
         }
@@ -264,17 +264,17 @@ impl Worker {
 
     /// The point between two batches: notes which engine and which hold this worker has seen.
     fn look(&mut self, shared: &Arc<Shared>) {
-        let published = &shared.published;
-        let Some(marks) = published.marks(self.index) else { return };
-        let (generation, hold) = (published.generation(), published.hold());
+        let Shared { published, holding, .. } = &**shared;
+        let Some(marks) = holding.marks(self.index) else { return };
+        let (generation, hold) = (published.generation(), holding.hold());
         self.hold = hold;
         // Whoever reads that a generation was seen must not read what was under way before it was.
         let given_up = published.given_up();
         let kept = self.under_way.iter().map(|(generation, ..)| *generation).filter(|one| *one > given_up);
-        let oldest = kept.min().unwrap_or(published::NONE);
+        let oldest = kept.min().unwrap_or(holding::NONE);
         // Who waits for the end of what is under way waits for that of an older generation.
         let drains = marks.oldest.load(Ordering::Relaxed) < generation;
-        let mut news = published::note(&marks.oldest, oldest) && drains;
+        let mut news = holding::note(&marks.oldest, oldest) && drains;
         news |= marks.note_end(hold, || shared.server.clock.monotonic_ns());
         let live = || self.under_way.iter().filter(|(generation, ..)| *generation > given_up);
         let held = match hold {
@@ -282,11 +282,11 @@ impl Worker {
             Hold::All(number) if live().next().is_none() => number,
             _ => 0,
         };
-        if held != 0 && published::note(&marks.held, held) {
-            news |= !published.tell_held(hold);
+        if held != 0 && holding::note(&marks.held, held) {
+            news |= !holding.tell_held(hold);
         }
         // Whoever waits for all to have passed does not miss a hold that this one has seen.
-        news |= published::note(&marks.seen, generation);
+        news |= holding::note(&marks.seen, generation);
         if news {
             shared.control.look();
         }
@@ -403,7 +403,7 @@ impl Worker {
         shared: &Arc<Shared>,
     ) -> Option<(Work, Pending)> {
         let server = &shared.server;
-        let hold = shared.published.hold();
+        let hold = shared.holding.hold();
         shared.published.with(|live| {
             let Connection { pipeline, session, output, .. } = connection;
             match pipeline.step(session, server, live, hold, output) {

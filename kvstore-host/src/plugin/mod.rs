@@ -7,6 +7,7 @@ mod choice;
 mod entry;
 pub mod file;
 mod flight;
+pub mod holding;
 mod joint;
 mod keys;
 pub mod library;

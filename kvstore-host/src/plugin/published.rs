@@ -1,168 +1,16 @@
-//! Published: which engine is live, who may still be using an older one, and what is held back.
+//! Published: which engine is live.
 //!
-//! A worker pins the epoch, and reads the live engine for each batch. The epoch keeps the little cell alive in which
-//! the pointer lies; when an old engine may be closed is decided by the workers' own counters alone, because an epoch
-//! has no deadline.
+//! A worker pins the epoch, and reads the live engine for each batch. The epoch keeps the little cell alive in which the pointer lies; when an old engine may be
+//! closed is decided by the workers' own counters alone (`holding.rs`), because an epoch has no deadline.
 
-use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::thread::{self, Thread};
 
 use crossbeam::epoch::{self, Atomic, Owned};
-use crossbeam::utils::CachePadded;
 
 use super::live::Live;
 
-/// No batch is under way.
-pub const NONE: u64 = u64::MAX;
-
-/// What is held back at the moment.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Hold {
-    /// Nothing.
-    #[default]
-    No,
-    /// Writes, by the hold of this number.
-    Writes(u64),
-    /// Whatever touches the engine, by the hold of this number.
-    All(u64),
-}
-
-impl Hold {
-    /// Whether a request has to wait that writes, or only reads.
-    pub fn stops(self, writes: bool) -> bool {
-        match self {
-            Self::No => false,
-            Self::Writes(_) => writes,
-            Self::All(_) => true,
-        }
-    }
-
-    /// Its number; 0 where nothing is held back.
-    pub fn number(self) -> u64 {
-        match self {
-            Self::No => 0,
-            Self::Writes(number) | Self::All(number) => number,
-        }
-    }
-
-    // In one word, so that it is read and changed at once: the number, and which of the two in the lowest bit.
-    fn word(self) -> u64 {
-        match self {
-            Self::No => 0,
-            Self::Writes(number) => number << 1,
-            Self::All(number) => number << 1 | 1,
-        }
-    }
-
-    fn of(word: u64) -> Self {
-        match (word >> 1, word & 1) {
-            (0, _) => Self::No,
-            (number, 0) => Self::Writes(number),
-            (number, _) => Self::All(number),
-        }
-    }
-}
-
-/// A worker is awake, or has writes under way.
-const AWAKE: u8 = 0;
-/// It is asleep, and nothing is under way that writes.
-const READS: u8 = 1;
-/// It is asleep, and nothing is under way.
-const RESTS: u8 = 2;
-
-/// What a worker tells those who hold back and publish.
-#[derive(Debug)]
-pub struct WorkerMarks {
-    /// The newest generation that it has seen at a point between two batches.
-    pub seen: AtomicU64,
-    /// The oldest generation on which it has a batch under way, or [`NONE`]. Written before `seen`.
-    pub oldest: AtomicU64,
-    /// Number of the newest hold that it has seen with nothing under way that is held back.
-    pub held: AtomicU64,
-    /// Number of the newest hold that it has noted so and whose end it has seen.
-    pub released: AtomicU64,
-    /// When it has seen that, on the server's clock, in nanoseconds. Written before `released`.
-    pub released_ns: AtomicU64,
-    /// Whether it is asleep, and what is under way meanwhile.
-    asleep: AtomicU8,
-}
-
-/// Sets one of a worker's own marks, which nobody else sets while it runs. Answers whether it has changed.
-pub fn note(mark: &AtomicU64, value: u64) -> bool {
-    let news = mark.load(Ordering::Relaxed) != value;
-    if news {
-        mark.store(value, Ordering::Release);
-    }
-    news
-}
-
-impl WorkerMarks {
-    /// Of a worker that begins with this generation.
-    fn of(generation: u64) -> Self {
-        Self {
-            seen: AtomicU64::new(generation),
-            oldest: AtomicU64::new(NONE),
-            held: AtomicU64::new(0),
-            released: AtomicU64::new(0),
-            released_ns: AtomicU64::new(0),
-            asleep: AtomicU8::new(AWAKE),
-        }
-    }
-
-    /// Of one that is not there: nobody waits for it.
-    fn of_none() -> Self {
-        let none = Self::of(u64::MAX);
-        none.leave();
-        none
-    }
-
-    /// From here on this worker holds nobody up.
-    pub fn leave(&self) {
-        self.seen.store(u64::MAX, Ordering::Release);
-        self.held.store(u64::MAX, Ordering::Release);
-        self.released.store(u64::MAX, Ordering::Release);
-    }
-
-    /// Notes that it falls asleep, and whether anything is under way, and anything that writes. Whoever holds back next, and sees that, need not wake it.
-    pub fn fall_asleep(&self, any: bool, writes: bool) {
-        let asleep = match (any, writes) {
-            (false, _) => RESTS,
-            (true, false) => READS,
-            (true, true) => AWAKE,
-        };
-        self.asleep.store(asleep, Ordering::SeqCst);
-    }
-
-    /// It is awake. It reads what is held back after this, and before it begins anything: so either it sees a hold, or who holds back sees that it is awake.
-    pub fn wake_up(&self) {
-        self.asleep.store(AWAKE, Ordering::SeqCst);
-    }
-
-    /// Whether it holds back what this says, and nothing of it is under way.
-    fn holds(&self, hold: Hold) -> bool {
-        let asleep = self.asleep.load(Ordering::SeqCst);
-        let rests = match hold {
-            Hold::No => true,
-            Hold::Writes(_) => asleep != AWAKE,
-            Hold::All(_) => asleep == RESTS,
-        };
-        rests || self.held.load(Ordering::SeqCst) >= hold.number()
-    }
-
-    /// Notes which hold there is now; `now_ns` is asked when one has ended that this worker had noted.
-    pub fn note_end(&self, hold: Hold, now_ns: impl FnOnce() -> u64) -> bool {
-        let held = self.held.load(Ordering::Relaxed);
-        if held == hold.number() || held == self.released.load(Ordering::Relaxed) {
-            return false;
-        }
-        self.released_ns.store(now_ns(), Ordering::Relaxed);
-        self.released.store(held, Ordering::Release);
-        true
-    }
-}
-
-/// The live engine, and the workers' marks.
+/// The live engine.
 #[derive(Debug)]
 pub struct Published {
     current: Atomic<Arc<Live>>,
@@ -171,29 +19,17 @@ pub struct Published {
     generation: AtomicU64,
     // The newest generation whose calls are no longer waited for.
     given_up: AtomicU64,
-    hold: AtomicU64,
-    // When the last one has ended, on the server's clock, in nanoseconds.
-    ended_ns: AtomicU64,
-    // The thread that holds back where it is not the control thread, and what.
-    waiting: Mutex<Option<(Hold, Thread)>>,
-    workers: Vec<CachePadded<WorkerMarks>>,
 }
 
 impl Published {
-    /// Publishes the first engine, for so many workers. One more can [come](Self::admit_standby) later.
-    pub fn new(live: Arc<Live>, workers: usize) -> Self {
+    /// Publishes the first engine.
+    pub fn new(live: Arc<Live>) -> Self {
         live.set_serves(true);
-        let generation = live.generation;
-        let workers = (0..workers).map(|_| WorkerMarks::of(generation)).chain([WorkerMarks::of_none()]);
         Self {
+            generation: AtomicU64::new(live.generation),
             current: Atomic::new(live),
             previous: Mutex::new(None),
-            generation: AtomicU64::new(generation),
             given_up: AtomicU64::new(0),
-            hold: AtomicU64::new(0),
-            ended_ns: AtomicU64::new(0),
-            waiting: Mutex::new(None),
-            workers: workers.map(CachePadded::new).collect(),
         }
     }
 
@@ -256,116 +92,6 @@ impl Published {
         // SAFETY: unreachable for pins that begin from now on; the cell goes when the older ones have ended.
         unsafe { guard.defer_destroy(old) };
         guard.flush();
-    }
-
-    /// The marks of a worker.
-    pub fn marks(&self, worker: usize) -> Option<&WorkerMarks> {
-        self.workers.get(worker).map(|marks| &**marks)
-    }
-
-    /// The number of the worker that is not there from the start.
-    pub fn standby(&self) -> usize {
-        self.workers.len() - 1
-    }
-
-    /// From here on that worker is waited for, too. For the control thread, before the worker begins.
-    pub fn admit_standby(&self) {
-        if let Some(marks) = self.workers.last() {
-            marks.released.store(0, Ordering::Release);
-            // Before it reads what is held back: whoever holds back does so before it reads this.
-            marks.held.store(0, Ordering::SeqCst);
-            marks.seen.store(self.generation(), Ordering::Release);
-        }
-    }
-
-    /// Holds back what it says; its number is higher than those before, and not 0.
-    pub fn hold_back(&self, hold: Hold) {
-        self.hold.store(hold.word(), Ordering::SeqCst);
-    }
-
-    /// Lets all go on, at this time of the server's clock.
-    pub fn release(&self, now_ns: u64) {
-        self.ended_ns.store(now_ns, Ordering::Relaxed);
-        self.hold.store(Hold::No.word(), Ordering::SeqCst);
-    }
-
-    /// The same for a thread other than the control thread, if it `may`: nobody [calls it off](Self::call_off) meanwhile. The last worker wakes that thread when
-    /// all is held back.
-    pub fn hold_back_and_wait(&self, hold: Hold, may: impl FnOnce() -> bool) -> bool {
-        let mut waiting = self.waiting();
-        let may = may();
-        if may {
-            *waiting = Some((hold, thread::current()));
-            self.hold_back(hold);
-        }
-        may
-    }
-
-    /// Calls off what another thread holds back, or is about to: `off` does, unless it is too late. That thread is woken.
-    pub fn call_off(&self, off: impl FnOnce() -> bool) -> bool {
-        let mut waiting = self.waiting();
-        let off = off();
-        if off && let Some((_, thread)) = waiting.take() {
-            thread.unpark();
-        }
-        off
-    }
-
-    /// The thread that held back has let go.
-    pub fn wait_no_more(&self) {
-        *self.waiting() = None;
-    }
-
-    fn waiting(&self) -> MutexGuard<'_, Option<(Hold, Thread)>> {
-        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// What is held back.
-    pub fn hold(&self) -> Hold {
-        Hold::of(self.hold.load(Ordering::SeqCst))
-    }
-
-    /// Whether every worker holds that back, with nothing of it under way: it has seen the hold, or is asleep and will see it before it begins anything.
-    pub fn all_held(&self, hold: Hold) -> bool {
-        self.workers.iter().all(|marks| marks.holds(hold))
-    }
-
-    /// Whether this worker does.
-    pub fn is_held(&self, worker: usize, hold: Hold) -> bool {
-        self.marks(worker).is_none_or(|marks| marks.holds(hold))
-    }
-
-    /// A worker has noted this hold: the last one wakes the thread that waits for it. False: that is the control thread.
-    pub fn tell_held(&self, hold: Hold) -> bool {
-        let waiting = self.waiting();
-        let Some((_, thread)) = waiting.as_ref().filter(|(waited, _)| *waited == hold) else { return false };
-        // Of two that note it at the same time, the second one to lock sees that both have.
-        if self.all_held(hold) {
-            thread.unpark();
-        }
-        true
-    }
-
-    /// Whether every worker that has noted the hold of this number has seen its end. One that had something under way until the hold was given up has not noted it.
-    pub fn all_released(&self, number: u64) -> bool {
-        self.workers.iter().all(|marks| {
-            let released = marks.released.load(Ordering::Acquire) >= number;
-            released || marks.held.load(Ordering::Acquire) < number
-        })
-    }
-
-    /// When the last hold has ended and the last worker has seen that, of those that had noted it; on the server's clock, in nanoseconds.
-    pub fn released_ns(&self) -> u64 {
-        let workers = self.workers.iter().map(|marks| marks.released_ns.load(Ordering::Acquire));
-        workers.chain([self.ended_ns.load(Ordering::Acquire)]).max().unwrap_or(0)
-    }
-
-    /// Whether no worker has, or can get, anything to do with generations before this one.
-    pub fn all_passed(&self, generation: u64) -> bool {
-        self.workers.iter().all(|marks| {
-            marks.seen.load(Ordering::Acquire) >= generation
-                && marks.oldest.load(Ordering::Acquire) >= generation
-        })
     }
 }
 

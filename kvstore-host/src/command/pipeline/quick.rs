@@ -4,7 +4,7 @@ use super::reply::{Answer, Planned};
 use super::take::plan_within;
 use crate::command::{Context, Handler, Keys, PlanFn, Session, Spec, table};
 use crate::plugin::Plan;
-use crate::plugin::published::Hold;
+use crate::plugin::holding::Hold;
 use crate::protocol::Request;
 use crate::server::Server;
 

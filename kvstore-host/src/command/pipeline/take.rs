@@ -9,7 +9,7 @@ use crate::command::{
     table,
 };
 use crate::plugin::Plan;
-use crate::plugin::published::Hold;
+use crate::plugin::holding::Hold;
 use crate::protocol::{Request, Value};
 use crate::server::Server;
 

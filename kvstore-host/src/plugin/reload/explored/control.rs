@@ -165,7 +165,7 @@ impl World {
         }
     }
 
-    /// `Published::all_held`.
+    /// `Holding::all_held`.
     pub(super) fn all_held(&self, hold: Hold) -> bool {
         self.workers.iter().all(|worker| worker.holds(hold))
     }

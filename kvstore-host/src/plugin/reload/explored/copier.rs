@@ -400,7 +400,7 @@ impl World {
                     reach(Kind::Failure, "cannot be ready", Call::Ended, &|world| world.send(Done::Broken));
                 }
             }
-            // `Published::hold_back_and_wait`.
+            // `Holding::hold_back_and_wait`.
             Call::Waits if adopter.word && adopter.called_off => {
                 reach(Kind::Fair, "holds nothing back, as it was called off", Call::Ended, &|_| {});
             }

@@ -70,7 +70,7 @@ impl Doing {
     }
 }
 
-/// `published::WorkerMarks`.
+/// `holding::WorkerMarks`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Marks {
     pub(super) seen: Generation,
@@ -86,7 +86,7 @@ enum Sleep {
     Awake,
     /// It has looked at the end of its turn, and has not told yet that it falls asleep.
     Falls,
-    /// It sleeps, as `published::AWAKE` and its neighbours tell: writes are under way, nothing that writes, nothing.
+    /// It sleeps, as `holding::AWAKE` and its neighbours tell: writes are under way, nothing that writes, nothing.
     Writes,
     Reads,
     Rests,
@@ -274,7 +274,7 @@ impl World {
             Hold::All(number) if doing.is_none_or(|(_, generation)| generation <= self.given_up) => number,
             _ => marks.held,
         };
-        // `Published::tell_held`.
+        // `Holding::tell_held`.
         if marks.held != before && self.all_held(hold) {
             self.adopter.iter_mut().for_each(|adopter| adopter.unpark(hold));
         }

@@ -10,7 +10,7 @@ use super::workers::Worker;
 pub(super) const KEYS: usize = 2;
 /// What each key has in the beginning.
 pub(super) const FIRST: u8 = 1;
-/// `published::NONE`: no batch is under way.
+/// `holding::NONE`: no batch is under way.
 pub(super) const NONE: u8 = u8::MAX;
 
 /// A generation: 1 is live in the beginning, 2 is the candidate, and 3 is the engine of the first when it has come back.
@@ -91,7 +91,7 @@ pub(super) enum Live {
 /// The number of a hold, higher than those before.
 pub(super) type Number = u8;
 
-/// `published::Hold`.
+/// `holding::Hold`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub(super) enum Hold {
     #[default]
@@ -183,7 +183,7 @@ pub(super) struct World {
     pub(super) retires: Generation,
     pub(super) drops: Generation,
 
-    // `Published`.
+    // `Published`, `Holding`.
     pub(super) current: Generation,
     pub(super) previous: Generation,
     pub(super) given_up: Generation,

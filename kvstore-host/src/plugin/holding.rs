@@ -294,6 +294,7 @@ impl Holding {
 
 #[cfg(test)]
 mod tests {
+    use std::hint;
     use std::sync::atomic::{AtomicBool, AtomicUsize};
 
     use super::*;
@@ -309,6 +310,7 @@ mod tests {
         assert_eq!(held(false, false), [true, true]);
         assert_eq!(held(true, false), [true, false]);
         assert_eq!(held(true, true), [false, false]);
+        assert_eq!(held(false, false), [true, true]);
         marks.iter().for_each(|marks| marks.wake_up());
         assert_eq!([Hold::Writes(1), Hold::All(1)].map(|hold| holding.is_held(0, hold)), [false, false]);
         marks.iter().for_each(|marks| _ = note(&marks.held, 1));
@@ -352,6 +354,7 @@ mod tests {
                 look(&mut seen);
                 if seen == Hold::No {
                     busy.fetch_add(1, Ordering::Relaxed);
+                    (0..100).for_each(|_| hint::spin_loop());
                     done += 1;
                     busy.fetch_sub(1, Ordering::Relaxed);
                 }
@@ -367,7 +370,10 @@ mod tests {
                 while !holding.all_held(hold) {
                     thread::park();
                 }
-                assert_eq!(busy.load(Ordering::Relaxed), 0, "in hold {number}");
+                for _ in 0..100 {
+                    assert_eq!(busy.load(Ordering::Relaxed), 0, "in hold {number}");
+                    hint::spin_loop();
+                }
                 holding.wait_no_more();
                 holding.release(0);
             }

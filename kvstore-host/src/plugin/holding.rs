@@ -296,6 +296,7 @@ impl Holding {
 mod tests {
     use std::hint;
     use std::sync::atomic::{AtomicBool, AtomicUsize};
+    use std::time::{Duration, Instant};
 
     use super::*;
 
@@ -328,6 +329,18 @@ mod tests {
         assert!(holding.hold_back_and_wait(Hold::All(2), || true));
         assert!(!holding.call_off(|| false) && holding.tell_held(Hold::All(2)));
         assert!(holding.call_off(|| true) && !holding.tell_held(Hold::All(2)));
+    }
+
+    /// After which a wake-up is lost.
+    const PATIENCE: Duration = Duration::from_secs(30);
+
+    /// Has the workers end, also where the test fails.
+    struct Ends<'a>(&'a AtomicBool);
+
+    impl Drop for Ends<'_> {
+        fn drop(&mut self) {
+            self.0.store(true, Ordering::Relaxed);
+        }
     }
 
     /// Workers that sleep most of the time, wake, do something and sleep again.
@@ -363,12 +376,15 @@ mod tests {
             done
         };
         thread::scope(|scope| {
+            let ends = Ends(&over);
             let workers = [0, 1].map(|index| scope.spawn(move || work(index)));
             for number in 1..=20_000 {
                 let hold = Hold::All(number);
                 assert!(holding.hold_back_and_wait(hold, || true));
+                let since = Instant::now();
                 while !holding.all_held(hold) {
-                    thread::park();
+                    thread::park_timeout(PATIENCE);
+                    assert!(since.elapsed() < PATIENCE, "the last worker tells nobody");
                 }
                 for _ in 0..100 {
                     assert_eq!(busy.load(Ordering::Relaxed), 0, "in hold {number}");
@@ -377,7 +393,7 @@ mod tests {
                 holding.wait_no_more();
                 holding.release(0);
             }
-            over.store(true, Ordering::Relaxed);
+            drop(ends);
             assert!(workers.into_iter().all(|worker| worker.join().is_ok_and(|done| done > 0)));
         });
     }

@@ -8,7 +8,7 @@
 //! | `explored/control.rs` | `control/job.rs`, `control/probation.rs`: actions, one by one, and the events that come of them |
 //! | `explored/workers.rs` | `net/worker.rs`, `plugin/live.rs`: a request's way from hold to reply, what is noted of it, and the marks |
 //! | `explored/copier.rs` | `plugin/migrate.rs`, `plugin/adopt.rs`, and the threads of other steps |
-//! | `explored/world.rs` | `plugin/published.rs`, `plugin/changes.rs`, `state_dir/next.rs`, and what engines hold |
+//! | `explored/world.rs` | `plugin/published.rs`, `plugin/holding.rs`, `plugin/changes.rs`, `state_dir/next.rs`, and what engines hold |
 //! | `explored/history.rs` | what clients were told, for each key |
 //! | `explored/explorer.rs` | the search |
 //!
@@ -23,9 +23,10 @@
 //!
 //! Bounds: one reload; two workers with a request each at a time; one or two keys; so many writes, slow reads and failures on a path as each test says.
 //! A failure is an error or a panic of an engine, a thread that fails or is given up, a manifest that cannot be put in its place, or ENGINE CANCEL. Of one
-//! write at most nobody knows whether it took effect, and one that panics is seen by nobody. Left out: expiry and versions, transactions that have the
-//! engine to themselves, the comparison of a shadow, reopen, power failures, and what is decided in phase `lacking` after a thread has ended that was to have
-//! the manifest name the engine before, and was given up, and before the control thread takes what it has said.
+//! write at most nobody knows whether it took effect, and one that panics is seen by nobody. Left out: the second look of a worker that falls asleep (here a
+//! message wakes it), a worker that comes later, expiry and versions, transactions that have the engine to themselves, the comparison of a shadow, reopen, power
+//! failures, and what is decided in phase `lacking` after a thread has ended that was to have the manifest name the engine before, and was given up, and before
+//! the control thread takes what it has said.
 
 mod control;
 mod copier;

@@ -254,8 +254,8 @@ impl Worker {
         let Shared { published, holding, .. } = &**shared;
         let Some(marks) = holding.marks(self.index) else { return };
         let given_up = published.given_up();
-        let mut live = self.under_way.iter().filter(|(generation, ..)| *generation > given_up).peekable();
-        marks.fall_asleep(live.peek().is_some(), live.any(|(.., writes)| *writes > 0));
+        let live = || self.under_way.iter().filter(|(generation, ..)| *generation > given_up);
+        marks.fall_asleep(live().next().is_some(), live().any(|(.., writes)| *writes > 0));
         if holding.hold() != self.hold {
             marks.wake_up();
             self.look(shared);

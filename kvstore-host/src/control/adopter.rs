@@ -6,13 +6,13 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crossbeam::channel::{Sender, bounded};
 use plugin_abi::raw::KV_CAP_DURABLE;
 
 use super::dropped::unload_candidate;
-use super::job::Done;
+use super::job::{Done, Job};
 use super::urgent::{self, Urgent};
 use super::{Control, ControlMessage};
 use crate::fail_point;
@@ -67,6 +67,31 @@ impl Adopter {
     /// Calls the handoff off, unless it has come to its commit; answers which call it is in.
     pub(super) fn call_off(&self) -> Option<&'static str> {
         self.progress.call_off()
+    }
+}
+
+impl Job {
+    /// When its handoff has begun.
+    pub(super) fn begun(&self) -> Option<Instant> {
+        self.adopter.as_ref().and_then(Adopter::begun)
+    }
+
+    /// Calls a handoff off that does not return. False: it has committed already, and ends by itself.
+    pub(super) fn call_off(&mut self, timeout: Duration) -> bool {
+        let call = self.adopter.as_ref().and_then(Adopter::call_off);
+        // The manifest may fail yet, and then the files may not be had back.
+        self.deadline = Some(Instant::now() + timeout);
+        match call {
+            Some(call) => {
+                self.problem = format!(
+                    "{call} has not succeeded; until it has, what would go to the engine is answered with UNAVAILABLE"
+                );
+            }
+            None => log::error!(
+                "the manifest is not put in its place, or kv_handoff_commit does not return; everything is held back until that has ended"
+            ),
+        }
+        call.is_some()
     }
 }
 

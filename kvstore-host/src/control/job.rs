@@ -103,31 +103,6 @@ pub(super) struct Job {
     pub(super) old_verdict: String,
 }
 
-impl Job {
-    /// When its handoff has begun.
-    fn begun(&self) -> Option<Instant> {
-        self.adopter.as_ref().and_then(Adopter::begun)
-    }
-
-    /// Calls a handoff off that does not return. False: it has committed already, and ends by itself.
-    fn call_off(&mut self, timeout: Duration) -> bool {
-        let call = self.adopter.as_ref().and_then(Adopter::call_off);
-        // The manifest may fail yet, and then the files may not be had back.
-        self.deadline = Some(Instant::now() + timeout);
-        match call {
-            Some(call) => {
-                self.problem = format!(
-                    "{call} has not succeeded; until it has, what would go to the engine is answered with UNAVAILABLE"
-                );
-            }
-            None => log::error!(
-                "the manifest is not put in its place, or kv_handoff_commit does not return; everything is held back until that has ended"
-            ),
-        }
-        call.is_some()
-    }
-}
-
 impl Control {
     /// Asks for a reload. Without options, those last used with that engine's name.
     pub(super) fn request(&mut self, asker: Asker, source: Source, wishes: Wishes) {

@@ -74,6 +74,9 @@ mod tests {
     fn slices_are_short_for_a_while() {
         let this = this_thread();
         let before = scheduled(this).unwrap();
+        if !schedule(this, &before) {
+            return eprintln!("not tried: the system lets nobody ask for a slice");
+        }
         let urgent = Urgent::new([this, i32::MAX]);
         let now = scheduled(this).unwrap();
         assert_eq!(urgent.0.len(), 1, "there is no such thread");
@@ -94,7 +97,8 @@ mod tests {
         });
         let (own, child) = hurried.join().unwrap();
         // An older system tells 0.
-        assert!(before == 0 || own == SLICE_NS, "{own}");
+        let asked = scheduled(this_thread()).is_some_and(|attr| schedule(this_thread(), &attr));
+        assert!(before == 0 || !asked || own == SLICE_NS, "{own}");
         assert_eq!(child, before);
     }
 }

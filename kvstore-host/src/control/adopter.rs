@@ -173,6 +173,7 @@ impl Control {
             let generation = giver.generation + 1;
             let adopted =
                 adopt(handoff, &giver, *candidate, generation, &shared.server, &progress, &manifest);
+            // Nothing here may panic: the giver must not be called any more.
             let taken = adopted.map(|(live, adopted)| {
                 let (live, old) = (Arc::new(live), giver);
                 publish(&shared, &workers, &live, &old, adopted);

@@ -17,7 +17,8 @@ const SLICE_NS: u64 = 100_000;
 pub(super) struct Urgent(Vec<(i32, sched_attr)>);
 
 impl Urgent {
-    /// Asks it for these threads of the process. Those that are gone, or have a policy of their own, are left as they are.
+    /// Asks it for these threads of the process. Those that are gone, or have a policy of their own, are left as they are. What one of them starts meanwhile, as an
+    /// engine might in a call, keeps short slices.
     pub(super) fn new(threads: impl IntoIterator<Item = i32>) -> Self {
         let shorten = |thread| {
             let before = scheduled(thread)?;

@@ -116,7 +116,8 @@ impl WorkerMarks {
     /// From here on this worker holds nobody up.
     pub fn leave(&self) {
         self.seen.store(u64::MAX, Ordering::Release);
-        self.held.store(u64::MAX, Ordering::Release);
+        // Before it reads for the last time what is held back.
+        self.held.store(u64::MAX, Ordering::SeqCst);
         self.released.store(u64::MAX, Ordering::Release);
     }
 

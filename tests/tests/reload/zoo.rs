@@ -86,7 +86,7 @@ fn data_are_limited_not_addresses_and_a_trial_has_the_lowest_priority() {
     assert_eq!(output.status.code(), Some(0), "{text}{}", String::from_utf8_lossy(&output.stderr));
 }
 
-/// As does who waits for a child that `vfork` has made.
+/// Who waits for a child that `vfork` has made looks like one that waits for a disk.
 #[test]
 fn waiting_for_a_disk_is_not_hanging() {
     let dir = tempfile::tempdir().unwrap();

@@ -230,15 +230,15 @@ impl World {
 
     /// `Shared::wake_for`.
     pub(super) fn wake_for(&mut self, hold: Hold) {
-        let late = self.bounds.sleeps;
-        self.workers.iter_mut().filter(|worker| !worker.holds(hold)).for_each(|worker| worker.told = late);
+        let told = self.bounds.sleeps;
+        self.workers.iter_mut().filter(|worker| !worker.holds(hold)).for_each(|worker| worker.told = told);
     }
 
     /// All of them are told that nothing is held back any more.
     pub(super) fn release(&mut self) {
-        let late = self.bounds.sleeps;
+        let told = self.bounds.sleeps;
         self.hold = Hold::No;
-        self.workers.iter_mut().for_each(|worker| worker.told = late);
+        self.workers.iter_mut().for_each(|worker| worker.told = told);
     }
 
     fn with_doing(&self, at: usize, doing: Doing) -> Self {

@@ -4,7 +4,6 @@ mod first;
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::thread;
 use std::time::Duration;
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
@@ -21,6 +20,7 @@ use crate::plugin::lifecycle::{Nursery, retire};
 use crate::plugin::pool::Pool;
 use crate::plugin::published::Published;
 use crate::plugin::state_dir::StateDir;
+use crate::plugin::threads;
 use crate::server::{Facts, Server};
 use first::First;
 
@@ -64,7 +64,7 @@ pub fn serve(config: Config) -> Result<(), String> {
     let listeners = bind(&config)?;
     let server = Arc::new(server(&config, &listeners)?);
     let live = first.start(&nursery, &server)?;
-    server.engine_options.set(&live.options);
+    server.went_live(&live.options);
     log::info!(
         "engine {} {}, generation {}, {} from {}; listening on {}",
         live.identity().name,
@@ -176,7 +176,7 @@ fn close_engine(shared: Arc<Shared>, quiet: bool) -> Result<(), String> {
     drop(shared);
     // SAFETY: the workers have ended, what they have asked the pool for on this engine has, and no reload is under way.
     let close = move || unsafe { retire(&live) };
-    let thread = thread::Builder::new().name("close".to_owned()).spawn(close);
+    let thread = threads::spawn("close", close);
     let thread = thread.map_err(|error| format!("cannot start a thread: {error}"))?;
     match thread.join() {
         Ok(retired) => match retired.close_error {

@@ -139,6 +139,12 @@ pub fn all() -> Vec<Animal> {
         animal("open_hangs", Make::C, &["it hung in kv_open"]),
         animal("allocates", Make::C, &["it ran into the memory limit of ", " MiB in kv_open"]),
         animal("leaves_thread", Make::C, &["1 of its threads still run after kv_close"]),
+        animal("unload_crashes", Make::C, &["it crashed with SIGILL", "in unloading (dlclose)"]),
+        animal(
+            "late_crash",
+            Make::C,
+            &["it crashed with SIGSEGV", "in the end of a thread that called it, after the unload"],
+        ),
         animal("get_crashes", Make::C, &["it crashed with SIGILL", "in conformance test "]),
         animal("wrong_answers", Make::C, &["conformance test basics/", "failed: "]),
         animal(

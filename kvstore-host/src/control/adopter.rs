@@ -21,6 +21,7 @@ use crate::plugin::Keyspace;
 use crate::plugin::adopt::{Adopted, Handoff, Progress, adopt, way};
 use crate::plugin::holding::{Hold, Holding};
 use crate::plugin::live::{Candidate, Live};
+use crate::plugin::threads;
 
 /// An engine that has the state, and is published already.
 pub(super) struct Taken {
@@ -194,7 +195,7 @@ impl Control {
                 told(Done::Broken("the thread that hands the state over panicked".to_owned()));
             }
         };
-        match thread::Builder::new().name("adopt".to_owned()).spawn(run) {
+        match threads::spawn("adopt", run) {
             Ok(thread) => {
                 if let Some(adopter) = self.job.as_mut().and_then(|job| job.adopter.as_mut()) {
                     adopter.thread = Some(thread);

@@ -2,11 +2,12 @@
 //! is removed likewise.
 
 use std::sync::Arc;
-use std::thread::{self, JoinHandle};
+use std::thread::JoinHandle;
 
 use crate::plugin::lifecycle::retire;
 use crate::plugin::live::{Candidate, Live};
 use crate::plugin::state_dir::NextManifest;
+use crate::plugin::threads;
 
 /// Closes and unloads an engine that was never live, once the thread has ended that has copied into it.
 pub(super) fn drop_candidate(live: Arc<Live>, copier: Option<JoinHandle<()>>) {
@@ -32,7 +33,7 @@ pub(super) fn drop_manifest(next: NextManifest) {
 }
 
 fn on_thread(drop_it: impl FnOnce() + Send + 'static) {
-    if let Err(error) = thread::Builder::new().name("drop".to_owned()).spawn(drop_it) {
+    if let Err(error) = threads::spawn("drop", drop_it) {
         log::error!("cannot start a thread to clear up behind a reload: {error}");
     }
 }

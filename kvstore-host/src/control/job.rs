@@ -2,7 +2,7 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::thread::{self, JoinHandle};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use super::adopter::{Adopter, Taken};
@@ -21,6 +21,7 @@ use crate::plugin::migrate::{MigrateError, Migrated, can_leave};
 use crate::plugin::reload::{Action, Event, Phase};
 use crate::plugin::shadow::Comparison;
 use crate::plugin::state_dir::StateDir;
+use crate::plugin::threads;
 use crate::protocol::Value;
 
 /// Options of an engine.
@@ -490,7 +491,7 @@ impl Control {
             Ok(done) => handle.send(ControlMessage::Done { job, done }),
             Err(_) => told("panicked"),
         };
-        let thread = thread::Builder::new().name(name.to_owned()).spawn(run);
+        let thread = threads::spawn(name, run);
         thread.map_err(|error| broken(&format!("cannot be started: {error}"))).ok()
     }
 
@@ -556,7 +557,7 @@ impl Control {
     fn note_published(&mut self) {
         let Some(job) = &self.job else { return };
         let (Some(live), Some(old)) = (&job.live, &job.old) else { return };
-        self.shared.server.engine_options.set(&live.options);
+        self.shared.server.went_live(&live.options);
         self.history.published(live, old, job.way(), self.shared.server.clock.now_ms());
     }
 

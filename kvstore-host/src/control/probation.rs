@@ -15,6 +15,7 @@ use super::manifest::committed;
 use super::{Asker, Control, engine_command};
 use crate::plugin::live::Live;
 use crate::plugin::migrate::{MigrateError, Progress, can_leave, feed};
+use crate::plugin::panicked;
 use crate::plugin::reload::{Event, Phase};
 use crate::protocol::Value;
 use crate::server::Server;
@@ -286,8 +287,9 @@ impl Control {
         if job.recorder.is_some() {
             return;
         }
-        // Who is in a call that does not return has not done well.
-        let passes = || job.live.as_ref().is_none_or(|live| !self.watchdog.is_stuck_in(live.generation));
+        // Who is in a call that does not return has not done well, nor who has panicked: of that its copier tells.
+        let fails = |live: &Arc<Live>| self.watchdog.is_stuck_in(live.generation) || live.has_panicked();
+        let passes = || !job.live.as_ref().is_some_and(fails);
         if stopping || over && probation.regression.is_none() && passes() {
             return self.event(Event::Passed);
         }
@@ -407,7 +409,7 @@ impl Control {
             back.keep_versions_of(&new);
         }
         self.shared.published.replace(Arc::clone(&back));
-        self.shared.server.engine_options.set(&back.options);
+        self.shared.server.went_live(&back.options);
         self.history.set_state(old.generation, &format!("came back as generation {generation}"));
         if let Some(probation) = &mut job.probation {
             probation.came_back = true;
@@ -438,7 +440,8 @@ pub(super) fn not_equal(job: &mut Job, error: &MigrateError) -> Event {
     match error {
         MigrateError::Cancelled => {}
         MigrateError::Read(error) => {
-            job.problem = format!("the new engine cannot be read: {error}");
+            let why = if panicked(error.status) { "has panicked" } else { "cannot be read" };
+            job.problem = format!("the new engine {why}: {error}");
             log::error!("{}", job.problem);
             return Event::Unreadable;
         }

@@ -16,6 +16,7 @@ use super::job::Wishes;
 use super::{Control, ControlHandle, ControlMessage};
 use crate::plugin::file::{Digest, EngineDir};
 use crate::plugin::lifecycle::Nursery;
+use crate::plugin::threads;
 
 /// Between two looks.
 const LOOK_INTERVAL: Duration = Duration::from_millis(100);
@@ -109,7 +110,7 @@ impl Watch {
                 }
             }
         };
-        thread::Builder::new().name("watch".to_owned()).spawn(run).map(|_| ())
+        threads::spawn("watch", run).map(|_| ())
     }
 
     /// What the file has changed to, if it has.

@@ -16,6 +16,8 @@ use plugin_abi::calls::{Calls, MissingSymbols};
 use plugin_abi::layout::{LAYOUT_SYMBOL, LayoutItem};
 
 use super::file::{Pins, PrivateCopy};
+use super::maps::Maps;
+use super::threads::{self, Ticks};
 
 /// Why a library could not be loaded.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -54,6 +56,8 @@ pub enum Verdict {
     Unmapped,
     /// It is still there: why, as far as can be told.
     Pinned(String),
+    /// It was not closed, because these threads of its own still run.
+    InUse(Vec<String>),
 }
 
 impl fmt::Display for Verdict {
@@ -61,6 +65,12 @@ impl fmt::Display for Verdict {
         match self {
             Self::Unmapped => write!(f, "unmapped"),
             Self::Pinned(reason) => write!(f, "pinned({reason})"),
+            Self::InUse(threads) => write!(
+                f,
+                "pinned(not closed, because {} of its threads still run after kv_close: {})",
+                threads.len(),
+                threads.join(", ")
+            ),
         }
     }
 }
@@ -73,6 +83,8 @@ pub struct Library {
     calls: Calls,
     path: PathBuf,
     pins: Pins,
+    // When; threads that are older are none of its own.
+    loaded: Ticks,
     // The file stays until the unload: its name must not be used again, and debuggers look into it.
     _copy: Option<PrivateCopy>,
 }
@@ -104,6 +116,7 @@ impl Library {
     /// # Errors
     /// As for [`Library::load`].
     pub(super) unsafe fn load_path(path: &Path, pins: Pins) -> Result<Self, LoadError> {
+        let loaded = Ticks::now();
         // SAFETY: the caller trusts the library's constructors.
         let opened = unsafe { Handle::open(Some(path), RTLD_NOW | RTLD_LOCAL) };
         let handle = opened.map_err(|error| LoadError::Loader(loader_text(error)))?;
@@ -111,7 +124,7 @@ impl Library {
         match unsafe { Calls::resolve(|name| address(&handle, name)) } {
             Ok(calls) => {
                 let handle = ManuallyDrop::new(handle);
-                Ok(Self { handle, calls, path: path.to_owned(), pins, _copy: None })
+                Ok(Self { handle, calls, path: path.to_owned(), pins, loaded, _copy: None })
             }
             // Nothing of it was called, so it can go.
             Err(missing) => {
@@ -144,8 +157,14 @@ impl Library {
         unsafe { item.as_ref() }
     }
 
-    /// Closes the library, and looks whether it is really gone. All instances of it are closed.
+    /// Closes the library, and looks whether it is really gone. All instances of it are closed. While a thread of its own still runs it stays as it is.
     pub fn unload(self) -> Verdict {
+        let code: Vec<_> =
+            Maps::now().of(&self.path).filter(|part| part.is_code).map(|part| part.range).collect();
+        let threads = threads::inside(&code, self.loaded);
+        if !threads.is_empty() {
+            return Verdict::InUse(threads);
+        }
         let Self { handle, path, pins, _copy, .. } = self;
         let _closing = closing();
         if let Err(error) = ManuallyDrop::into_inner(handle).close() {
@@ -196,19 +215,8 @@ pub fn look(path: &Path, pins: &Pins) -> Verdict {
 }
 
 /// Where in memory the mappings of a file are.
-pub fn mappings(path: &Path) -> Vec<Range<usize>> {
-    let maps = std::fs::read("/proc/self/maps").unwrap_or_default();
-    let path = path.as_os_str().as_bytes();
-    let of_path = |line: &&[u8]| {
-        let line = line.strip_suffix(b" (deleted)").unwrap_or(line);
-        line.strip_suffix(path).is_some_and(|rest| rest.ends_with(b" "))
-    };
-    let range = |line: &[u8]| {
-        let text = std::str::from_utf8(line.split(|b| *b == b' ').next()?).ok()?;
-        let (start, end) = text.split_once('-')?;
-        Some(usize::from_str_radix(start, 16).ok()?..usize::from_str_radix(end, 16).ok()?)
-    };
-    maps.split(|b| *b == b'\n').filter(of_path).filter_map(range).collect()
+fn mappings(path: &Path) -> Vec<Range<usize>> {
+    Maps::now().of(path).map(|mapping| mapping.range).collect()
 }
 
 /// Whether the loader still lists a library under this path.

@@ -14,6 +14,7 @@ use super::library::{Library, Verdict};
 use super::live::{Candidate, Live};
 use super::sampler::Sampler;
 use super::state_dir::NextManifest;
+use super::threads::own;
 use crate::server::Server;
 
 /// What is needed to bring engines to life.
@@ -173,7 +174,7 @@ pub unsafe fn retire(live: &Live) -> Retired {
     let (closed, library) = thread::scope(|scope| {
         // SAFETY: the caller's promise.
         let close = || unsafe { live.retire() };
-        let thread = thread::Builder::new().name("close".to_owned()).spawn_scoped(scope, close);
+        let thread = thread::Builder::new().name("close".to_owned()).spawn_scoped(scope, own(close));
         let closed = thread.map(ScopedJoinHandle::join);
         closed.unwrap_or_else(|_| Ok(close())).unwrap_or((Ok(()), None))
     });
@@ -190,7 +191,7 @@ pub unsafe fn retire(live: &Live) -> Retired {
     };
     let (path, pins) = (library.path().to_owned(), library.pins().clone());
     let verdict = library.unload();
-    let by_thread = verdict != Verdict::Unmapped && pins.may_go_with_threads();
+    let by_thread = matches!(verdict, Verdict::Pinned(_)) && pins.may_go_with_threads();
     Retired { verdict, close_error, pinned: by_thread.then_some((path, pins)) }
 }
 

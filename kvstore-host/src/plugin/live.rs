@@ -1,5 +1,7 @@
 //! Live: one generation: an open engine, its library, and the way in which work is carried out on it.
 
+mod keyspace;
+
 use std::cell::UnsafeCell;
 use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
@@ -15,11 +17,10 @@ use super::flight::{self, Cargo, Home, Landed, Taker};
 use super::joint::{Joined, Joint};
 use super::library::Library;
 use super::locked::{self, Stripes};
-use super::outcome::{Outcome, Outcomes, panicked};
+use super::outcome::{Outcome, Outcomes};
 use super::services::Services;
 use super::versioned::{Emulation, Next};
 use super::work::Work;
-use super::{Keyspace, choice};
 use crate::server::Server;
 
 /// Works that are handed over together at most: no client waits for many others, and engines look up about so many keys together.
@@ -195,6 +196,11 @@ impl Live {
         self.changes.noted()
     }
 
+    /// Whether it has answered that it panicked, since somebody follows its changes: nobody can read it any more.
+    pub fn has_panicked(&self) -> bool {
+        self.changes.has_panicked()
+    }
+
     pub(super) fn changes(&self) -> &Changes {
         &self.changes
     }
@@ -216,6 +222,9 @@ impl Live {
                 unsafe {
                     self.changes.note(work.ops(), wrote);
                     self.changes.note_reads(work.ops());
+                }
+                if panicked {
+                    self.changes.note_panic();
                 }
             };
             match execution {
@@ -481,115 +490,5 @@ impl Live {
             false => "the engine is closed",
         };
         CallError { status: Status::UNAVAILABLE, text: text.to_owned() }
-    }
-}
-
-impl Keyspace for Live {
-    fn generation(&self) -> u64 {
-        self.generation
-    }
-
-    fn identity(&self) -> &Identity {
-        &self.identity
-    }
-
-    fn symbols(&self) -> Vec<&'static str> {
-        self.symbols.clone()
-    }
-
-    fn scan(&self, cursor: &mut Vec<u8>, count: u32, sink: &mut dyn FnMut(&[u8])) -> Result<(), CallError> {
-        let instance = self.instance().ok_or_else(|| self.unavailable())?;
-        instance.session().scan(0, KV_OP_NO_VALUE, count, cursor, |entry| {
-            // SAFETY: the engine lends the key for this call.
-            sink(unsafe { entry.key.as_slice() });
-        })
-    }
-
-    fn count(&self) -> Result<u64, CallError> {
-        let instance = self.instance().ok_or_else(|| self.unavailable())?;
-        let session = instance.session();
-        if instance.has_symbol("kv_count") {
-            return session.count(0);
-        }
-        let (mut count, mut cursor) = (0, Vec::new());
-        loop {
-            session.scan(0, KV_OP_NO_VALUE, 1000, &mut cursor, |_| count += 1)?;
-            if cursor.is_empty() {
-                return Ok(count);
-            }
-        }
-    }
-
-    fn random(&self) -> Result<Option<Vec<u8>>, CallError> {
-        let instance = self.instance().ok_or_else(|| self.unavailable())?;
-        if !instance.has_symbol("kv_random") {
-            return choice::of_scan(&mut |cursor, sink| self.scan(cursor, choice::STEP, sink));
-        }
-        let mut chosen = None;
-        instance.session().random(0, KV_OP_NO_VALUE, |entry| {
-            // SAFETY: the engine lends the key for this call.
-            chosen = Some(unsafe { entry.key.as_slice() }.to_vec());
-        })?;
-        Ok(chosen)
-    }
-
-    fn sync(&self) -> Result<(), CallError> {
-        self.instance().ok_or_else(|| self.unavailable())?.session().sync()
-    }
-
-    fn clear(&self) -> Result<(), CallError> {
-        let instance = self.instance().ok_or_else(|| self.unavailable())?;
-        // The engine's own lock before the stripes, here and wherever both are taken.
-        let session = instance.session();
-        let clear = || {
-            if instance.has_symbol("kv_clear") { session.clear(0) } else { delete_all(&session) }
-        };
-        let cleared = match &self.driver {
-            Driver::Locked(stripes) => stripes.exclusively(clear),
-            _ => clear(),
-        };
-        match &cleared {
-            Ok(()) => self.changes.note_clear(),
-            Err(error) if panicked(error.status) => {}
-            Err(_) => self.changes.note_unknown(),
-        }
-        cleared
-    }
-
-    fn stats(&self) -> Result<Vec<(String, String)>, CallError> {
-        let instance = self.instance().ok_or_else(|| self.unavailable())?;
-        let mut all = Vec::new();
-        if instance.has_symbol("kv_stats") {
-            instance.session().stats(|stat| {
-                // SAFETY: the engine lends name and text for this call.
-                let (name, text) = unsafe { (stat.name.as_slice(), stat.text.as_slice()) };
-                let lossy = |bytes| String::from_utf8_lossy(bytes).into_owned();
-                let value = if stat.kind == KV_STAT_TEXT { lossy(text) } else { stat.number.to_string() };
-                all.push((lossy(name), value));
-            })?;
-        }
-        Ok(all)
-    }
-}
-
-/// Empties an engine that has no `kv_clear`, nobody else calling it meanwhile.
-fn delete_all(session: &plugin_abi::calls::Session<'_>) -> Result<(), CallError> {
-    loop {
-        let (mut keys, mut cursor) = (Vec::new(), Vec::new());
-        loop {
-            session.scan(0, KV_OP_NO_VALUE, 1000, &mut cursor, |entry| {
-                // SAFETY: the engine lends the key for this call.
-                keys.push(unsafe { entry.key.as_slice() }.to_vec());
-            })?;
-            if cursor.is_empty() {
-                break;
-            }
-        }
-        if keys.is_empty() {
-            return Ok(());
-        }
-        for key in &keys {
-            session.delete(&KvOp::new(KV_OP_DELETE, key))?;
-        }
     }
 }

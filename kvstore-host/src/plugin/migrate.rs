@@ -230,7 +230,7 @@ pub fn feed(
     let mut migration = Migration::new(from, to, progress, word)?;
     (migration.feeds, migration.scanned) = (true, true);
     while !migration.may_finish {
-        let caught_up = migration.catch_up();
+        let caught_up = migration.catch_up().and_then(|()| can_be_read(from));
         progress.near.store(caught_up.is_ok(), Ordering::Relaxed);
         migration.wait(if caught_up.is_ok() { LOOK_INTERVAL } else { RETRY_INTERVAL })?;
         caught_up.or_else(is_passing)?;
@@ -245,6 +245,14 @@ pub fn feed(
         migration.wait(RETRY_INTERVAL)?;
     }
     migration.finish()
+}
+
+/// Sees that an engine has not panicked, even where nothing is to be read of it.
+fn can_be_read(from: &Live) -> Result<(), MigrateError> {
+    match from.has_panicked() {
+        true => Err(MigrateError::Read(CallError { status: Status::POISONED, text: String::new() })),
+        false => Ok(()),
+    }
 }
 
 /// Whether the next try may succeed: an engine has failed to read, and has not panicked.

@@ -51,7 +51,7 @@ impl Threads {
         let start = |index: usize| {
             let name = format!("pool-{index}");
             let (todo, caller) = (self.todo.clone(), calls.add(name.clone()));
-            thread::Builder::new().name(name).spawn(move || {
+            super::threads::spawn(name, move || {
                 for (command, job) in todo {
                     caller.enter(command);
                     if std::panic::catch_unwind(std::panic::AssertUnwindSafe(job)).is_err() {

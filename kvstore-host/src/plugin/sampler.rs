@@ -71,7 +71,7 @@ impl Sampler {
             // Nobody listens where the look was given up.
             let _ = send.send(looked);
         };
-        let thread = match thread::Builder::new().name("sample".to_owned()).spawn(look) {
+        let thread = match super::threads::spawn("sample", look) {
             Ok(thread) => out.insert(thread).thread().id(),
             Err(error) => return Ok(without(&format!("no thread for it: {error}"))),
         };

@@ -2,13 +2,13 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::thread;
 
 use crate::config::{Config, NO_ENGINE};
 use crate::plugin::file::Digest;
 use crate::plugin::lifecycle::{Nursery, Source, retire};
 use crate::plugin::live::Live;
 use crate::plugin::state_dir::{Manifest, NextManifest, Options, StateDir};
+use crate::plugin::threads;
 use crate::server::Server;
 
 /// Which engine is to be the first.
@@ -82,7 +82,7 @@ impl First {
         let (nursery, server) = (Arc::clone(nursery), Arc::clone(server));
         let kept = self.kept;
         let start = move || self.open(&nursery, &server);
-        let thread = thread::Builder::new().name("open".to_owned()).spawn(start);
+        let thread = threads::spawn("open", start);
         let thread = thread.map_err(|error| format!("cannot start a thread: {error}"))?;
         let started = thread.join().unwrap_or_else(|_| Err("opening the engine panicked".to_owned()));
         started.map_err(|error| match kept {

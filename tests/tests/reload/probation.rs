@@ -197,6 +197,7 @@ fn an_engine_that_panics_is_left_where_the_one_before_has_all_that_was_written()
     let host = start(Engine::Memory);
     let mut client = host.client();
     fill(&mut client);
+    ask(&mut client, "CONFIG SET probation-errors-max 1000000");
     reload(&host, &zoo::faulty("panics 30000", &host.path("panics.so")), "PROBATION 10m");
     ask(&mut client, "SET since 1");
     let mut asked = 0;
@@ -204,9 +205,9 @@ fn an_engine_that_panics_is_left_where_the_one_before_has_all_that_was_written()
         asked += 1;
         assert!(asked < 40_000, "it does not panic");
     }
-    // Whoever asks meanwhile is refused, and that they are shows that something is wrong.
+    // Whoever asks meanwhile is refused.
     wait_until("a write that is taken", || ask(&mut client, "SET more 1") == "OK");
-    has_come_back(&host, "requests failed in the engine");
+    has_come_back(&host, "the new engine has panicked");
     assert_eq!(ask(&mut client, "GET since"), "\"1\"");
     assert_eq!(ask(&mut client, "DBSIZE"), format!("{}", ENTRIES + 2));
 }
@@ -216,15 +217,45 @@ fn a_write_in_which_an_engine_panics_is_none_that_the_one_before_lacks() {
     let host = start(Engine::Memory);
     let mut client = host.client();
     fill(&mut client);
+    ask(&mut client, "CONFIG SET probation-errors-max 1000000");
     reload(&host, &zoo::faulty("panics at boom", &host.path("panics.so")), "PROBATION 10m");
     assert_eq!(ask(&mut client, "SET since 1"), "OK");
     wait_until("the copy of it", || host.engine_info()["probation_lag_keys"] == "0");
     assert!(ask(&mut client, "SET boom 1").starts_with("!UNKNOWN the engine answered PANIC"));
-    // Whoever asks meanwhile is refused, and that they are shows that something is wrong.
+    // Whoever asks meanwhile is refused.
     wait_until("a write that is taken", || ask(&mut client, "SET more 1") == "OK");
-    has_come_back(&host, "requests failed in the engine");
+    has_come_back(&host, "the new engine has panicked");
     assert_eq!(ask(&mut client, "GET since"), "\"1\"");
     assert_eq!(ask(&mut client, "DBSIZE"), format!("{}", ENTRIES + 2));
+}
+
+#[test]
+fn an_engine_that_panics_once_is_left_though_nobody_asks_for_more() {
+    let host = start(Engine::Memory);
+    let mut client = host.client();
+    fill(&mut client);
+    ask(&mut client, "CONFIG SET probation-errors-max 1000000");
+    let gate = host.path("gate");
+    let words = "uint32_t from = 0, lent = 0;";
+    let scans = format!("if (access(\"{}\", F_OK) == 0) return KV_STATUS_PANIC;", gate.display());
+    let scans = changed("scans", words, &format!("{scans} {words}"), host.dir());
+    for (round, request, engine) in [(1, "GET boom", that_booms(host.dir())), (2, "DBSIZE", scans)] {
+        let _ = fs::remove_file(&gate);
+        reload(&host, &engine, "PROBATION 10m");
+        fs::write(&gate, "").unwrap();
+        assert_eq!(ask(&mut client, &format!("SET since:{round} 1")), "OK");
+        wait_until("the copy of it", || host.engine_info()["probation_lag_keys"] == "0");
+        let reply = ask(&mut client, request);
+        assert!(reply.contains("the engine answered PANIC"), "{reply}");
+        host.wait_for_log(&["the live engine has panicked, and refuses all that it is asked for"]);
+        wait_until("the engine before", || host.engine_info()["reload_phase"] == "idle");
+        let info = host.engine_info();
+        assert_eq!((&*info["engine"], &*info["panic_replies"]), ("memory", "0"));
+        let why = "the engine before came back: the new engine has panicked";
+        assert!(info["last_probation"].starts_with(why), "{}", info["last_probation"]);
+        assert_eq!(ask(&mut client, &format!("GET since:{round}")), "\"1\"");
+    }
+    assert_eq!(ask(&mut client, "DBSIZE"), (ENTRIES + 2).to_string());
 }
 
 /// The C example, which panics when the key `boom` is touched; built in `dir`.

@@ -3,13 +3,14 @@
 
 use std::io;
 use std::sync::atomic::Ordering;
-use std::thread::{self, JoinHandle};
+use std::thread::JoinHandle;
 
 use crossbeam::channel::{Sender, bounded};
 use mio::Events;
 use rustix::thread::gettid;
 
 use super::{Worker, name};
+use crate::plugin::threads;
 
 impl Worker {
     /// Serves until it is told to stop, on a thread of its own.
@@ -18,7 +19,7 @@ impl Worker {
     /// The system has no more threads.
     pub fn start(self) -> io::Result<()> {
         let handle = self.handle.clone();
-        let thread = thread::Builder::new().name(name(self.index)).spawn(move || self.run())?;
+        let thread = threads::spawn(name(self.index), move || self.run())?;
         handle.runs_on(thread);
         Ok(())
     }
@@ -40,8 +41,7 @@ impl Worker {
     /// Goes on on another thread, and sends this one to whoever waits for its end. Answers itself if it has to stay.
     fn move_on(self, left: &Sender<JoinHandle<()>>) -> Option<Self> {
         let (give, take) = bounded::<Self>(1);
-        let next = thread::Builder::new().name(name(self.index));
-        match next.spawn(move || take.into_iter().for_each(Self::run)) {
+        match threads::spawn(name(self.index), move || take.into_iter().for_each(Self::run)) {
             Ok(next) => {
                 if let Some(this) = self.handle.runs_on(next) {
                     // Who waits for it may have given up.

@@ -71,6 +71,8 @@ pub enum CheckProblem {
     Layout(String),
     /// `kv_open` failed: its status and text.
     NotOpened(String),
+    /// After all tests it could not be opened and closed once more.
+    NotOpenedAgain,
     /// Threads of it run after `kv_close`: their names.
     ThreadsLeft(Vec<String>),
     /// A sample of the live data does not come out as it went in.
@@ -135,6 +137,7 @@ impl fmt::Display for CheckProblem {
                 write!(f, "its types differ from the host's: {text}; build it with this host's plugin-abi")
             }
             Self::NotOpened(text) => write!(f, "kv_open failed: {text}"),
+            Self::NotOpenedAgain => write!(f, "after all tests it could not be opened and closed once more"),
             Self::ThreadsLeft(names) => write!(
                 f,
                 "{} of its threads still run after kv_close ({}); kv_close has to join them",

@@ -142,20 +142,21 @@ pub(super) fn judge(
             keys::ALL
         ));
     }
-    match how_it_ended(ended, ended_well, step, limits, crash_bytes, last_words) {
-        // A report that makes no sense is none, wherever it stopped.
-        Some(problem @ CheckProblem::Unreadable(_)) => return Err(problem),
-        Some(problem) if !done => return Err(problem),
-        Some(problem) => report.warnings.push(format!("after all tests {problem}")),
-        None if report.unloaded.is_empty() => {
-            report.warnings.push("after all tests it could not be opened and closed once more".to_owned());
-        }
-        None => {}
+    let problem = how_it_ended(ended, ended_well, step, limits, crash_bytes, last_words);
+    // What a test found says more than what came of it later; but a report that makes no sense is none.
+    if done && report.counts().1 > 0 && !matches!(problem, Some(CheckProblem::Unreadable(_))) {
+        return Err(CheckProblem::Failed(Box::new(report)));
+    }
+    if let Some(problem) = problem {
+        return Err(problem);
+    }
+    if report.unloaded.is_empty() {
+        return Err(CheckProblem::NotOpenedAgain);
     }
     if report.unloaded.starts_with("pinned") {
         report.warnings.push(format!("once loaded it stays in memory: {}", report.unloaded));
     }
-    if report.counts().1 > 0 { Err(CheckProblem::Failed(Box::new(report))) } else { Ok(report) }
+    Ok(report)
 }
 
 /// What went wrong with a child, from the way it ended; none if it came to its end.

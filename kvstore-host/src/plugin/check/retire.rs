@@ -14,6 +14,7 @@ use super::child::{Scratch, Tell, TrialServices};
 use super::wire::Line;
 use crate::plugin::keys;
 use crate::plugin::library::Library;
+use crate::plugin::threads::own;
 
 /// Uses an instance on a living thread, closes the library, tells what became of it, and lets that thread end. `keys` were free before the library
 /// was loaded.
@@ -27,12 +28,12 @@ pub(super) fn run(tell: &Tell, library: Library, identity: &Identity, scratch: &
             let opened = scope.spawn(|| open(calls, identity, scratch)).join();
             let Ok(Some(instance)) = opened else { return };
             let (give_back, taken) = mpsc::channel();
-            worker = Some(scope.spawn(move || {
+            worker = Some(scope.spawn(own(move || {
                 work(&instance.session());
                 // The other end is there until the instance has come.
                 let _ = give_back.send(instance);
                 let _ = held.recv();
-            }));
+            })));
             let Ok(instance) = taken.recv() else { return };
             // An engine's own threads find some for themselves meanwhile.
             let most = keys.saturating_sub(keys::HELD_MAX);

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 use std::sync::mpsc;
-use std::thread;
 
 use super::*;
 use crate::plugin::file::tests::engine;
@@ -72,6 +71,34 @@ fn the_loaders_words_name_the_file_that_the_operator_knows() {
 }
 
 #[test]
+fn one_whose_threads_run_is_not_closed() {
+    let place = Place::new();
+    // It waits, or is deep in calls of others.
+    let runs =
+        ["for (;;) pause();", "char deep[100000]; memset(deep, 1, sizeof deep); qsort(deep, 2, 1, compare);"];
+    for (generation, run) in (1..).zip(runs) {
+        let added = format!(
+            "\n#include <pthread.h>\n#include <stdlib.h>\n#include <string.h>\n#include <unistd.h>\n
+            int compare(const void *a, const void *b) {{ for (;;) pause(); }}
+            static void *run(void *nothing) {{ {run} return nothing; }}
+            __attribute__((constructor)) static void start(void) {{
+                pthread_t thread;
+                if (pthread_create(&thread, NULL, run, NULL) == 0) pthread_setname_np(thread, \"stays\");
+            }}"
+        );
+        let library = place.load(&added, &["-D_GNU_SOURCE"], generation).unwrap();
+        let path = library.path().to_owned();
+        let verdict = library.unload();
+        assert_eq!(verdict, Verdict::InUse(vec!["\"stays\"".to_owned()]), "{run}");
+        let text = "pinned(not closed, because 1 of its threads still run after kv_close: \"stays\")";
+        assert_eq!(verdict.to_string(), text);
+        assert!(!mappings(&path).is_empty());
+        // Beside it another one goes.
+        assert_eq!(place.load("", &[], 10 + generation).unwrap().unload(), Verdict::Unmapped);
+    }
+}
+
+#[test]
 fn a_library_that_was_linked_to_stay_is_seen_to_stay() {
     let place = Place::new();
     let verdict = place.load("", &["-Wl,-z,nodelete"], 1).unwrap().unload().to_string();
@@ -89,11 +116,13 @@ fn a_thread_local_destructor_pins_until_its_thread_ends() {
     let (path, pins) = (copy.path().to_owned(), copy.pins().clone());
     let (let_go, held) = mpsc::channel::<()>();
     let (loaded, taken) = mpsc::channel();
-    let thread = thread::spawn(move || {
+    // What loading it has left on the stack of the host's own thread does not count.
+    let thread = threads::spawn("own", move || {
         // SAFETY: as above.
         loaded.send(unsafe { Library::load(copy) }).unwrap();
         held.recv().unwrap_err();
     });
+    let thread = thread.unwrap();
     let verdict = taken.recv().unwrap().unwrap().unload().to_string();
     assert_eq!(verdict, "pinned(a thread-local destructor of it is registered on a living thread)");
     drop(let_go);

@@ -1,5 +1,4 @@
-// kv_set leaves the calling thread a destructor that nothing keeps in memory: accepted with a warning, because a thread that ends after
-// the unload crashes.
+// kv_set leaves the calling thread a destructor that nothing keeps in memory: a thread that ends after the unload crashes.
 #define kv_set good_set
 #include "engine.c"
 #undef kv_set

@@ -13,7 +13,7 @@ pub(super) mod tests;
 pub(super) mod trust;
 
 use std::fmt;
-use std::fs::{File, Metadata, OpenOptions};
+use std::fs::{File, OpenOptions};
 use std::io::Read;
 use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
@@ -124,13 +124,13 @@ impl EngineFile {
     /// As for [`EngineFile::open`], and what else was asked for and is not so.
     pub fn open_with(path: &Path, demands: Demands<'_>) -> Result<Self, FileError> {
         let fail = |problem| FileError { path: path.to_owned(), problem };
-        let Contents { bytes, metadata, place } = read(path, demands.dirs).map_err(fail)?;
+        let Contents { bytes, rights, place } = read(path, demands.dirs).map_err(fail)?;
         let digest = Digest::of(&bytes);
         if let Some(wanted) = demands.digest.filter(|wanted| *wanted != digest) {
             return Err(fail(Problem::OtherDigest { found: digest, wanted }));
         }
         let facts = elf::inspect(&bytes).map_err(fail)?;
-        let exposed = trust::exposed(&place, &metadata);
+        let exposed = trust::exposed(&place, rights);
         Ok(Self { path: path.to_owned(), digest, bytes, exposed, facts })
     }
 
@@ -216,7 +216,7 @@ impl EngineFile {
 /// What one descriptor gave of a file.
 struct Contents {
     bytes: Vec<u8>,
-    metadata: Metadata,
+    rights: trust::Rights,
     place: std::io::Result<PathBuf>,
 }
 
@@ -255,7 +255,7 @@ fn read(path: &Path, dirs: &[EngineDir]) -> Result<Contents, Problem> {
     if bytes.len() as u64 > FILE_LEN_MAX {
         return Err(Problem::TooLarge { len: bytes.len() as u64, accepted: FILE_LEN_MAX });
     }
-    Ok(Contents { bytes, metadata, place })
+    Ok(Contents { bytes, rights: trust::Rights::of_file(&metadata, &file), place })
 }
 
 fn read_all(file: &File, len: u64) -> std::io::Result<Vec<u8>> {

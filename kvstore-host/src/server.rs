@@ -20,7 +20,7 @@ pub use counter::Counter;
 pub use latency::{Latency, Spike, Spikes};
 pub use pause::{Pause, Paused};
 pub use slowlog::{SlowRequest, Slowlog};
-pub use tally::{Counted, Figures, Tallies, Tally};
+pub use tally::{Counted, Figures, Tallies, Tally, steps_of_twice};
 
 use crate::command::Cursors;
 use crate::pubsub::{OutputLimits, PubSub};

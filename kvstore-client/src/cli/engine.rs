@@ -144,24 +144,25 @@ impl Engine {
 
 /// Shows how far a migration is until the reload has ended. Where that cannot be asked for, the reply tells enough.
 fn follow(mut client: Client, ended: &mpsc::Receiver<()>) {
-    let mut bar: Option<Progress> = None;
+    let mut shown: Option<Progress> = None;
     while ended.recv_timeout(LOOK_INTERVAL) == Err(mpsc::RecvTimeoutError::Timeout) {
         let Ok(info) = client.call(&["ENGINE", "INFO"]) else { return };
         match migrated(&info) {
             Some((entries, total)) => {
-                let total = total.max(entries);
-                match &bar {
-                    Some(bar) => bar.set(entries, total),
-                    None => bar = Some(Progress::since(Unit::Entries, entries, total)),
+                // The total is told a little after the migration has begun.
+                shown = shown.filter(|shown| shown.has_total() == total.is_some());
+                match &shown {
+                    Some(shown) => shown.set(entries, total),
+                    None => shown = Some(Progress::since(Unit::Entries, entries, total)),
                 }
             }
-            None => bar = None,
+            None => shown = None,
         }
     }
 }
 
-/// How many entries are migrated, and of how many; `None` if there is no migration.
-fn migrated(info: &Value) -> Option<(u64, u64)> {
+/// How many entries are migrated, and of how many if that is known; `None` if there is no migration.
+fn migrated(info: &Value) -> Option<(u64, Option<u64>)> {
     let find = |wanted: &str| {
         let is = |name: &Value| name.as_bytes() == Some(wanted.as_bytes());
         let value = match info {
@@ -171,7 +172,9 @@ fn migrated(info: &Value) -> Option<(u64, u64)> {
         };
         value.and_then(Value::as_integer).and_then(|number| u64::try_from(number).ok())
     };
-    Some((find("migrate_entries")?, find("migrate_entries_total")?))
+    let (entries, total) = (find("migrate_entries")?, find("migrate_entries_total")?);
+    // An engine that does not count its entries has none in all. What is written meanwhile is migrated too.
+    Some((entries, (total > 0).then(|| total.max(entries))))
 }
 
 /// The host may have been started elsewhere, and takes these commands from this machine only: what a path means here, it shall
@@ -207,9 +210,14 @@ mod tests {
         let pairs = [("migrate_entries", 3), ("other", 4), ("migrate_entries_total", 5)]
             .map(|(name, number)| (text(name), Value::Integer(number)));
         let flat = pairs.clone().into_iter().flat_map(|(name, number)| [name, number]).collect();
-        assert_eq!(migrated(&Value::Map(pairs.to_vec())), Some((3, 5)));
-        assert_eq!(migrated(&Value::Array(flat)), Some((3, 5)));
+        assert_eq!(migrated(&Value::Map(pairs.to_vec())), Some((3, Some(5))));
+        assert_eq!(migrated(&Value::Array(flat)), Some((3, Some(5))));
         assert_eq!(migrated(&Value::Map(pairs[..2].to_vec())), None);
+        let of = |total| {
+            let total = (text("migrate_entries_total"), Value::Integer(total));
+            migrated(&Value::Map([&pairs[..1], &[total]].concat()))
+        };
+        assert_eq!((of(0), of(2)), (Some((3, None)), Some((3, Some(3)))));
         assert_eq!(migrated(&Value::Nil), None);
     }
 }

@@ -39,9 +39,9 @@ impl Progress {
         }
     }
 
-    /// Of something that others have begun: so many are done, and so many there are in all.
-    pub(crate) fn since(unit: Unit, done: u64, total: u64) -> Self {
-        let bar = Self::new(unit, Some(total), false);
+    /// Of something that others have begun: so many are done, and so many there are in all if that is known.
+    pub(crate) fn since(unit: Unit, done: u64, total: Option<u64>) -> Self {
+        let bar = Self::new(unit, total, false);
         bar.0.set_position(done);
         // How fast those came is not known.
         bar.0.reset_eta();
@@ -52,9 +52,16 @@ impl Progress {
         self.0.inc(by);
     }
 
-    /// So many are done, and so many there are in all.
-    pub(crate) fn set(&self, done: u64, total: u64) {
-        self.0.set_length(total);
+    /// Whether it knows how many there are in all.
+    pub(crate) fn has_total(&self) -> bool {
+        self.0.length().is_some()
+    }
+
+    /// So many are done, and so many there are in all if that is known.
+    pub(crate) fn set(&self, done: u64, total: Option<u64>) {
+        if let Some(total) = total {
+            self.0.set_length(total);
+        }
         self.0.set_position(done);
     }
 

@@ -4,7 +4,7 @@ mod report;
 
 use super::{Error, Session, Spec, container, table};
 use crate::protocol::{Request, Value};
-use crate::server::{Figures, Server, Spikes};
+use crate::server::{Figures, Server, Spikes, steps_of_twice};
 
 super::table::commands! { pub(super) static SUBCOMMANDS of "latency" =
     "doctor"    2 NO_KEYS [admin noscript loading stale] [] server "2.8.13" "Return a human readable latency analysis report." "" => Session(doctor);
@@ -82,21 +82,12 @@ fn histogram(_: &mut Session, server: &Server, request: Request<'_>) -> Result<V
     Ok(Value::Map(asked.into_iter().filter_map(one).collect()))
 }
 
-/// Steps of twice the time, from a microsecond on, as far as there are calls.
 fn distribution(figures: &Figures) -> Option<Value> {
     let times_ns = figures.times_ns.as_ref().filter(|times| !times.is_empty())?;
-    let (mut steps, mut told, mut sum) = (Vec::new(), 0, 0);
-    for step in times_ns.iter_log(1024, 2.0) {
-        sum += step.count_since_last_iteration();
-        if sum > told {
-            told = sum;
-            let at_us = times_ns.highest_equivalent(step.value_iterated_to() + 1) / 1_000;
-            steps.push((integer(at_us), integer(sum)));
-        }
-    }
+    let steps = steps_of_twice(times_ns).into_iter().map(|(at_us, calls)| (integer(at_us), integer(calls)));
     let fields = vec![
         (Value::text("calls"), integer(times_ns.len())),
-        (Value::text("histogram_usec"), Value::Map(steps)),
+        (Value::text("histogram_usec"), Value::Map(steps.collect())),
     ];
     Some(Value::Map(fields))
 }

@@ -260,15 +260,22 @@ pub(super) fn introduced(job: &Job, shadow: &Live) -> Value {
 /// What a shadow has come to.
 fn compared(compared: &Compared) -> Vec<(Value, Value)> {
     let examples = compared.examples.iter().map(Value::text).collect();
-    let [live, shadow] = compared.times.map(|Times { p50_us, p99_us, p999_us, max_us }| {
+    let times = |Times { p50_us, p99_us, p999_us, max_us, .. }: &Times| {
         Value::text(format!("p50 {p50_us:.1}, p99 {p99_us:.1}, p99.9 {p999_us:.1}, longest {max_us:.1}"))
-    });
+    };
+    // As in the reply of LATENCY HISTOGRAM.
+    let histogram = |Times { steps, .. }: &Times| {
+        Value::Map(steps.iter().map(|(at_us, reads)| (integer(*at_us), integer(*reads))).collect())
+    };
+    let [live, shadow] = &compared.times;
     vec![
         pair("shadow_reads", integer(compared.reads)),
         pair("shadow_mismatches", integer(compared.mismatches)),
         pair("shadow_mismatches_last", Value::Array(examples)),
-        pair("live_read_times_us", live),
-        pair("shadow_read_times_us", shadow),
+        pair("live_read_times_us", times(live)),
+        pair("shadow_read_times_us", times(shadow)),
+        pair("live_read_histogram_usec", histogram(live)),
+        pair("shadow_read_histogram_usec", histogram(shadow)),
     ]
 }
 

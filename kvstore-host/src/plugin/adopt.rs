@@ -163,12 +163,16 @@ impl Progress {
     }
 }
 
+/// What an entry of a state may have: who takes the state has to keep it.
+const KEPT: [u64; 2] = [KV_CAP_EXPIRY, KV_CAP_TYPES];
+
 /// The way in which the second engine can take the state of the first over, as they say; each with its symbols.
 pub fn way(giver: (&Identity, &[&str]), taker: (&Identity, &[&str])) -> Option<Handoff> {
     let able = [giver, taker].iter().all(|(_, symbols)| symbols.contains(&"kv_handoff_prepare"));
     let (giver, taker) = (giver.0, taker.0);
     let known = |way: &Handoff| way.is_known_to(giver) && way.is_known_to(taker);
-    let fits = able && takes(taker, &giver.state_format, giver.state_version);
+    let keeps = KEPT.iter().all(|kept| taker.has(*kept) || !giver.has(*kept));
+    let fits = able && keeps && takes(taker, &giver.state_format, giver.state_version);
     [Handoff::Adopt, Handoff::Reopen].into_iter().find(known).filter(|_| fits)
 }
 
@@ -382,6 +386,9 @@ mod tests {
         let sound = engine(1, 1);
         assert_eq!(way((&sound, &[]), (&sound, handoff)), None);
         assert_eq!(way((&sound, handoff), (&sound, &[])), None);
+        // What expires in one would stay for ever in the other.
+        let expires = identity(KV_CAP_ADOPT | KV_CAP_EXPIRY, "table", (1, 1));
+        assert!(adopts(&engine(1, 1), &expires) && !adopts(&expires, &engine(1, 1)));
         // In memory where both can, in files where that is what both can.
         let both = identity(KV_CAP_ADOPT | KV_CAP_REOPEN, "table", (1, 1));
         let files = identity(KV_CAP_REOPEN, "table", (1, 1));

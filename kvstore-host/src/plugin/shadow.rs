@@ -12,6 +12,7 @@ use plugin_abi::sdk::Entry;
 use super::entry::Owned;
 use super::live::Live;
 use super::migrate::MigrateError;
+use crate::server::steps_of_twice;
 
 /// Mismatches that are kept to be shown, and bytes that are shown of a key or a value.
 const EXAMPLES_MAX: usize = 16;
@@ -42,7 +43,7 @@ struct Figures {
 }
 
 /// How long reads took, in microseconds.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Times {
     /// Half of them at most.
     pub p50_us: f64,
@@ -52,6 +53,8 @@ pub struct Times {
     pub p999_us: f64,
     /// The longest.
     pub max_us: f64,
+    /// How many took so many microseconds or fewer, in steps of twice the time.
+    pub steps: Vec<(u64, u64)>,
 }
 
 /// A look at what has been compared.
@@ -95,7 +98,7 @@ impl Comparison {
 
     /// They have answered this differently.
     pub(super) fn note_mismatch(&self, key: &[u8], live: Option<&Owned>, shadow: Option<&Owned>) {
-        let text = format!("{}: live {}, shadow {}", shown(key), answer(live), answer(shadow));
+        let text = told(key, live, shadow);
         let mut figures = self.lock();
         figures.mismatches += 1;
         if figures.mismatches <= EXAMPLES_MAX as u64 {
@@ -113,7 +116,8 @@ impl Comparison {
         let Figures { reads, mismatches, examples, times } = &*figures;
         let of = |times: &Histogram<u64>| {
             let at = |quantile| times.value_at_quantile(quantile) as f64 / 1000.0;
-            Times { p50_us: at(0.5), p99_us: at(0.99), p999_us: at(0.999), max_us: at(1.0) }
+            let steps = steps_of_twice(times);
+            Times { p50_us: at(0.5), p99_us: at(0.99), p999_us: at(0.999), max_us: at(1.0), steps }
         };
         let times = times.as_ref().map_or_else(Default::default, |[live, shadow]| [of(live), of(shadow)]);
         Compared {
@@ -227,9 +231,23 @@ fn ask_both((live, shadow): (&Live, &Live), key: &[u8]) -> Asked {
     Ok(((live, shadow), [live_time, shadow_time]))
 }
 
-fn answer(entry: Option<&Owned>) -> String {
+/// Both answers. What two values begin with alike is left out where the rest would not be seen.
+fn told(key: &[u8], live: Option<&Owned>, shadow: Option<&Owned>) -> String {
+    let alike = |(live, shadow): (&Owned, &Owned)| {
+        let pairs = live.value.iter().zip(&shadow.value);
+        let alike = pairs.take_while(|(one, other)| one == other).count();
+        (live.value != shadow.value).then_some(alike)
+    };
+    let alike = live.zip(shadow).and_then(alike);
+    let from = alike.filter(|alike| *alike >= SHOWN_MAX).unwrap_or(0);
+    let differ =
+        alike.map_or_else(String::new, |alike| format!("; the values differ from offset {alike} on"));
+    format!("{}: live {}, shadow {}{differ}", shown(key, 0), answer(live, from), answer(shadow, from))
+}
+
+fn answer(entry: Option<&Owned>, from: usize) -> String {
     let Some(Owned { value, expiry_ms, type_, flags }) = entry else { return "nothing".to_owned() };
-    let mut text = format!("{} of {} bytes", shown(value), value.len());
+    let mut text = format!("{} of {} bytes", shown(value, from), value.len());
     for (name, number) in
         [("expires at", *expiry_ms), ("type", i64::from(*type_)), ("flags", i64::from(*flags))]
     {
@@ -240,10 +258,13 @@ fn answer(entry: Option<&Owned>) -> String {
     text
 }
 
-fn shown(bytes: &[u8]) -> String {
-    let start = bytes.get(..SHOWN_MAX).unwrap_or(bytes);
-    let more = if start.len() < bytes.len() { "…" } else { "" };
-    format!("\"{}{more}\"", start.escape_ascii())
+/// The bytes from an offset on, and where there are others.
+fn shown(bytes: &[u8], from: usize) -> String {
+    let rest = bytes.get(from..).unwrap_or_default();
+    let part = rest.get(..SHOWN_MAX).unwrap_or(rest);
+    let dots = |there| if there { "…" } else { "" };
+    let (before, behind) = (dots(from > 0), dots(part.len() < rest.len()));
+    format!("\"{before}{}{behind}\"", part.escape_ascii())
 }
 
 #[cfg(test)]
@@ -266,6 +287,39 @@ mod tests {
         let text = format!("\"k2\": live \"{start}…\" of 100 bytes, expires at 5, shadow nothing");
         assert_eq!(examples[0], text);
         assert!((9.0..11.0).contains(&times[0].p99_us) && times[1].max_us > 19_000.0, "{times:?}");
+        assert_eq!(times.map(|times| times.steps), [vec![(16, 18)], vec![(33_816, 18)]]);
+    }
+
+    #[test]
+    fn a_mismatch_shows_where_two_values_differ() {
+        let told = |live: &[u8], shadow: &[u8]| {
+            let [live, shadow] =
+                [live, shadow].map(|value| Owned { value: value.to_vec(), ..Owned::default() });
+            told(b"k", Some(&live), Some(&shadow))
+        };
+        let alike = [b'v'; 300];
+        let value = |end: &[u8]| [&alike, end].concat();
+        assert_eq!(
+            told(&value(b"\x01 and on"), &value(b"2 and on")),
+            "\"k\": live \"…\\x01 and on\" of 308 bytes, shadow \"…2 and on\" of 308 bytes; the values differ from offset 300 on"
+        );
+        let long = told(&alike, &value(&[b'w'; 100]));
+        let end = format!("\"…\" of 300 bytes, shadow \"…{}…\" of 400 bytes", "w".repeat(SHOWN_MAX));
+        assert!(long.contains(&end), "{long}");
+        // What differs early is shown from the beginning.
+        let early = told(b"one and the other", b"one or the other");
+        assert!(
+            early.contains("live \"one and the other\" of 17 bytes, shadow \"one or the other\""),
+            "{early}"
+        );
+        assert!(early.ends_with("; the values differ from offset 4 on"), "{early}");
+        // Values that are alike differ in something else.
+        let [live, shadow] = [5, 6].map(|expiry_ms| Owned { expiry_ms, ..Owned::default() });
+        let expiry = super::told(b"k", Some(&live), Some(&shadow));
+        assert!(
+            expiry.ends_with("of 0 bytes, expires at 5, shadow \"\" of 0 bytes, expires at 6"),
+            "{expiry}"
+        );
     }
 
     #[test]

@@ -54,6 +54,19 @@ impl Figures {
     }
 }
 
+/// How many of these times, in nanoseconds, were so many microseconds or fewer: in steps of twice the time, from a microsecond on, as far as there are
+/// more.
+pub fn steps_of_twice(times_ns: &Histogram<u64>) -> Vec<(u64, u64)> {
+    let (mut steps, mut sum) = (Vec::new(), 0);
+    for step in times_ns.iter_log(1024, 2.0) {
+        if step.count_since_last_iteration() > 0 {
+            sum += step.count_since_last_iteration();
+            steps.push((times_ns.highest_equivalent(step.value_iterated_to() + 1) / 1_000, sum));
+        }
+    }
+    steps
+}
+
 /// What has been counted.
 #[derive(Clone, Debug, Default)]
 pub struct Counted {

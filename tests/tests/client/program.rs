@@ -5,11 +5,14 @@
 use std::io::Write;
 use std::process::{Command, Stdio};
 
+use kvstore_client::Pipeline;
 use serde_json::Value;
 use tests::binaries;
 use tests::engines::Engine;
 use tests::host::Host;
 use tests::on_each_engine;
+use tests::show;
+use tests::terminal::Terminal;
 
 on_each_engine!(the_self_test_passes_and_cleans_up, benchmarks_report, engines_are_changed, exit_codes_tell);
 
@@ -95,6 +98,36 @@ fn engines_are_changed(engine: Engine) {
     let refused = run(&host, &["engine", "reload", "/does/not/exist.so"]);
     assert_eq!(refused.code, 4);
     assert!(refused.errors.contains("there is no such file"), "{}", refused.errors);
+}
+
+#[test]
+fn a_migration_shows_how_far_it_is_and_of_how_much_where_the_engine_counts() {
+    for engine in [Engine::Memory, Engine::CExample] {
+        let host = Host::start(engine);
+        let mut client = host.client();
+        let mut pipeline = Pipeline::new();
+        for number in 0..10_000 {
+            pipeline.add(&["SET", &format!("key:{number}"), "v"]);
+        }
+        assert!(client.run(&pipeline).unwrap().iter().all(Result::is_ok));
+        // So slow that it is not there before it is cancelled.
+        let slow = Engine::Delayed.library(host.dir()).display().to_string();
+        let mut command = Command::new(binaries::client());
+        command.env("TERM", "xterm-256color").env("KV_PORT", host.port().to_string());
+        command.args(["engine", "reload", &slow, "--opt", "delay_us=100000..100000"]);
+        let terminal = Terminal::start(&mut command, (24, 120));
+        let counts = engine == Engine::Memory;
+        let total = if counts { "/10,000" } else { "" };
+        terminal.wait_until("some of it", |screen| {
+            let before = screen.lines().find_map(|row| row.split_once(" entries, ")).map_or("", |row| row.0);
+            let number = before.split(' ').next_back().unwrap_or_default().strip_suffix(total);
+            // A number without another one behind it.
+            number.and_then(|number| number.replace(',', "").parse().ok()).is_some_and(|done: u64| done > 0)
+        });
+        assert_eq!(show::ask(&mut client, "ENGINE CANCEL"), "OK");
+        terminal.expect("it was cancelled");
+        assert!(!terminal.text().contains(" entries, "), "{}", terminal.text());
+    }
 }
 
 fn exit_codes_tell(engine: Engine) {

@@ -239,6 +239,31 @@ fn keys_are_apart_unless_a_transaction_ties_them() {
 }
 
 #[test]
+fn nothing_comes_between_the_parts_of_a_transaction() {
+    let first = multi(0, 1, vec![("a", set("1")), ("b", set("1"))], vec![Outcome::Done, Outcome::Done]);
+    let both = |one, other| {
+        let parts = vec![("a", Op::Incr(1)), ("b", Op::Incr(1))];
+        multi(2, 9, parts, vec![Outcome::Int(one), Outcome::Int(other)])
+    };
+    let read = |key, at, text| on(key, at, at + 1, Op::Get, value(text));
+    // Who has seen its first part sees the second.
+    accepted(&[first.clone(), both(2, 2), read("a", 3, "2"), read("b", 5, "2")]);
+    refused(3, &[first.clone(), both(2, 2), read("a", 3, "2"), read("b", 5, "1")]);
+    // What another one writes to both while it runs comes before both parts or behind them.
+    let write = |key, at, sum| on(key, at, at + 1, Op::Incr(1), Outcome::Int(sum));
+    accepted(&[first.clone(), both(3, 3), write("a", 3, 2), write("b", 5, 2)]);
+    accepted(&[first.clone(), both(2, 3), write("b", 3, 2), write("a", 5, 3)]);
+    refused(2, &[first.clone(), both(2, 3), write("a", 3, 3), write("b", 5, 2)]);
+    // Nor is there one between two parts on one key.
+    let twice = |sums: [i64; 2]| {
+        let parts = vec![("a", Op::Incr(1)), ("b", Op::Get), ("a", Op::Incr(1))];
+        multi(2, 9, parts, vec![Outcome::Int(sums[0]), value("1"), Outcome::Int(sums[1])])
+    };
+    accepted(&[first.clone(), twice([3, 4]), write("a", 3, 2)]);
+    refused(2, &[first, twice([2, 4]), write("a", 3, 3)]);
+}
+
+#[test]
 fn a_transaction_sees_its_own_writes_and_may_be_lost_as_a_whole() {
     let own = vec![("a", Op::Incr(1)), ("b", set("x")), ("a", Op::Incr(1)), ("a", Op::Get)];
     accepted(&[multi(

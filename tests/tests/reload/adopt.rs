@@ -470,6 +470,40 @@ fn an_adopt_waits_for_a_transaction_that_has_the_engine_to_itself() {
 }
 
 #[test]
+fn an_engine_without_expiry_and_versions_adopts_only_what_has_neither() {
+    let plain = binaries::example("accepted_adopts_plain");
+    let host = start_with(&plain, "", &[]);
+    let mut client = host.client();
+    fill(&mut client);
+    let lacks = "!ERR engine 'adopts' cannot carry this out: it lacks EXPIRY";
+    expect(&mut client, &[("SET a 1", "OK"), ("SET soon v EX 1000", lacks)]);
+    // To one like it and back, and to one that could keep more.
+    let requests = [
+        format!("RELOAD {}", variant(&plain, &host.path("2.so"), |it| it.version[0] = b'2').display()),
+        "ROLLBACK".to_owned(),
+        format!("RELOAD {}", binaries::example("accepted_adopts").display()),
+    ];
+    for (request, count) in requests.iter().zip(2..) {
+        let mut watching = host.client();
+        expect(&mut watching, &[("WATCH a", "OK"), ("MULTI", "OK"), ("INCR a", "QUEUED")]);
+        let reply = ask(&mut client, &format!("ENGINE {request}"));
+        assert!(reply.contains("\"handoff\": \"adopt: ") && reply.contains("unmapped"), "{reply}");
+        assert!(reply.contains("new: what is watched counts as changed"), "{reply}");
+        expect(&mut watching, &[("EXEC", "nil"), ("INCR a", &count.to_string())]);
+        is_filled(&mut client);
+    }
+    // What expires there would stay for ever here, so nothing is adopted on the way back.
+    expect(&mut client, &[("SET soon v EX 1000", "OK")]);
+    let refusal = reload(&mut client, &plain, "").unwrap_err();
+    assert!(refusal.contains("1 entries expire, and engine 'adopts' lacks EXPIRY"), "{refusal}");
+    expect(&mut client, &[("PERSIST soon", "1")]);
+    let reply = reload(&mut client, &plain, "").unwrap();
+    assert!(reply["handoff"].starts_with("migrate: "), "{reply:?}");
+    expect(&mut client, &[("GET soon", "\"v\""), ("GET a", "\"4\"")]);
+    is_filled(&mut client);
+}
+
+#[test]
 fn what_is_watched_counts_as_changed_where_the_host_keeps_the_versions() {
     let dir = tempfile::tempdir().unwrap();
     let build = |name: &str, version| {

@@ -22,13 +22,17 @@ fn swap_in(host: &Host, change: impl Fn(&str) -> String, flags: &[&str]) -> kvst
     client
 }
 
+/// Wherever it is to go: by a reload, and back to the engine before.
 fn leaving_is_refused(host: &Host, client: &mut kvstore_client::Client, why: &str) {
-    let path = Engine::Memory.library(host.dir());
-    let reply = ask(client, &format!("ENGINE RELOAD {}", path.display()));
-    assert!(reply.contains("reload refused") && reply.contains(why), "{reply}");
+    let to = |engine: Engine| format!("RELOAD {}", engine.library(host.dir()).display());
+    for request in [to(Engine::Memory), to(Engine::CExample), "ROLLBACK".to_owned()] {
+        let reply = ask(client, &format!("ENGINE {request}"));
+        assert!(reply.contains("reload refused") && reply.contains(why), "{request}: {reply}");
+        client.set(b"k", request.as_bytes()).unwrap();
+        assert_eq!(client.get(b"k").unwrap().as_deref(), Some(request.as_bytes()));
+    }
     host.wait_for_log(&["reload refused", why]);
-    client.set(b"k", b"still served").unwrap();
-    assert_eq!(client.get(b"k").unwrap().as_deref(), Some(b"still served".as_slice()));
+    assert_eq!(host.engine_info()["reloads_refused"], "3");
 }
 
 #[test]

@@ -69,6 +69,11 @@ fn a_shadow_sees_all_writes_and_is_promoted_with_them(from: Engine) {
     let info = host.engine_info();
     assert_eq!((&*info["shadow_mismatches"], &*info["shadow_mismatches_last"]), ("0", "[]"));
     assert!(info["live_read_times_us"].contains("p99 ") && info["shadow_read_times_us"].contains("p99 "));
+    // The last step of a histogram has all reads.
+    for histogram in ["live_read_histogram_usec", "shadow_read_histogram_usec"].map(|name| &info[name]) {
+        let all = histogram.trim_end_matches('}').rsplit(": ").next();
+        assert_eq!(all, Some(&*info["shadow_reads"]), "{histogram}");
+    }
     let reply = ask(&mut client, "ENGINE RELOAD");
     assert!(reply.starts_with("!BUSY a reload is under way (phase: shadow)"), "{reply}");
     let before = read(&mut client);

@@ -25,8 +25,12 @@ const RELOADS: usize = 24;
 /// Changes of every kind.
 const CHANGES: usize = 8;
 const CLIENTS: u32 = 10;
-/// Few, so that clients meet on them all the time.
-const KEYS: u32 = 12;
+/// Few, so that clients meet on them all the time: each client asks for any of them.
+const KEYS: u32 = 14;
+/// The last of the keys, on which there are transactions too.
+const PAIR: [u32; 2] = [KEYS - 2, KEYS - 1];
+/// One of so many clients sends transactions besides.
+const TRANSACTIONS_BY: u32 = 3;
 /// Entries beside those.
 const ENTRIES: usize = 5_000;
 /// Between two requests of a client, as long as replies come in time. The check of an engine runs at the lowest priority: clients that
@@ -313,19 +317,22 @@ fn reload_often(host: &Host, engines: &[(&str, PathBuf)], way: Option<&str>, sto
 
 /// What is there in the end is part of the history too: a write that was lost shows.
 fn read_all(client: &mut Client, mut recording: linear::Client, stop: &Stop) {
-    for key in (0..KEYS).map(key).chain(PAIR.map(|key| key.as_bytes().to_vec())) {
+    for key in (0..KEYS).map(key) {
         let token = recording.invoke(key.clone(), Op::Get);
         let found = client.get(&key).inspect_err(|error| stop.note(error));
         recording.complete(token, found.map_or(Outcome::Failed, Outcome::Value));
     }
 }
 
-/// Two keys that are written together only.
-const PAIR: [&str; 2] = ["pair:one", "pair:other"];
-
 fn key(number: u32) -> Vec<u8> {
     format!("key:{number}").into_bytes()
 }
+
+/// What is asked for, and in which words: the command, and what stands behind the key and the value.
+type Choice = (Op, &'static [&'static str]);
+
+const GET: Choice = (Op::Get, &["GET"]);
+const INCR: Choice = (Op::Incr(1), &["INCR"]);
 
 /// One client.
 struct Load<'a> {
@@ -343,11 +350,11 @@ impl Load<'_> {
         while self.stop.pace(due) {
             due = Instant::now() + PERIOD;
             match self.number {
-                0 => self.transaction(),
                 1 | 2 => {
                     self.requests(PIPELINE);
                     due += PERIOD * 8;
                 }
+                number if number.is_multiple_of(TRANSACTIONS_BY) && self.rng.random() => self.transaction(),
                 _ => self.requests(1),
             }
         }
@@ -359,11 +366,11 @@ impl Load<'_> {
         (u64::from(self.number + 1) * 1_000_000_000 + self.written * 1_000).to_string().into_bytes()
     }
 
-    fn choose(&mut self) -> (Op, &'static [&'static str]) {
+    fn choose(&mut self) -> Choice {
         match self.rng.random_range(0..12) {
-            0..4 => (Op::Get, &["GET"]),
+            0..4 => GET,
             4..6 => (Op::Set(self.value()), &["SET"]),
-            6..8 => (Op::Incr(1), &["INCR"]),
+            6..8 => INCR,
             8 => (Op::Del, &["DEL"]),
             9 => (Op::SetNx(self.value()), &["SET", "NX"]),
             10 => (Op::SetNx(self.value()), &["SETNX"]),
@@ -377,14 +384,9 @@ impl Load<'_> {
         let mut chosen = Vec::new();
         for _ in 0..count {
             let key = key(self.rng.random_range(0..KEYS));
-            let (op, words) = self.choose();
-            let mut request: Vec<&[u8]> = vec![words[0].as_bytes(), &key];
-            if let Op::Set(value) | Op::SetNx(value) = &op {
-                request.push(value);
-            }
-            request.extend(words.iter().skip(1).map(|word| word.as_bytes()));
-            pipeline.add(&request);
-            chosen.push((key, op));
+            let choice = self.choose();
+            add(&mut pipeline, &key, &choice);
+            chosen.push((key, choice.0));
         }
         let tokens: Vec<_> =
             chosen.iter().map(|(key, op)| self.recording.invoke(key.clone(), op.clone())).collect();
@@ -398,20 +400,47 @@ impl Load<'_> {
         }
     }
 
-    /// Both keys of the pair, together.
+    /// Requests on both keys of the pair, in one order of them or the other, as one step.
     fn transaction(&mut self) {
-        let parts: Vec<_> = PAIR.iter().map(|key| (key.as_bytes().to_vec(), Op::Incr(1))).collect();
+        let mut keys = PAIR.map(key);
+        if self.rng.random() {
+            keys.reverse();
+        }
+        let choices: Vec<Choice> = match self.rng.random_range(0..4) {
+            0 => vec![GET, GET],
+            1 => vec![INCR, INCR],
+            2 => vec![(Op::Set(self.value()), &["SET"]), (Op::Set(self.value()), &["SET"])],
+            // The last one sees what the first has done.
+            _ => vec![self.choose(), self.choose(), GET],
+        };
         let mut pipeline = Pipeline::new();
-        pipeline.add(&["MULTI"]).add(&["INCR", PAIR[0]]).add(&["INCR", PAIR[1]]).add(&["EXEC"]);
-        let token = self.recording.invoke_multi(parts);
+        pipeline.add(&["MULTI"]);
+        let mut parts = Vec::new();
+        for (key, choice) in keys.iter().cycle().zip(choices) {
+            add(&mut pipeline, key, &choice);
+            parts.push((key.to_vec(), choice.0));
+        }
+        pipeline.add(&["EXEC"]);
+        let token = self.recording.invoke_multi(parts.clone());
         let exec = self.client.run(&pipeline).unwrap().pop().unwrap();
         let exec = exec.inspect_err(|error| self.stop.note(error));
-        let outcome = exec.map_or_else(failed, |sums| {
-            let sums = sums.into_elements().ok_or("not an array")?;
-            Ok(Outcome::Multi(sums.iter().map(|sum| Outcome::Int(sum.as_integer().unwrap())).collect()))
+        let outcome = exec.map_or_else(failed, |replies| {
+            let replies = replies.into_elements().filter(|replies| replies.len() == parts.len());
+            let each = parts.iter().zip(replies.ok_or("not a reply to each part")?);
+            each.map(|((_, op), reply)| outcome(op, reply)).collect::<Result<_, _>>().map(Outcome::Multi)
         });
-        self.recording.complete(token, outcome.unwrap_or_else(|reply| panic!("EXEC: {reply}")));
+        self.recording.complete(token, outcome.unwrap_or_else(|reply| panic!("EXEC of {parts:?}: {reply}")));
     }
+}
+
+/// Adds the request for what was chosen.
+fn add(pipeline: &mut Pipeline, key: &[u8], (op, words): &Choice) {
+    let mut request: Vec<&[u8]> = vec![words[0].as_bytes(), key];
+    if let Op::Set(value) | Op::SetNx(value) = op {
+        request.push(value);
+    }
+    request.extend(words.iter().skip(1).map(|word| word.as_bytes()));
+    pipeline.add(&request);
 }
 
 /// What an error says of a request: that it was not carried out, or that nobody knows.

@@ -4,6 +4,6 @@ mod engine;
 mod log;
 mod store;
 
-use engine::Adopts;
+use engine::{Adopts, CAPABILITIES};
 
 plugin_abi::export_engine!(Adopts { scan, count, clear, sequence, handoff });

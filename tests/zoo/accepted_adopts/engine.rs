@@ -15,6 +15,7 @@ use plugin_abi::sdk::{Batch, Cursor, Engine, Entry, Error, Found, Host, Op, Open
 use crate::log::Log;
 use crate::store::{Done, Store};
 
+/// All that it can have; a library says which of them it has.
 pub(crate) const CAPABILITIES: u64 = KV_CAP_THREAD_SAFE
     | KV_CAP_EXPIRY
     | KV_CAP_VERSIONS
@@ -103,6 +104,11 @@ fn only_space_0(space: u32) -> Result<(), Error> {
     if space == 0 { Ok(()) } else { Err(Error::new(Status::UNSUPPORTED, "there is only keyspace 0")) }
 }
 
+/// The version that is told: each record has one, also where a library does without.
+fn told(version: u64) -> u64 {
+    if crate::CAPABILITIES & KV_CAP_VERSIONS == 0 { 0 } else { version }
+}
+
 /// The store in a state that another engine gives.
 fn adopt(state: &KvState) -> Result<Store, Error> {
     let stride = state.region_stride as usize;
@@ -120,7 +126,7 @@ fn adopt(state: &KvState) -> Result<Store, Error> {
 impl Engine for Adopts {
     const NAME: &'static str = "adopts";
     const VERSION: &'static str = "1.0.0";
-    const CAPABILITIES: u64 = CAPABILITIES;
+    const CAPABILITIES: u64 = crate::CAPABILITIES;
     const STATE_FORMAT: &'static str = "adopts-log";
     const STATE_VERSION: u32 = 2;
 
@@ -141,7 +147,7 @@ impl Engine for Adopts {
         let done = self.run(op)?;
         match done.outcome() {
             Outcome::Entry(entry) => {
-                lend(&Entry { key: op.key(), ..entry });
+                lend(&Entry { key: op.key(), version: told(entry.version), ..entry });
                 Ok(Found::Yes)
             }
             _ => Ok(Found::No),
@@ -161,7 +167,7 @@ impl Engine for Adopts {
 
     fn update(&self, op: &Op<'_>) -> Result<u64, Error> {
         match self.run(op)? {
-            Done::Stored { version, .. } if self.store().has(op.key()) => Ok(version),
+            Done::Stored { version, .. } if self.store().has(op.key()) => Ok(told(version)),
             _ => Ok(0),
         }
     }
@@ -205,7 +211,8 @@ impl Engine for Adopts {
             [b'k', key @ ..] => Bound::Excluded(key.to_vec()),
             _ => return Err(Error::new(Status::INVALID, "a cursor that is none")),
         };
-        match self.store().scan(behind, count as usize, self.host.now_ms(), lend) {
+        let mut lend = |entry: &Entry<'_>| lend(&Entry { version: told(entry.version), ..*entry });
+        match self.store().scan(behind, count as usize, self.host.now_ms(), &mut lend) {
             Some(last) => cursor.set(&[b"k", last].concat()),
             None => cursor.set(b""),
         }

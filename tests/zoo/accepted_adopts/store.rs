@@ -128,7 +128,7 @@ impl Store {
 
     /// Whether the entry has the version that is expected.
     pub(crate) fn expect(&mut self, op: &Op<'_>, now_ms: i64) -> Result<(), Error> {
-        op.check(crate::engine::CAPABILITIES)?;
+        op.check(crate::CAPABILITIES)?;
         let version = self.get(op.key(), now_ms).map_or(0, |owned| owned.version);
         match op.expected_version() {
             Some(expected) if expected != version => Err(Status::CONFLICT.into()),

@@ -10,7 +10,7 @@ mod store;
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use engine::Adopts;
+use engine::{Adopts, CAPABILITIES};
 use plugin_abi::Status;
 use plugin_abi::sdk::{Batch, Cursor, Engine, Entry, Error, Found, Op, OpenArgs, Region};
 

@@ -17,7 +17,7 @@ use plugin_abi::layout::{LAYOUT_SYMBOL, LayoutItem};
 
 use super::file::{Pins, PrivateCopy};
 use super::maps::Maps;
-use super::threads::{self, Ticks};
+use super::threads::{self, Started};
 
 /// Why a library could not be loaded.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -83,8 +83,8 @@ pub struct Library {
     calls: Calls,
     path: PathBuf,
     pins: Pins,
-    // When; threads that are older are none of its own.
-    loaded: Ticks,
+    // The thread that loaded it: older ones are none of its own.
+    loaded_by: Started,
     // The file stays until the unload: its name must not be used again, and debuggers look into it.
     _copy: Option<PrivateCopy>,
 }
@@ -116,7 +116,7 @@ impl Library {
     /// # Errors
     /// As for [`Library::load`].
     pub(super) unsafe fn load_path(path: &Path, pins: Pins) -> Result<Self, LoadError> {
-        let loaded = Ticks::now();
+        let loaded_by = Started::this();
         // SAFETY: the caller trusts the library's constructors.
         let opened = unsafe { Handle::open(Some(path), RTLD_NOW | RTLD_LOCAL) };
         let handle = opened.map_err(|error| LoadError::Loader(loader_text(error)))?;
@@ -124,7 +124,7 @@ impl Library {
         match unsafe { Calls::resolve(|name| address(&handle, name)) } {
             Ok(calls) => {
                 let handle = ManuallyDrop::new(handle);
-                Ok(Self { handle, calls, path: path.to_owned(), pins, loaded, _copy: None })
+                Ok(Self { handle, calls, path: path.to_owned(), pins, loaded_by, _copy: None })
             }
             // Nothing of it was called, so it can go.
             Err(missing) => {
@@ -161,7 +161,7 @@ impl Library {
     pub fn unload(self) -> Verdict {
         let code: Vec<_> =
             Maps::now().of(&self.path).filter(|part| part.is_code).map(|part| part.range).collect();
-        let threads = threads::inside(&code, self.loaded);
+        let threads = threads::inside(&code, self.loaded_by);
         if !threads.is_empty() {
             return Verdict::InUse(threads);
         }

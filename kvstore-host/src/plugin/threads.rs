@@ -14,10 +14,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use rustix::param::clock_ticks_per_second;
 use rustix::process::getpid;
 use rustix::thread::gettid;
-use rustix::time::{ClockId, clock_gettime};
 
 use super::maps::Maps;
 
@@ -78,17 +76,14 @@ fn is_own(thread: i32) -> bool {
         || owned().as_ref().is_some_and(|own| own.contains(&thread))
 }
 
-/// A time as the kernel notes it of the start of a thread: ticks since boot.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Ticks(u64);
+/// When a thread was started, as the kernel notes it: in ticks since boot.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Started(u64);
 
-impl Ticks {
-    /// Now.
-    pub(super) fn now() -> Self {
-        let now = clock_gettime(ClockId::Boottime);
-        let (seconds, ns) = (now.tv_sec.cast_unsigned(), now.tv_nsec.cast_unsigned());
-        let a_second = clock_ticks_per_second();
-        Self(seconds * a_second + ns * a_second / 1_000_000_000)
+impl Started {
+    /// When this one was. None that it starts, or that something starts for which it calls from now on, is older.
+    pub(super) fn this() -> Self {
+        Self::of(gettid().as_raw_nonzero().get()).unwrap_or_default()
     }
 
     /// When a thread was started (`/proc/TID/stat`, proc(5): field 22, the 20th behind the name), if it is there.
@@ -101,11 +96,11 @@ impl Ticks {
 
 /// The names of the threads that are not the host's, were started since then and are in this code, once those that are about to end have ended. One that never waits
 /// for anything cannot be looked at, and counts as one. Blocks for two seconds at most, and not at all where there are none.
-pub(super) fn inside(code: &[Range<usize>], since: Ticks) -> Vec<String> {
+pub(super) fn inside(code: &[Range<usize>], since: Started) -> Vec<String> {
     let began = Instant::now();
     let mut outside = HashSet::new();
     loop {
-        let since = |thread: &i32| Ticks::of(*thread).is_some_and(|started| started >= since);
+        let since = |thread: &i32| Started::of(*thread).is_some_and(|started| started >= since);
         let others = others().filter(|thread| !outside.contains(thread)).filter(since);
         let others: Vec<_> = others.map(|thread| (thread, is_inside(thread, code))).collect();
         outside.extend(others.iter().filter(|(_, inside)| *inside == Ok(false)).map(|(thread, _)| *thread));
@@ -187,7 +182,7 @@ mod tests {
 
     #[test]
     fn a_thread_is_where_its_stack_says_unless_it_runs() {
-        let before = Ticks::now();
+        let before = Started::this();
         let (number, stop, (end, ended)) = (AtomicI32::new(0), AtomicBool::new(false), mpsc::channel::<()>());
         let program: Vec<_> =
             Maps::now().of(&std::env::current_exe().unwrap()).map(|mapping| mapping.range).collect();
@@ -203,7 +198,7 @@ mod tests {
             });
             wait_until(|| at() != 0);
             assert!(others().any(|thread| thread == at()));
-            assert!(Ticks::of(at()).unwrap() >= before && Ticks::of(at()).unwrap() <= Ticks::now());
+            assert!(Started::of(at()).unwrap() >= before && before > Started(0));
             wait_until(|| is_inside(at(), &program) == Err(Looked::Runs));
             stop.store(true, Ordering::Relaxed);
             wait_until(|| is_inside(at(), &program) == Ok(true));

@@ -3,7 +3,7 @@
 //!
 //! A thread that a library has started has an address of its code on its stack for as long as it lives: where it is to return to. So the stacks of all
 //! threads that are not the host's, and were started since it was loaded, are looked through; of these, another engine may have started as many as it likes. The host's
-//! own have been in the library, and what they had there may still lie on their stacks.
+//! own have been in the library, and what they had there may still lie on their stacks; so they clear them before they end, as the next thread gets the same stack.
 
 use std::collections::HashSet;
 use std::fs::File;
@@ -23,6 +23,8 @@ use super::maps::Maps;
 const PATIENCE: Duration = Duration::from_secs(2);
 /// How often it is looked.
 const INTERVAL: Duration = Duration::from_millis(1);
+/// So much of a stack is cleared.
+const STACK_LEN_COMMON: usize = 64 << 10;
 /// So much of a stack is looked at, from its end that is in use.
 const STACK_LEN_MAX: usize = 1 << 20;
 
@@ -44,8 +46,16 @@ pub fn spawn<T: Send + 'static>(
 pub fn own<T>(run: impl FnOnce() -> T) -> impl FnOnce() -> T {
     move || {
         let _own = Own::enter();
-        run()
+        let ran = run();
+        clear_stack();
+        ran
     }
+}
+
+/// Clears the part of the stack that is not in use, as far as threads commonly use it.
+#[inline(never)]
+fn clear_stack() {
+    std::hint::black_box(&mut [0_u8; STACK_LEN_COMMON]);
 }
 
 /// Among the host's own until it is dropped.

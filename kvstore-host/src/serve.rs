@@ -64,7 +64,7 @@ pub fn serve(config: Config) -> Result<(), String> {
     let listeners = bind(&config)?;
     let server = Arc::new(server(&config, &listeners)?);
     let live = first.start(&nursery, &server)?;
-    server.went_live(&live.options);
+    server.engine_options.set(&live.options);
     log::info!(
         "engine {} {}, generation {}, {} from {}; listening on {}",
         live.identity().name,

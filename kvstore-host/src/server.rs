@@ -90,8 +90,6 @@ pub struct Stats {
     pub errors: AtomicU64,
     /// Those of them that tell of a failure of the engine.
     pub engine_errors: AtomicU64,
-    /// Those of them that tell that the live engine has panicked; since it went live.
-    pub engine_panics: AtomicU64,
     /// How often the engine was asked to make durable what was written, and did.
     pub saves: AtomicU64,
     /// When it last did, in milliseconds since 1970 UTC; 0: it never did.
@@ -300,12 +298,6 @@ impl Server {
     pub fn on_stop(&self, stop: impl Fn(&'static str) + Send + Sync + 'static) {
         // Only the first one counts; there is one control thread.
         let _ = self.stop.0.set(Box::new(stop));
-    }
-
-    /// Notes that an engine which was opened with these options is live from now on.
-    pub fn went_live(&self, options: &[(String, String)]) {
-        self.engine_options.set(options);
-        self.stats.engine_panics.store(0, Ordering::Relaxed);
     }
 
     /// Ends the server in order. False: nobody has said how.

@@ -91,12 +91,14 @@ impl Error {
         Self::text(format!("{code} {FAILURE}{status}{colon}{message}"))
     }
 
-    /// The engine's fault that an error's text tells of, where it is that of a [`failure`](Self::failure) which is one.
-    pub fn fault(text: &[u8]) -> Option<Status> {
+    /// Whether an error's text is that of a [`failure`](Self::failure) which is the engine's fault.
+    pub fn is_fault(text: &[u8]) -> bool {
         let words = text.splitn(2, |byte| *byte == b' ').nth(1);
         let status = words.and_then(|words| words.strip_prefix(FAILURE.as_bytes()));
         let name = status.and_then(|status| status.split(|byte| *byte == b' ').next());
-        FAULTS.into_iter().find(|fault| name.is_some() && fault.name().map(str::as_bytes) == name)
+        name.is_some_and(|name| {
+            FAULTS.iter().filter_map(|fault| fault.name()).any(|fault| fault.as_bytes() == name)
+        })
     }
 }
 

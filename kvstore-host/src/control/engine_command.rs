@@ -123,9 +123,9 @@ impl Control {
             pair("check", Value::text(&live.check)),
             pair("batches", integer(stats.batches.get())),
             pair("operations", integer(stats.operations.get())),
-            pair("panic_replies", count(&stats.engine_panics)),
             pair("reloads", count(&stats.reloads)),
             pair("reloads_refused", count(&stats.reloads_refused)),
+            pair("panicked", integer(u64::from(live.has_panicked()))),
             pair("calls_stuck", Value::Array(self.watchdog.stuck().map(Value::text).collect())),
             pair("reload_phase", Value::text(self.reload.phase().name())),
         ];

@@ -557,7 +557,7 @@ impl Control {
     fn note_published(&mut self) {
         let Some(job) = &self.job else { return };
         let (Some(live), Some(old)) = (&job.live, &job.old) else { return };
-        self.shared.server.went_live(&live.options);
+        self.shared.server.engine_options.set(&live.options);
         self.history.published(live, old, job.way(), self.shared.server.clock.now_ms());
     }
 

@@ -409,7 +409,7 @@ impl Control {
             back.keep_versions_of(&new);
         }
         self.shared.published.replace(Arc::clone(&back));
-        self.shared.server.went_live(&back.options);
+        self.shared.server.engine_options.set(&back.options);
         self.history.set_state(old.generation, &format!("came back as generation {generation}"));
         if let Some(probation) = &mut job.probation {
             probation.came_back = true;

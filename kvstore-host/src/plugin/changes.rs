@@ -12,8 +12,6 @@ use plugin_abi::raw::{KV_OP_GET, KvOp};
 pub(super) struct Changes {
     followed: AtomicBool,
     noted: Mutex<Noted>,
-    /// The engine has panicked since.
-    panicked: AtomicBool,
     /// Of a million reads so many are noted.
     sample_share: AtomicU64,
     reads: AtomicU64,
@@ -49,7 +47,6 @@ impl Changes {
     pub(super) fn follow(&self, follow: bool) {
         let mut noted = self.lock();
         *noted = Noted::default();
-        self.panicked.store(false, Ordering::Relaxed);
         self.sample(0);
         self.followed.store(follow, Ordering::Release);
     }
@@ -136,18 +133,6 @@ impl Changes {
         if self.are_followed() {
             *self.lock() = Noted { unknown: true, ..Noted::default() };
         }
-    }
-
-    /// Notes that the engine has panicked. What it carried out until then is noted before.
-    pub(super) fn note_panic(&self) {
-        if self.are_followed() {
-            self.panicked.store(true, Ordering::Release);
-        }
-    }
-
-    /// Whether it has, since somebody follows.
-    pub(super) fn has_panicked(&self) -> bool {
-        self.panicked.load(Ordering::Acquire)
     }
 
     /// How much was noted since.

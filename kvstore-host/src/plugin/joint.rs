@@ -52,6 +52,11 @@ impl Joined {
         Self { refused, works: works.into_iter(), outcomes, next: 0 }
     }
 
+    /// Whether the engine panicked in one of them, or had before.
+    pub(super) fn have_panicked(&self) -> bool {
+        self.outcomes.have_panicked()
+    }
+
     /// The works that are still to be taken, with what came of the one operation of each, unless that was taken already.
     pub(super) fn works(&self) -> impl Iterator<Item = (&Work, Option<&Outcome>)> {
         let outcome = |at: usize| self.outcomes.all().get(at);

@@ -56,7 +56,7 @@ pub enum Verdict {
     Unmapped,
     /// It is still there: why, as far as can be told.
     Pinned(String),
-    /// It was not closed, because these threads of its own still run.
+    /// It was not closed, because these threads are in it, or may be; in words.
     InUse(Vec<String>),
 }
 
@@ -65,12 +65,7 @@ impl fmt::Display for Verdict {
         match self {
             Self::Unmapped => write!(f, "unmapped"),
             Self::Pinned(reason) => write!(f, "pinned({reason})"),
-            Self::InUse(threads) => write!(
-                f,
-                "pinned(not closed, because {} of its threads still run after kv_close: {})",
-                threads.len(),
-                threads.join(", ")
-            ),
+            Self::InUse(threads) => write!(f, "pinned(not closed: {})", threads.join(", ")),
         }
     }
 }
@@ -159,10 +154,10 @@ impl Library {
 
     /// Closes the library, and looks whether it is really gone. All instances of it are closed. While a thread of its own still runs it stays as it is.
     pub fn unload(self) -> Verdict {
-        let code: Vec<_> =
-            Maps::now().of(&self.path).filter(|part| part.is_code).map(|part| part.range).collect();
-        let threads = threads::inside(&code, self.loaded_by);
+        let threads = threads::inside(&self.path, self.loaded_by);
         if !threads.is_empty() {
+            // Its file, too.
+            std::mem::forget(self);
             return Verdict::InUse(threads);
         }
         let Self { handle, path, pins, _copy, .. } = self;
@@ -216,7 +211,7 @@ pub fn look(path: &Path, pins: &Pins) -> Verdict {
 
 /// Where in memory the mappings of a file are.
 fn mappings(path: &Path) -> Vec<Range<usize>> {
-    Maps::now().of(path).map(|mapping| mapping.range).collect()
+    Maps::now().iter().filter(|mapping| mapping.path == path).map(|mapping| mapping.range).collect()
 }
 
 /// Whether the loader still lists a library under this path.

@@ -64,6 +64,17 @@ pub enum Execution {
     Later,
 }
 
+impl Execution {
+    /// Whether the engine panicked in it, or had before.
+    fn has_panicked(&self) -> bool {
+        match self {
+            Self::Done(_, outcomes) => outcomes.have_panicked(),
+            Self::Joined(joined) => joined.have_panicked(),
+            Self::Later => false,
+        }
+    }
+}
+
 /// What is next for work that came back.
 enum Advance {
     /// Nothing: it is done.
@@ -86,6 +97,7 @@ pub struct Live {
     versions_since: AtomicU64,
     // A call of a handoff does not return: nobody may call it meanwhile.
     suspended: AtomicBool,
+    panicked: AtomicBool,
     // What it does, and what it tells, is for clients: it is published, and not replaced.
     serves: Arc<AtomicBool>,
     changes: Arc<Changes>,
@@ -152,6 +164,7 @@ impl Live {
             generation,
             versions_since: AtomicU64::new(generation),
             suspended: AtomicBool::new(false),
+            panicked: AtomicBool::new(false),
             serves,
             changes,
             file,
@@ -196,9 +209,18 @@ impl Live {
         self.changes.noted()
     }
 
-    /// Whether it has answered that it panicked, since somebody follows its changes: nobody can read it any more.
+    /// Whether it has answered that it panicked: nobody can read it any more. What it carried out until then is among the changes, where somebody follows them.
     pub fn has_panicked(&self) -> bool {
-        self.changes.has_panicked()
+        self.panicked.load(Ordering::Acquire)
+    }
+
+    fn note_panic(&self) {
+        if !self.panicked.swap(true, Ordering::AcqRel) {
+            log::error!(
+                "{self:?} has panicked, and refuses all that it is asked for; an engine that can adopt its state can take its place (ENGINE RELOAD, \
+                 ENGINE ROLLBACK), or the one that is kept on probation"
+            );
+        }
     }
 
     pub(super) fn changes(&self) -> &Changes {
@@ -223,9 +245,6 @@ impl Live {
                     self.changes.note(work.ops(), wrote);
                     self.changes.note_reads(work.ops());
                 }
-                if panicked {
-                    self.changes.note_panic();
-                }
             };
             match execution {
                 Execution::Done(work, outcomes) => note(work, outcomes.all()),
@@ -236,6 +255,9 @@ impl Live {
                 }
                 Execution::Later => {}
             }
+        }
+        if execution.has_panicked() {
+            self.note_panic();
         }
     }
 
@@ -449,6 +471,7 @@ impl Live {
             generation,
             versions_since: AtomicU64::new(generation),
             suspended: AtomicBool::new(false),
+            panicked: AtomicBool::new(false),
             serves: Arc::clone(&self.serves),
             changes: Arc::clone(&self.changes),
             file: Arc::clone(&self.file),

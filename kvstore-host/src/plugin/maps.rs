@@ -1,5 +1,6 @@
 //! Maps: what lies where in the memory of this process, as `/proc/self/maps` has it (proc(5)).
 
+use std::ffi::OsStr;
 use std::ops::Range;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
@@ -10,8 +11,8 @@ pub(super) struct Mapping<'a> {
     pub(super) range: Range<usize>,
     /// Whether what lies there can be executed.
     pub(super) is_code: bool,
-    // The rest of its line, which ends with the file's path.
-    rest: &'a [u8],
+    /// Of which file it is, also when its name is gone; empty where it is of none.
+    pub(super) path: &'a Path,
 }
 
 /// All mappings of one moment.
@@ -26,15 +27,6 @@ impl Maps {
     pub(super) fn iter(&self) -> impl Iterator<Item = Mapping<'_>> {
         self.0.split(|byte| *byte == b'\n').filter_map(Mapping::parse)
     }
-
-    /// Those of a file, also when its name is gone.
-    pub(super) fn of<'a>(&'a self, path: &'a Path) -> impl Iterator<Item = Mapping<'a>> {
-        self.iter().filter(|mapping| {
-            let line = mapping.rest.strip_suffix(b" (deleted)").unwrap_or(mapping.rest);
-            let before = line.strip_suffix(path.as_os_str().as_bytes());
-            before.is_some_and(|before| before.ends_with(b" "))
-        })
-    }
 }
 
 impl<'a> Mapping<'a> {
@@ -43,7 +35,9 @@ impl<'a> Mapping<'a> {
         let (range, rest) = line.split_at(line.iter().position(|byte| *byte == b' ')?);
         let (start, end) = str::from_utf8(range).ok()?.split_once('-')?;
         let range = usize::from_str_radix(start, 16).ok()?..usize::from_str_radix(end, 16).ok()?;
-        Some(Self { range, is_code: rest.get(3) == Some(&b'x'), rest })
+        let path = rest.iter().position(|byte| *byte == b'/').map_or(&[][..], |at| &rest[at..]);
+        let path = Path::new(OsStr::from_bytes(path.strip_suffix(b" (deleted)").unwrap_or(path)));
+        Some(Self { range, is_code: rest.get(3) == Some(&b'x'), path })
     }
 }
 
@@ -55,9 +49,8 @@ mod tests {
     fn a_function_lies_in_the_code_of_this_program() {
         let (maps, program) = (Maps::now(), std::env::current_exe().unwrap());
         let address = a_function_lies_in_the_code_of_this_program as fn() as usize;
-        let found: Vec<_> = maps.of(&program).filter(|mapping| mapping.range.contains(&address)).collect();
-        assert_eq!(found.len(), 1);
-        assert!(found[0].is_code && maps.of(&program).any(|mapping| !mapping.is_code));
-        assert_eq!(maps.of(Path::new("/no/such/file")).count(), 0);
+        let found: Vec<_> = maps.iter().filter(|mapping| mapping.range.contains(&address)).collect();
+        assert!(found.len() == 1 && found[0].is_code && found[0].path == program);
+        assert!(maps.iter().any(|mapping| !mapping.is_code && mapping.path == program));
     }
 }

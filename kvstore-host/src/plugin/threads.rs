@@ -1,15 +1,16 @@
 //! Threads: which of the process' threads are the host's own, and which of the others are still in a library that is to be unloaded. One that runs on after
 //! that is code without a mapping, and the end of the process.
 //!
-//! A thread that a library has started has an address of its code on its stack for as long as it lives: where it is to return to. So the stacks of all
-//! threads that are not the host's, and were started since it was loaded, are looked through; of these, another engine may have started as many as it likes. The host's
-//! own have been in the library, and what they had there may still lie on their stacks; so they clear them before they end, as the next thread gets the same stack.
+//! Whose a thread is shows at the far end of its stack, where it was started: there lies the address of the function that it runs, and where that is to return to. What else
+//! lies on a stack says little: the next thread may get the same stack, and what is not written there anew is from the one before. A thread that another library has started
+//! which an engine has brought along shows no engine, and is not seen here.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::fs::File;
 use std::io;
 use std::ops::Range;
 use std::os::unix::fs::FileExt;
+use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
@@ -23,10 +24,8 @@ use super::maps::Maps;
 const PATIENCE: Duration = Duration::from_secs(2);
 /// How often it is looked.
 const INTERVAL: Duration = Duration::from_millis(1);
-/// So much of a stack is cleared.
-const STACK_LEN_COMMON: usize = 64 << 10;
-/// So much of a stack is looked at, from its end that is in use.
-const STACK_LEN_MAX: usize = 1 << 20;
+/// So much of a stack is looked at, from its end that is in use. Another mapping right behind it looks like a part of it.
+const STACK_LEN_MAX: usize = 64 << 20;
 
 /// The host's own, by number.
 static OWN: Mutex<Option<HashSet<i32>>> = Mutex::new(None);
@@ -46,16 +45,8 @@ pub fn spawn<T: Send + 'static>(
 pub fn own<T>(run: impl FnOnce() -> T) -> impl FnOnce() -> T {
     move || {
         let _own = Own::enter();
-        let ran = run();
-        clear_stack();
-        ran
+        run()
     }
-}
-
-/// Clears the part of the stack that is not in use, as far as threads commonly use it.
-#[inline(never)]
-fn clear_stack() {
-    std::hint::black_box(&mut [0_u8; STACK_LEN_COMMON]);
 }
 
 /// Among the host's own until it is dropped.
@@ -104,32 +95,32 @@ impl Started {
     }
 }
 
-/// The names of the threads that are not the host's, were started since then and are in this code, once those that are about to end have ended. One that never waits
-/// for anything cannot be looked at, and counts as one. Blocks for two seconds at most, and not at all where there are none.
-pub(super) fn inside(code: &[Range<usize>], since: Started) -> Vec<String> {
-    let began = Instant::now();
-    let mut outside = HashSet::new();
+/// Which threads that are not the host's, and were started since then, are in the library at this path, in words, once those that are about to end have ended. One that
+/// never waits for anything cannot be looked at, and may be. Blocks for two seconds or so where there are any, else not at all.
+pub(super) fn inside(path: &Path, since: Started) -> Vec<String> {
+    let code = Code::of(path);
+    let (mut outside, mut seen) = (HashSet::new(), HashMap::new());
     loop {
-        let since = |thread: &i32| Started::of(*thread).is_some_and(|started| started >= since);
-        let others = others().filter(|thread| !outside.contains(thread)).filter(since);
-        let others: Vec<_> = others.map(|thread| (thread, is_inside(thread, code))).collect();
-        outside.extend(others.iter().filter(|(_, inside)| *inside == Ok(false)).map(|(thread, _)| *thread));
-        let left = others.into_iter().filter(|(_, inside)| !matches!(inside, Ok(false) | Err(Looked::Gone)));
-        let left: Vec<_> = left.map(|(thread, _)| thread).collect();
-        if left.is_empty() || began.elapsed() > PATIENCE {
-            return left.into_iter().map(name).collect();
+        let (mut left, mut waits) = (Vec::new(), false);
+        let is_young = |thread: &i32| Started::of(*thread).is_some_and(|started| started >= since);
+        for thread in others().filter(is_young).filter(|thread| !outside.contains(thread)).collect::<Vec<_>>()
+        {
+            let place = code.place_of(thread);
+            match place {
+                Place::Gone => {}
+                Place::Outside => _ = outside.insert(thread),
+                Place::Inside | Place::Running => {
+                    let first = seen.entry(thread).or_insert_with(Instant::now);
+                    waits |= first.elapsed() < PATIENCE;
+                    left.push((thread, place));
+                }
+            }
+        }
+        if !waits {
+            return left.into_iter().map(told).collect();
         }
         thread::sleep(INTERVAL);
     }
-}
-
-/// Why it is not known where a thread is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Looked {
-    /// It has ended.
-    Gone,
-    /// It runs.
-    Runs,
 }
 
 /// The threads that are not the host's own.
@@ -138,27 +129,65 @@ fn others() -> impl Iterator<Item = i32> {
     entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).filter(|thread| !is_own(*thread))
 }
 
-/// Whether a thread is in this code.
-fn is_inside(thread: i32, code: &[Range<usize>]) -> Result<bool, Looked> {
-    let contains = |address: usize| code.iter().any(|range| range.contains(&address));
-    let (stack, next) = match where_is(thread) {
-        Ok(Some(place)) => place,
-        // A system that does not tell where threads are.
-        Err(error) if error.kind() == io::ErrorKind::NotFound && is_there(thread) => return Ok(false),
-        Err(_) => return Err(Looked::Gone),
-        Ok(None) => return Err(Looked::Runs),
-    };
-    let maps = Maps::now();
-    let end = maps.iter().find(|mapping| mapping.range.contains(&stack)).ok_or(Looked::Gone)?.range.end;
-    let mut bytes = vec![0; (end - stack).min(STACK_LEN_MAX)];
-    let memory = File::open("/proc/self/mem").map_err(|_| Looked::Gone)?;
-    memory.read_exact_at(&mut bytes, stack as u64).map_err(|_| Looked::Gone)?;
-    let words = bytes.as_chunks().0.iter().copied().map(usize::from_ne_bytes);
-    Ok(contains(next) || words.into_iter().any(contains))
+fn told((thread, place): (i32, Place)) -> String {
+    let name = std::fs::read_to_string(format!("/proc/self/task/{thread}/comm")).unwrap_or_default();
+    let does =
+        if place == Place::Inside { "still runs in it" } else { "runs all the time, and may be in it" };
+    format!("thread \"{}\" {does}", name.trim())
 }
 
-fn is_there(thread: i32) -> bool {
-    std::fs::exists(format!("/proc/self/task/{thread}")).unwrap_or(false)
+/// Where a thread is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Place {
+    /// In the library.
+    Inside,
+    /// Not there; so is one of which the system does not tell.
+    Outside,
+    /// Nobody knows: it runs.
+    Running,
+    /// It has ended.
+    Gone,
+}
+
+/// The code of a library, and that of those beside it in its directory: where the copies of all engines lie.
+struct Code(Vec<(Range<usize>, bool)>);
+
+impl Code {
+    fn of(path: &Path) -> Self {
+        let maps = Maps::now();
+        let code = maps.iter().filter(|mapping| mapping.is_code);
+        let beside = code.filter(|mapping| mapping.path.parent() == path.parent());
+        Self(beside.map(|mapping| (mapping.range, mapping.path == path)).collect())
+    }
+
+    /// Whether an address is in the library; `None`: it is in none.
+    fn has(&self, address: usize) -> Option<bool> {
+        self.0.iter().find(|(range, _)| range.contains(&address)).map(|(_, this)| *this)
+    }
+
+    fn place_of(&self, thread: i32) -> Place {
+        match self.look(thread) {
+            Ok(place) => place,
+            Err(_) if !std::fs::exists(format!("/proc/self/task/{thread}")).unwrap_or(true) => Place::Gone,
+            Err(error) => {
+                log::debug!("where thread {thread} is cannot be seen: {error}");
+                Place::Outside
+            }
+        }
+    }
+
+    fn look(&self, thread: i32) -> io::Result<Place> {
+        let Some((stack, next)) = where_is(thread)? else { return Ok(Place::Running) };
+        let maps = Maps::now();
+        let stack_of = maps.iter().find(|mapping| mapping.range.contains(&stack));
+        let end = stack_of.ok_or(io::ErrorKind::NotFound)?.range.end;
+        let mut bytes = vec![0; (end - stack).min(STACK_LEN_MAX)];
+        File::open("/proc/self/mem")?.read_exact_at(&mut bytes, stack as u64)?;
+        let words = bytes.as_chunks().0.iter().rev().copied().map(usize::from_ne_bytes);
+        // What is nearest to where the stack begins is what the thread was started for.
+        let is_inside = self.has(next).or_else(|| words.into_iter().find_map(|word| self.has(word)));
+        Ok(if is_inside == Some(true) { Place::Inside } else { Place::Outside })
+    }
 }
 
 /// Where the stack of a thread that waits ends, and where it goes on (`/proc/TID/syscall`, proc(5): the last two numbers); none of one that runs.
@@ -168,11 +197,6 @@ fn where_is(thread: i32) -> io::Result<Option<(usize, usize)>> {
     let mut number = || usize::from_str_radix(numbers.next()?.strip_prefix("0x")?, 16).ok();
     let (next, stack) = (number(), number());
     Ok(stack.zip(next))
-}
-
-fn name(thread: i32) -> String {
-    let name = std::fs::read_to_string(format!("/proc/self/task/{thread}/comm")).unwrap_or_default();
-    format!("\"{}\"", name.trim())
 }
 
 #[cfg(test)]
@@ -190,15 +214,24 @@ mod tests {
         }
     }
 
+    /// Stops the thread also when the test fails.
+    struct Stop<'a>(&'a AtomicBool);
+
+    impl Drop for Stop<'_> {
+        fn drop(&mut self) {
+            self.0.store(true, Ordering::Relaxed);
+        }
+    }
+
     #[test]
     fn a_thread_is_where_its_stack_says_unless_it_runs() {
         let before = Started::this();
         let (number, stop, (end, ended)) = (AtomicI32::new(0), AtomicBool::new(false), mpsc::channel::<()>());
-        let program: Vec<_> =
-            Maps::now().of(&std::env::current_exe().unwrap()).map(|mapping| mapping.range).collect();
+        let (this, other) = (Code::of(&std::env::current_exe().unwrap()), Code(Vec::new()));
         let at = || number.load(Ordering::Acquire);
         let (number, stop) = (&number, &stop);
         thread::scope(|scope| {
+            let stopping = Stop(stop);
             let thread = scope.spawn(move || {
                 number.store(gettid().as_raw_nonzero().get(), Ordering::Release);
                 while !stop.load(Ordering::Relaxed) {
@@ -209,14 +242,13 @@ mod tests {
             wait_until(|| at() != 0);
             assert!(others().any(|thread| thread == at()));
             assert!(Started::of(at()).unwrap() >= before && before > Started(0));
-            wait_until(|| is_inside(at(), &program) == Err(Looked::Runs));
-            stop.store(true, Ordering::Relaxed);
-            wait_until(|| is_inside(at(), &program) == Ok(true));
-            let nowhere = usize::MAX - 1..usize::MAX;
-            assert_eq!(is_inside(at(), std::slice::from_ref(&nowhere)), Ok(false));
+            wait_until(|| this.place_of(at()) == Place::Running);
+            drop(stopping);
+            wait_until(|| this.place_of(at()) == Place::Inside);
+            assert_eq!(other.place_of(at()), Place::Outside);
             drop(end);
             thread.join().unwrap();
-            wait_until(|| is_inside(at(), &program) == Err(Looked::Gone));
+            wait_until(|| this.place_of(at()) == Place::Gone);
         });
     }
 

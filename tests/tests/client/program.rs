@@ -114,7 +114,7 @@ fn a_migration_shows_how_far_it_is_and_of_how_much_where_the_engine_counts() {
         let slow = Engine::Delayed.library(host.dir()).display().to_string();
         let mut command = Command::new(binaries::client());
         command.env("TERM", "xterm-256color").env("KV_PORT", host.port().to_string());
-        command.args(["engine", "reload", &slow, "--opt", "delay_us=100000..100000"]);
+        command.args(["engine", "reload", &slow, "--opt", "delay_us=500000..500000"]);
         let terminal = Terminal::start(&mut command, (24, 120));
         let counts = engine == Engine::Memory;
         let total = if counts { "/10,000" } else { "" };

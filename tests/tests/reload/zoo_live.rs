@@ -207,7 +207,7 @@ fn what_panics_later_answers_with_errors_until_its_state_is_adopted() {
             assert!(asked <= 30_000, "it never panics");
         }
         assert!(ask(&mut client, "GET key:1").contains("POISONED"));
-        assert_eq!(host.engine_info()["panic_replies"], "2");
+        assert_eq!(host.engine_info()["panicked"], "1");
         // A copy needs an engine that can be read.
         let reply = reload(&mut client, &binaries::memory_engine());
         is_refusal(&reply, &["POISONED"]);
@@ -215,7 +215,7 @@ fn what_panics_later_answers_with_errors_until_its_state_is_adopted() {
         let reply = ask(&mut client, &format!("ENGINE {way}"));
         assert!(reply.contains("adopt: ") && reply.contains("has checked it"), "{reply}");
         is_filled(&mut client);
-        assert_eq!(host.engine_info()["panic_replies"], "0");
+        assert_eq!(host.engine_info()["panicked"], "0");
     }
 }
 
@@ -251,7 +251,7 @@ fn what_leaves_a_thread_behind_is_not_unmapped_under_it() {
     let (good, delayed) = (Engine::Memory.library(host.dir()), Engine::Delayed.library(host.dir()));
     for _ in 0..2 {
         // The threads of the other engine, and what the host's own have left of it on their stacks, keep nothing.
-        let stays = "pinned(not closed, because 1 of its threads still run after kv_close: \"stays\")";
+        let stays = "pinned(not closed: thread \"stays\" still runs in it)";
         for (path, verdict) in [(&library, "unmapped"), (&delayed, stays), (&good, "unmapped")] {
             let reply = client.call(&["ENGINE", "RELOAD", path.to_str().unwrap()]).unwrap();
             assert_eq!(fields(reply)["previous_library"], verdict);

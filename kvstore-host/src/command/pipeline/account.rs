@@ -7,7 +7,7 @@ use std::sync::atomic::Ordering;
 use super::reply::{Answer, Planned, Replies};
 use crate::command::monitor::{Audience, without_secrets};
 use crate::command::{Error, Session, Spec};
-use crate::plugin::{Source, panicked};
+use crate::plugin::Source;
 use crate::protocol::Request;
 use crate::server::{Server, SlowRequest, add};
 
@@ -137,13 +137,8 @@ fn cut(request: Request<'_>) -> Vec<Vec<u8>> {
 pub(super) fn note_error(reply: &[u8], server: &Server) -> bool {
     let Some(error) = reply.strip_prefix(b"-") else { return false };
     add(&server.stats.errors, 1);
-    if let Some(fault) = Error::fault(error) {
+    if Error::is_fault(error) {
         add(&server.stats.engine_errors, 1);
-        if panicked(fault) && server.stats.engine_panics.fetch_add(1, Ordering::Relaxed) == 0 {
-            log::error!(
-                "the live engine has panicked, and refuses all that it is asked for until another one takes its place; where none is kept on probation, ENGINE ROLLBACK or ENGINE RELOAD decides"
-            );
-        }
     }
     server.error_codes.count(error);
     true

@@ -16,7 +16,7 @@ use plugin_abi::conformance::{self, Outcome, PATIENCE_MS, Subject, Test};
 use plugin_abi::raw::{KV_CAP_SCRATCH, KvBatch};
 
 use super::sample::Sample;
-use super::wire::{CaseResult, Line, Request};
+use super::wire::{Line, Request};
 use super::{Depth, crash, import, limits, retire};
 use crate::plugin::file::EngineFile;
 use crate::plugin::keys;
@@ -177,9 +177,7 @@ impl Trial<'_> {
         };
         self.tell.step("kv_close");
         if let Err(error) = instance.close() {
-            let (group, name) = ("basics".to_owned(), "close".to_owned());
-            let result = CaseResult::Failed(format!("kv_close failed: {error}"));
-            self.tell.line(&Line::Case { group, name, result });
+            self.tell.line(&Line::not_closed(&error));
         }
         if !self.threads_ended(&threads) {
             return false;

@@ -71,8 +71,6 @@ pub enum CheckProblem {
     Layout(String),
     /// `kv_open` failed: its status and text.
     NotOpened(String),
-    /// After all tests it could not be opened and closed once more.
-    NotOpenedAgain,
     /// Threads of it run after `kv_close`: their names.
     ThreadsLeft(Vec<String>),
     /// A sample of the live data does not come out as it went in.
@@ -137,7 +135,6 @@ impl fmt::Display for CheckProblem {
                 write!(f, "its types differ from the host's: {text}; build it with this host's plugin-abi")
             }
             Self::NotOpened(text) => write!(f, "kv_open failed: {text}"),
-            Self::NotOpenedAgain => write!(f, "after all tests it could not be opened and closed once more"),
             Self::ThreadsLeft(names) => write!(
                 f,
                 "{} of its threads still run after kv_close ({}); kv_close has to join them",

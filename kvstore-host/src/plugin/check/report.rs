@@ -151,7 +151,7 @@ pub(super) fn judge(
         return Err(problem);
     }
     if report.unloaded.is_empty() {
-        return Err(CheckProblem::NotOpenedAgain);
+        return Err(CheckProblem::Unreadable("it does not say what became of the library".to_owned()));
     }
     if report.unloaded.starts_with("pinned") {
         report.warnings.push(format!("once loaded it stays in memory: {}", report.unloaded));

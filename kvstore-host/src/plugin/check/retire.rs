@@ -7,13 +7,13 @@ use std::sync::mpsc;
 use std::thread;
 
 use plugin_abi::Identity;
-use plugin_abi::calls::{Calls, Instance, Session};
+use plugin_abi::calls::{CallError, Calls, Instance, Session};
 use plugin_abi::raw::{KV_CAP_SCRATCH, KV_OP_SET, KvBytes, KvOp};
 
 use super::child::{Scratch, Tell, TrialServices};
 use super::wire::Line;
 use crate::plugin::keys;
-use crate::plugin::library::Library;
+use crate::plugin::library::{Library, Verdict};
 use crate::plugin::threads::own;
 
 /// Uses an instance on a living thread, closes the library, tells what became of it, and lets that thread end. `keys` were free before the library
@@ -26,7 +26,11 @@ pub(super) fn run(tell: &Tell, library: Library, identity: &Identity, scratch: &
         if identity.has(KV_CAP_SCRATCH) {
             tell.step("opening it again");
             let opened = scope.spawn(|| open(calls, identity, scratch)).join();
-            let Ok(Some(instance)) = opened else { return };
+            let instance = match opened {
+                Ok(Ok(instance)) => instance,
+                Ok(Err(error)) => return tell.line(&Line::NotOpened(error.to_string())),
+                Err(_) => return,
+            };
             let (give_back, taken) = mpsc::channel();
             worker = Some(scope.spawn(own(move || {
                 work(&instance.session());
@@ -39,14 +43,19 @@ pub(super) fn run(tell: &Tell, library: Library, identity: &Identity, scratch: &
             let most = keys.saturating_sub(keys::HELD_MAX);
             let free = keys::count_free(most);
             held_open = if free < most { keys - free } else { 0 };
-            if !matches!(scope.spawn(move || instance.close()).join(), Ok(Ok(()))) {
-                return;
+            match scope.spawn(move || instance.close()).join() {
+                Ok(Ok(())) => {}
+                Ok(Err(error)) => return tell.line(&Line::not_closed(&error)),
+                Err(_) => return,
             }
         }
         tell.step("unloading (dlclose)");
         let taken = || keys.saturating_sub(keys::count_free(keys::ALL));
         let held = taken().max(held_open);
         let verdict = library.unload();
+        if let Verdict::InUse(threads) = verdict {
+            return tell.line(&Line::ThreadsLeft(threads));
+        }
         tell.line(&Line::Keys { held, kept: taken() });
         tell.line(&Line::Unloaded(verdict.to_string()));
         tell.step("the end of a thread that called it, after the unload");
@@ -56,9 +65,9 @@ pub(super) fn run(tell: &Tell, library: Library, identity: &Identity, scratch: &
     });
 }
 
-fn open(calls: Calls, identity: &Identity, scratch: &Scratch) -> Option<Instance> {
+fn open(calls: Calls, identity: &Identity, scratch: &Scratch) -> Result<Instance, CallError> {
     let services = Box::new(TrialServices::default());
-    Instance::open(calls, identity.clone(), services, &scratch.options(), None).ok()
+    Instance::open(calls, identity.clone(), services, &scratch.options(), None)
 }
 
 /// A little of everything that takes no batch. What comes of it was tested before.

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use plugin_abi::calls::CallError;
 use plugin_abi::conformance::Outcome;
 use serde::{Deserialize, Serialize};
 
@@ -41,7 +42,7 @@ pub(super) enum Line {
     Sample { imported: usize, entries: usize },
     /// They did not.
     SampleDiffers(String),
-    /// All that can refuse the engine was tried.
+    /// All tests were run.
     Done,
     /// So many of the process's thread-specific keys it held when it was closed, and so many it has kept.
     Keys { held: usize, kept: usize },
@@ -51,6 +52,14 @@ pub(super) enum Line {
     End,
     /// Written by the handler of a signal that ends the child: `/proc/self/statm`.
     Crash(String),
+}
+
+impl Line {
+    /// `kv_close` failed: as a test of its own.
+    pub(super) fn not_closed(error: &CallError) -> Self {
+        let (group, name) = ("basics".to_owned(), "close".to_owned());
+        Self::Case { group, name, result: CaseResult::Failed(format!("kv_close failed: {error}")) }
+    }
 }
 
 /// What came of a test.

@@ -121,7 +121,9 @@ fn changeable(what: &str, found: Rights, host: &Host) -> Option<String> {
     } else if mode & 0o002 != 0 {
         Some(format!("everybody can write to {what} (mode {mode:04o}); chmod o-w it"))
     } else if mode & 0o020 != 0 && listed {
-        Some(format!("its access control list lets others write to {what} (mode {mode:04o}); setfacl -b it"))
+        Some(format!(
+            "an access control list may let others write to {what} (mode {mode:04o}); setfacl -b it, or chmod g-w it"
+        ))
     } else if mode & 0o020 != 0 && !host.is_alone_in(gid) {
         Some(format!(
             "group {gid}, in which the host's user is not known to be alone, can write to {what} (mode {mode:04o}); chmod g-w it"
@@ -173,7 +175,7 @@ mod tests {
         }
         let listed = |mode| changeable("it", Rights { uid: 1000, gid: 100, mode, listed: true }, &host);
         assert_eq!(listed(0o755), None);
-        assert!(listed(0o775).is_some_and(|text| text.starts_with("its access control list lets others")));
+        assert!(listed(0o775).is_some_and(|text| text.starts_with("an access control list may let others")));
     }
 
     #[test]

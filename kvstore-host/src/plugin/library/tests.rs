@@ -89,9 +89,10 @@ fn one_whose_threads_run_is_not_closed() {
         let library = place.load(&added, &["-D_GNU_SOURCE"], generation).unwrap();
         let path = library.path().to_owned();
         let verdict = library.unload();
-        assert_eq!(verdict, Verdict::InUse(vec!["\"stays\"".to_owned()]), "{run}");
-        let text = "pinned(not closed, because 1 of its threads still run after kv_close: \"stays\")";
-        assert_eq!(verdict.to_string(), text);
+        // Others that run all the time, as tests beside this one may have, are named too.
+        let stays = "thread \"stays\" still runs in it".to_owned();
+        assert!(matches!(&verdict, Verdict::InUse(threads) if threads.contains(&stays)), "{run}: {verdict}");
+        assert!(verdict.to_string().starts_with("pinned(not closed: thread "));
         assert!(!mappings(&path).is_empty());
     }
 }

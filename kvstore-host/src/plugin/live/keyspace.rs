@@ -13,7 +13,7 @@ impl Live {
     fn call<T>(&self, call: impl FnOnce(&Instance) -> Result<T, CallError>) -> Result<T, CallError> {
         let called = call(self.instance().ok_or_else(|| self.unavailable())?);
         if called.as_ref().is_err_and(|error| panicked(error.status)) {
-            self.changes.note_panic();
+            self.note_panic();
         }
         called
     }

@@ -170,6 +170,11 @@ impl World {
                     self.reads(anew, copier.scanned, Copier { at: At::Scanned, ..copier }, nexts);
                 } else if copier.may_finish || !copier.told || self.has_changed(copier) {
                     self.with_copier(copier).takes_changes(nexts);
+                } else if copier.feeds && self.has_panicked(copier) {
+                    // `can_be_read`
+                    let mut world = *self;
+                    world.ends(copier, Done::Migrated(Err(MigrateError::Read)));
+                    nexts.add(Kind::Fair, "sees that it has panicked", world);
                 }
             }
             At::Scanned => {
@@ -195,6 +200,11 @@ impl World {
     fn has_changed(&self, copier: Copier) -> bool {
         let mut world = *self;
         world.engine(copier.from()).changes.noted()
+    }
+
+    fn has_panicked(&self, copier: Copier) -> bool {
+        let mut world = *self;
+        world.engine(copier.from()).panicked
     }
 
     /// Reads the value of a key. One that is there or not: `Migration::read`.
@@ -252,7 +262,7 @@ impl World {
             self.copier = Some(copier);
             return nexts.add(Kind::Fair, "has caught up", self);
         }
-        if self.engine(copier.from()).panicked {
+        if self.has_panicked(copier) {
             // `Migration::finish`, where the versions go along.
             let mut world = self;
             world.ends(copier, Done::Migrated(Err(MigrateError::Read)));

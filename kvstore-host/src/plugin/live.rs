@@ -214,6 +214,7 @@ impl Live {
         self.panicked.load(Ordering::Acquire)
     }
 
+    #[cold]
     fn note_panic(&self) {
         if !self.panicked.swap(true, Ordering::AcqRel) {
             log::error!(

@@ -188,8 +188,6 @@ pub struct Outcomes {
     all: Vec<Outcome>,
     values: Vec<u8>,
     room: Room,
-    // The engine panicked in one of the operations, or had before.
-    panicked: bool,
 }
 
 /// Bytes of values that are copied for one work at most: room for the longest value twice. Without this, one request that reads a long value again and again
@@ -231,7 +229,9 @@ impl Outcomes {
 
     /// Notes a status.
     pub fn set_status(&mut self, op: usize, status: Status, message: &str) {
-        self.put(op, Outcome::of(status, message.to_owned()), &[]);
+        if let Some(outcome) = self.all.get_mut(op) {
+            *outcome = Outcome::of(status, message.to_owned());
+        }
     }
 
     /// Notes an entry that was read; its value is copied, `None` where only its length is known.
@@ -258,7 +258,6 @@ impl Outcomes {
 
     fn put(&mut self, op: usize, mut outcome: Outcome, value: &[u8]) {
         let Some(place) = self.all.get_mut(op) else { return };
-        self.panicked |= outcome.has_panicked();
         if let Some(start) = &mut outcome.value_start {
             *start = self.values.len();
             self.values.extend_from_slice(value);
@@ -292,7 +291,7 @@ impl Outcomes {
 
     /// Whether the engine panicked in one of the operations, or had before.
     pub(super) fn have_panicked(&self) -> bool {
-        self.panicked
+        self.all.iter().any(Outcome::has_panicked)
     }
 }
 

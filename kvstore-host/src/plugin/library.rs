@@ -156,8 +156,6 @@ impl Library {
     pub fn unload(self) -> Verdict {
         let threads = threads::inside(&self.path, self.loaded_by);
         if !threads.is_empty() {
-            // Its file, too.
-            std::mem::forget(self);
             return Verdict::InUse(threads);
         }
         let Self { handle, path, pins, _copy, .. } = self;

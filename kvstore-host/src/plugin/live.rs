@@ -216,7 +216,7 @@ impl Live {
 
     #[cold]
     fn note_panic(&self) {
-        if !self.panicked.swap(true, Ordering::AcqRel) {
+        if !self.panicked.swap(true, Ordering::AcqRel) && self.serves.load(Ordering::Relaxed) {
             log::error!(
                 "{self:?} has panicked, and refuses all that it is asked for; an engine that can adopt its state can take its place (ENGINE RELOAD, \
                  ENGINE ROLLBACK), or the one that is kept on probation"
@@ -472,7 +472,7 @@ impl Live {
             generation,
             versions_since: AtomicU64::new(generation),
             suspended: AtomicBool::new(false),
-            panicked: AtomicBool::new(false),
+            panicked: AtomicBool::new(self.has_panicked()),
             serves: Arc::clone(&self.serves),
             changes: Arc::clone(&self.changes),
             file: Arc::clone(&self.file),

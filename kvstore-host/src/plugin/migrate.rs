@@ -230,6 +230,7 @@ pub fn feed(
     let mut migration = Migration::new(from, to, progress, word)?;
     (migration.feeds, migration.scanned) = (true, true);
     while !migration.may_finish {
+        can_be_written(to)?;
         let caught_up = migration.catch_up().and_then(|()| can_be_read(from));
         progress.near.store(caught_up.is_ok(), Ordering::Relaxed);
         migration.wait(if caught_up.is_ok() { LOOK_INTERVAL } else { RETRY_INTERVAL })?;
@@ -244,15 +245,22 @@ pub fn feed(
         is_passing(error)?;
         migration.wait(RETRY_INTERVAL)?;
     }
+    can_be_written(to)?;
     migration.finish()
 }
 
 /// Sees that an engine has not panicked, even where nothing is to be read of it.
 fn can_be_read(from: &Live) -> Result<(), MigrateError> {
-    match from.has_panicked() {
-        true => Err(MigrateError::Read(CallError { status: Status::POISONED, text: String::new() })),
-        false => Ok(()),
-    }
+    if from.has_panicked() { Err(MigrateError::Read(poisoned())) } else { Ok(()) }
+}
+
+/// The same of the engine before, in the last that clients asked it for.
+fn can_be_written(to: &Live) -> Result<(), MigrateError> {
+    if to.has_panicked() { Err(MigrateError::Write(poisoned())) } else { Ok(()) }
+}
+
+fn poisoned() -> CallError {
+    CallError { status: Status::POISONED, text: String::new() }
 }
 
 /// Whether the next try may succeed: an engine has failed to read, and has not panicked.

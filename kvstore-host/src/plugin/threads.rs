@@ -2,8 +2,8 @@
 //! that is code without a mapping, and the end of the process.
 //!
 //! Whose a thread is shows at the far end of its stack, where it was started: there lies the address of the function that it runs, and where that is to return to. What else
-//! lies on a stack says little: the next thread may get the same stack, and what is not written there anew is from the one before. A thread that another library has started
-//! which an engine has brought along shows no engine, and is not seen here.
+//! lies on a stack says little: the next thread may get the same stack, and what is not written there anew is from the one before. So a thread that a library has started
+//! which an engine has brought along may not be seen.
 
 use std::collections::{HashMap, HashSet};
 use std::fs::File;
@@ -22,10 +22,14 @@ use super::maps::Maps;
 
 /// The kernel wakes who joins a thread a little before it is gone, and who runs all the time can be looked at only where it is waiting for something.
 const PATIENCE: Duration = Duration::from_secs(2);
+/// However many threads come meanwhile.
+const PATIENCE_IN_ALL: Duration = Duration::from_secs(6);
 /// How often it is looked.
 const INTERVAL: Duration = Duration::from_millis(1);
 /// So much of a stack is looked at, from its end that is in use. Another mapping right behind it looks like a part of it.
 const STACK_LEN_MAX: usize = 64 << 20;
+/// In such pieces: behind a stack there may be a page that cannot be read, in the same mapping.
+const PAGE_LEN: usize = 4096;
 
 /// The host's own, by number.
 static OWN: Mutex<Option<HashSet<i32>>> = Mutex::new(None);
@@ -96,9 +100,9 @@ impl Started {
 }
 
 /// Which threads that are not the host's, and were started since then, are in the library at this path, in words, once those that are about to end have ended. One that
-/// never waits for anything cannot be looked at, and may be. Blocks for two seconds or so where there are any, else not at all.
+/// never waits for anything cannot be looked at, and may be. Blocks for some seconds where there are any, else not at all.
 pub(super) fn inside(path: &Path, since: Started) -> Vec<String> {
-    let code = Code::of(path);
+    let (code, began) = (Code::of(path), Instant::now());
     let (mut outside, mut seen) = (HashSet::new(), HashMap::new());
     loop {
         let (mut left, mut waits) = (Vec::new(), false);
@@ -111,7 +115,7 @@ pub(super) fn inside(path: &Path, since: Started) -> Vec<String> {
                 Place::Outside => _ = outside.insert(thread),
                 Place::Inside | Place::Running => {
                     let first = seen.entry(thread).or_insert_with(Instant::now);
-                    waits |= first.elapsed() < PATIENCE;
+                    waits |= first.elapsed() < PATIENCE && began.elapsed() < PATIENCE_IN_ALL;
                     left.push((thread, place));
                 }
             }
@@ -181,13 +185,31 @@ impl Code {
         let maps = Maps::now();
         let stack_of = maps.iter().find(|mapping| mapping.range.contains(&stack));
         let end = stack_of.ok_or(io::ErrorKind::NotFound)?.range.end;
-        let mut bytes = vec![0; (end - stack).min(STACK_LEN_MAX)];
-        File::open("/proc/self/mem")?.read_exact_at(&mut bytes, stack as u64)?;
+        let stack = stack.next_multiple_of(size_of::<usize>());
+        let bytes = read(stack..end.min(stack.saturating_add(STACK_LEN_MAX)))?;
         let words = bytes.as_chunks().0.iter().rev().copied().map(usize::from_ne_bytes);
         // What is nearest to where the stack begins is what the thread was started for.
         let is_inside = self.has(next).or_else(|| words.into_iter().find_map(|word| self.has(word)));
         Ok(if is_inside == Some(true) { Place::Inside } else { Place::Outside })
     }
+}
+
+/// What lies in the memory of this process, as far as it can be read.
+fn read(range: Range<usize>) -> io::Result<Vec<u8>> {
+    let (memory, mut bytes) = (File::open("/proc/self/mem")?, Vec::new());
+    let mut at = range.start;
+    while at < range.end {
+        let mut page = [0; PAGE_LEN];
+        let end = (at + 1).next_multiple_of(PAGE_LEN).min(range.end);
+        let page = &mut page[..end - at];
+        match memory.read_exact_at(page, at as u64) {
+            Ok(()) => bytes.extend_from_slice(page),
+            Err(error) if bytes.is_empty() => return Err(error),
+            Err(_) => break,
+        }
+        at = end;
+    }
+    Ok(bytes)
 }
 
 /// Where the stack of a thread that waits ends, and where it goes on (`/proc/TID/syscall`, proc(5): the last two numbers); none of one that runs.

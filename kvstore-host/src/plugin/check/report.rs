@@ -109,15 +109,15 @@ pub(super) fn judge(
     };
     let mut step = "the start of the child process".to_owned();
     let (mut done, mut ended_well, mut crash_bytes) = (false, false, 0);
-    let (mut sample_differs, mut keys) = (None, (0, 0));
+    let (mut sample_differs, mut refused, mut keys) = (None, None, (0, 0));
     for line in lines {
         match line {
             Line::Step(next) => step = next,
             Line::NotLoaded(text) => return Err(CheckProblem::NotLoaded(text)),
             Line::Layout { compared } => report.layout = if compared { Layout::Same } else { Layout::None },
             Line::LayoutDiffers(text) => return Err(CheckProblem::Layout(text)),
-            Line::NotOpened(text) => return Err(CheckProblem::NotOpened(text)),
-            Line::ThreadsLeft(names) => return Err(CheckProblem::ThreadsLeft(names)),
+            Line::NotOpened(text) => refused = Some(CheckProblem::NotOpened(text)),
+            Line::ThreadsLeft(names) => refused = Some(CheckProblem::ThreadsLeft(names)),
             Line::Case { group, name, result } => report.cases.push(Case { group, name, result }),
             Line::Sample { imported, entries } => report.sample = Some((imported, entries)),
             Line::SampleDiffers(text) => sample_differs = Some(text),
@@ -147,7 +147,7 @@ pub(super) fn judge(
     if done && report.counts().1 > 0 && !matches!(problem, Some(CheckProblem::Unreadable(_))) {
         return Err(CheckProblem::Failed(Box::new(report)));
     }
-    if let Some(problem) = problem {
+    if let Some(problem) = refused.or(problem) {
         return Err(problem);
     }
     if report.unloaded.is_empty() {

@@ -25,7 +25,7 @@ pub(super) fn run(tell: &Tell, library: Library, identity: &Identity, scratch: &
         let (mut worker, mut held_open) = (None, 0);
         if identity.has(KV_CAP_SCRATCH) {
             tell.step("opening it again");
-            let opened = scope.spawn(|| open(calls, identity, scratch)).join();
+            let opened = scope.spawn(own(|| open(calls, identity, scratch))).join();
             let instance = match opened {
                 Ok(Ok(instance)) => instance,
                 Ok(Err(error)) => return tell.line(&Line::NotOpened(error.to_string())),
@@ -43,7 +43,7 @@ pub(super) fn run(tell: &Tell, library: Library, identity: &Identity, scratch: &
             let most = keys.saturating_sub(keys::HELD_MAX);
             let free = keys::count_free(most);
             held_open = if free < most { keys - free } else { 0 };
-            match scope.spawn(move || instance.close()).join() {
+            match scope.spawn(own(move || instance.close())).join() {
                 Ok(Ok(())) => {}
                 Ok(Err(error)) => return tell.line(&Line::not_closed(&error)),
                 Err(_) => return,

@@ -79,11 +79,11 @@ impl PrivateDir {
         check_base(&base)?;
         sweep(&base);
         let name = format!("{NAME}{}-{:012x}", std::process::id(), random() >> 16);
-        let path = base.join(name);
-        DirBuilder::new()
-            .mode(0o700)
-            .create(&path)
-            .map_err(|error| CopyError { path: path.clone(), problem: CopyProblem::Create(error) })?;
+        let fail =
+            |path: &Path, error| CopyError { path: path.to_owned(), problem: CopyProblem::Create(error) };
+        // As the system names it where it tells what is mapped.
+        let path = base.canonicalize().map_err(|error| fail(&base, error))?.join(name);
+        DirBuilder::new().mode(0o700).create(&path).map_err(|error| fail(&path, error))?;
         Ok(Arc::new(Self { path, scratch_count: AtomicU64::new(0) }))
     }
 

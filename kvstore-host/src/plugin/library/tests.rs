@@ -44,6 +44,17 @@ fn a_library_is_loaded_and_goes_again() {
 }
 
 #[test]
+fn what_became_of_one_is_seen_through_a_link() {
+    let (place, dir) = (Place::new(), tempfile::tempdir().unwrap());
+    let link = dir.path().join("link");
+    std::os::unix::fs::symlink(place.dir.path(), &link).unwrap();
+    let place = Place { private: PrivateDir::create(Some(&link)).unwrap(), ..place };
+    let library = place.load("", &["-Wl,-z,nodelete"], 1).unwrap();
+    assert!(!mappings(library.path()).is_empty());
+    assert!(matches!(library.unload(), Verdict::Pinned(_)));
+}
+
+#[test]
 fn two_copies_of_the_same_bytes_are_two_libraries() {
     let place = Place::new();
     let (one, two) = (place.load("", &[], 1).unwrap(), place.load("", &[], 2).unwrap());

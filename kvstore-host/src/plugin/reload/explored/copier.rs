@@ -156,6 +156,12 @@ impl World {
     pub(super) fn copier_steps(&self, nexts: &mut Nexts) {
         let Some(mut copier) = self.copier else { return };
         match copier.at {
+            At::Top if copier.feeds && self.has_panicked(copier.to()) => {
+                // `can_be_written`
+                let mut world = *self;
+                world.ends(copier, Done::Migrated(Err(MigrateError::Other)));
+                nexts.add(Kind::Fair, "sees that the engine before has panicked", world);
+            }
             At::Top => {
                 if !copier.may_finish && std::mem::take(&mut copier.word) {
                     copier.may_finish = true;
@@ -170,7 +176,7 @@ impl World {
                     self.reads(anew, copier.scanned, Copier { at: At::Scanned, ..copier }, nexts);
                 } else if copier.may_finish || !copier.told || self.has_changed(copier) {
                     self.with_copier(copier).takes_changes(nexts);
-                } else if copier.feeds && self.has_panicked(copier) {
+                } else if copier.feeds && self.has_panicked(copier.from()) {
                     // `can_be_read`
                     let mut world = *self;
                     world.ends(copier, Done::Migrated(Err(MigrateError::Read)));
@@ -202,9 +208,9 @@ impl World {
         world.engine(copier.from()).changes.noted()
     }
 
-    fn has_panicked(&self, copier: Copier) -> bool {
+    fn has_panicked(&self, generation: Generation) -> bool {
         let mut world = *self;
-        world.engine(copier.from()).panicked
+        world.engine(generation).panicked
     }
 
     /// Reads the value of a key. One that is there or not: `Migration::read`.
@@ -262,7 +268,7 @@ impl World {
             self.copier = Some(copier);
             return nexts.add(Kind::Fair, "has caught up", self);
         }
-        if self.has_panicked(copier) {
+        if self.has_panicked(copier.from()) {
             // `Migration::finish`, where the versions go along.
             let mut world = self;
             world.ends(copier, Done::Migrated(Err(MigrateError::Read)));

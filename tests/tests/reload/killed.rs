@@ -52,7 +52,7 @@ const PLAIN: Way = Way {
 };
 const ON_A_FILE: Way = Way { options: &["path={dir}/a"], ..PLAIN };
 
-const WAYS: [Way; 14] = [
+const WAYS: [Way; 15] = [
     Way {
         name: "migrate",
         engines: &["file-a", "file-b"],
@@ -94,9 +94,24 @@ const WAYS: [Way; 14] = [
     },
     Way {
         name: "probation, and back by itself",
-        engines: &["file-a", "panics", "file-a"],
+        engines: &["file-a", "fails", "file-a"],
         writers: 0,
         moments: ("Probation Regressed 1", "Release: done 3"),
+        walk: |walk| {
+            walk.done("ENGINE RELOAD {lib}/fails.so PROBATION 10m OPTS")?;
+            walk.done("CONFIG SET probation-errors-max 0")?;
+            walk.close_gate();
+            while !walk.ask("GET key:0")?.starts_with('!') {}
+            walk.open_gate();
+            walk.until_idle()
+        },
+        ..ON_A_FILE
+    },
+    Way {
+        name: "probation, and back from an engine that panicked",
+        engines: &["file-a", "panics", "file-a"],
+        writers: 0,
+        moments: ("Probation Unreadable 1", "Release: done 3"),
         walk: |walk| {
             walk.done("ENGINE RELOAD {lib}/panics.so PROBATION 10m OPTS")?;
             while !walk.ask("GET key:0")?.starts_with('!') {}
@@ -218,6 +233,10 @@ fn libraries() -> TempDir {
         let gate = "while (getenv(\"KV_GATE\") && access(getenv(\"KV_GATE\"), F_OK) == 0) usleep(1000);";
         changed(name, words, &format!("{words} {gate}"), dir.path())
     };
+    let gets = "kv_status status = check(op, KV_OP_NO_VALUE, error);";
+    let fails =
+        "if (getenv(\"KV_GATE\") && access(getenv(\"KV_GATE\"), F_OK) == 0) return KV_STATUS_UNAVAILABLE;";
+    let fails = changed("failing", gets, &format!("{fails} {gets}"), dir.path());
     let sets = "kv_status kv_set(kv_engine *engine, const kv_op *op, uint64_t *version, kv_error *error) {";
     let closes = "kv_status kv_close(kv_engine *engine, kv_error *error) {";
     let (file, adopts) = (binaries::example("accepted_one_file"), binaries::example("accepted_adopts"));
@@ -230,6 +249,7 @@ fn libraries() -> TempDir {
         ("adopts-b", adopts, b'2'),
         ("panics", zoo::faulty("panics 600", &dir.path().join("faulty.so")), b'1'),
         ("boom", that_booms(dir.path()), b'1'),
+        ("fails", fails, b'1'),
         ("set-waits", waits("sets", sets), b'1'),
         ("close-waits", waits("closes", closes), b'1'),
     ] {

@@ -242,7 +242,9 @@ fn an_increment_applied_twice_is_found() {
 #[test]
 fn faults_are_found_among_lost_replies() {
     for fault in [Fault::LostWrite, Fault::StaleRead, Fault::DoubleIncr] {
-        refused(&run(&Store::new(fault), Load { lost_one_in: 500, ..LOAD }));
+        // Now and then all that is wrong could be the work of an operation whose reply was lost.
+        let is_found = |_| run(&Store::new(fault), Load { lost_one_in: 500, ..LOAD }).violation().is_some();
+        assert!((0..5).any(is_found), "{fault:?}");
     }
 }
 

@@ -152,7 +152,8 @@ impl Library {
         unsafe { item.as_ref() }
     }
 
-    /// Closes the library, and looks whether it is really gone. All instances of it are closed. While a thread of its own still runs it stays as it is.
+    /// Closes the library, and looks whether it is really gone. All instances of it are closed. While a thread of its own still runs it stays
+    /// loaded. Blocks for some seconds where other threads than the host's seem to be in it.
     pub fn unload(self) -> Verdict {
         let threads = threads::inside(&self.path, self.loaded_by);
         if !threads.is_empty() {

@@ -86,7 +86,7 @@ fn is_own(thread: i32) -> bool {
 pub(super) struct Started(u64);
 
 impl Started {
-    /// When this one was. None that it starts, or that something starts for which it calls from now on, is older.
+    /// When this one was. No thread that is started from now on is older.
     pub(super) fn this() -> Self {
         Self::of(gettid().as_raw_nonzero().get()).unwrap_or_default()
     }

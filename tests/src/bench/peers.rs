@@ -4,7 +4,7 @@ use std::io;
 use std::time::Duration;
 
 use super::load::{Connections, Done, Plan, Until};
-use super::process::{PinnedThread, busy_ns, cpu_ns};
+use super::process::{PinnedThread, Processors, cpu_ns};
 use super::protocol::Kind;
 use super::server::{LOAD_PROCESSOR, Server};
 use super::spread::Spread;
@@ -219,10 +219,10 @@ pub fn measure(
 
 fn round(settings: &Settings, server: &Server, connections: &Connections, plan: &Plan) -> io::Result<Round> {
     let used_ns = || server.pid.map(cpu_ns);
-    let (busy_before_ns, before_ns) = (busy_ns(), used_ns());
+    let (busy_before_ns, before_ns) = (Processors::now().busy_ns, used_ns());
     let done = connections.run(plan, Until::Elapsed(settings.round_time))?;
     let server_ns = used_ns().zip(before_ns).map(|(after, before)| after - before);
-    let busy_ns = busy_ns() - busy_before_ns;
+    let busy_ns = Processors::now().busy_ns - busy_before_ns;
     let own_ns = server_ns.unwrap_or_default() + done.cpu_ns;
     let per_operation_us = |ns: u64| ns as f64 / 1e3 / done.operations as f64;
     Ok(Round {

@@ -74,18 +74,38 @@ fn pin_task(task: Option<Pid>, processors: &[usize]) {
         .unwrap_or_else(|error| panic!("cannot run on processors {processors:?} only: {error}"));
 }
 
-/// How long all processors together have been busy since the system started, in nanoseconds, to the hundredth of a second; what a
-/// hypervisor took away is busy too.
-///
-/// # Panics
-/// The system does not say.
-pub fn busy_ns() -> u64 {
-    let stat = read("/proc/stat");
-    let line = stat.lines().next().expect("the line of all processors");
-    let fields: Vec<u64> = line.split_whitespace().skip(1).map_while(|field| field.parse().ok()).collect();
-    // user nice system idle iowait irq softirq steal; guests are in user already.
-    let idle = |at: &usize| [3, 4].contains(at);
-    (0..8).filter(|at| !idle(at)).filter_map(|at| fields.get(at)).sum::<u64>() * 10_000_000
+/// How all processors together have spent their time since the system started, in nanoseconds, to the hundredth of a second.
+#[derive(Clone, Copy, Debug)]
+pub struct Processors {
+    /// Not idle. What a hypervisor took away is in it.
+    pub busy_ns: u64,
+    /// Taken away by a hypervisor, for others.
+    pub stolen_ns: u64,
+    /// Whatever they did.
+    pub all_ns: u64,
+}
+
+impl Processors {
+    /// Until now.
+    ///
+    /// # Panics
+    /// The system does not say.
+    pub fn now() -> Self {
+        let stat = read("/proc/stat");
+        let line = stat.lines().next().expect("the line of all processors");
+        let fields = line.split_whitespace().skip(1).map_while(|field| field.parse().ok());
+        // user nice system idle iowait irq softirq steal (proc(5)); guests are in user already.
+        let ns: Vec<u64> = fields.take(8).map(|hundredths: u64| hundredths * 10_000_000).collect();
+        let [.., idle, waiting, _, _, stolen_ns] = ns[..] else { panic!("/proc/stat: {line}") };
+        let all_ns = ns.iter().sum();
+        Self { busy_ns: all_ns - idle - waiting, stolen_ns, all_ns }
+    }
+
+    /// The part of all time since then that a hypervisor took away, in percent.
+    pub fn stolen_percent_since(self, before: Self) -> f64 {
+        let all_ns = (self.all_ns - before.all_ns).max(1);
+        (self.stolen_ns - before.stolen_ns) as f64 / all_ns as f64 * 100.0
+    }
 }
 
 /// The system's load average over the last minute.
@@ -141,7 +161,11 @@ mod tests {
             work = std::hint::black_box(work + 1);
         }
         assert!(resident_bytes(own) > 1 << 20);
-        assert!(busy_ns() > 0);
+        let processors = Processors::now();
+        assert!(processors.busy_ns > 0 && processors.busy_ns < processors.all_ns);
+        let half = Processors { stolen_ns: processors.all_ns / 2, ..processors };
+        let none = Processors { stolen_ns: 0, all_ns: 0, ..processors };
+        assert!((half.stolen_percent_since(none) - 50.0).abs() < 0.1);
     }
 
     #[test]

@@ -7,13 +7,16 @@ use super::Settings;
 use super::rig::{Builds, Reloaded, Rig, during, pause};
 use crate::bench::figures::{Figure, figure};
 use crate::bench::open_loop::OpenLoop;
-use crate::bench::process::resident_bytes;
+use crate::bench::process::{Processors, resident_bytes};
 use crate::bench::record::{Record, Span};
 use crate::bench::spread::Spread;
 use crate::binaries;
 
 /// What stands in place of a figure of migrations none of which was seen under way.
 const TOO_SHORT: &str = "too short to be seen";
+
+/// For how long a worker may be stopped by an adopt, in microseconds.
+const STOP_US_MAX: f64 = 1_000.0;
 
 /// What a quantile may be, in milliseconds, by the highest one of the control windows.
 #[derive(Clone, Copy)]
@@ -28,8 +31,12 @@ const TWICE: Reach = Reach { text: "at most twice the control's", most: |control
 impl Reach {
     /// What lies between the two controls is noise, so the higher one counts.
     fn judged(self, ms: f64, control: [f64; 2]) -> &'static str {
-        if ms <= (self.most)(control[0].max(control[1])) { "; reached" } else { "; missed" }
+        outcome(ms <= (self.most)(control[0].max(control[1])))
     }
+}
+
+fn outcome(is_reached: bool) -> &'static str {
+    if is_reached { "; reached" } else { "; missed" }
 }
 
 /// What a case has seen.
@@ -40,6 +47,8 @@ struct Run {
     /// Times near cutovers, and two sets of as many others.
     windows: Vec<Span>,
     control: [Vec<Span>; 2],
+    /// What a hypervisor took away of all processors' time meanwhile.
+    stolen_percent: f64,
 }
 
 /// Adopts under load.
@@ -51,7 +60,7 @@ pub(super) fn adopt(settings: &Settings) -> Result<Vec<Figure>, String> {
         return Err(format!("not adopted: {other:?}"));
     }
     let mut figures = run.windows("p99.9", NEAR);
-    figures.push(run.held("workers stopped, µs"));
+    figures.push(run.stops());
     figures.extend(run.others());
     Ok(figures)
 }
@@ -75,7 +84,7 @@ pub(super) fn migrate(settings: &Settings) -> Result<Vec<Figure>, String> {
     let share = Spread::of(spans.iter().map(|span| run.record.share_answered(span)));
     let share = share.map_or_else(|| TOO_SHORT.to_owned(), |spread| format!("{spread:.3}"));
     figures.push(run.figure("answered during a migration, as a share of what was due", share, "1"));
-    figures.push(run.held("writes held back, µs"));
+    figures.push(run.figure("writes held back, µs", run.held(), ""));
     for (who, reloads, reach) in
         [("nobody asks for anything", &idle, "at least 1,000"), ("under load", &run.reloads, "")]
     {
@@ -151,6 +160,7 @@ fn run(rig: &Rig, settings: &Settings, way: &str, targets: &[&Path]) -> Result<R
     let (mut load, mut client, window) = (rig.open(settings)?, rig.client()?, settings.window);
     let (plan, offered) = rig.offered(&mut load, settings, false)?;
     let mut control = [Vec::new(), Vec::new()];
+    let before = Processors::now();
     let (reloads, record) = rig.watched(|watch| {
         during(&mut load, &plan, || {
             pause(window * 2);
@@ -168,12 +178,13 @@ fn run(rig: &Rig, settings: &Settings, way: &str, targets: &[&Path]) -> Result<R
             Ok(reloads)
         })
     })?;
+    let stolen_percent = Processors::now().stolen_percent_since(before);
     let windows = reloads.iter().map(|reload| reload.cutover - window..reload.cutover + window).collect();
     let name = format!(
         "{way}, {} keys, {} reloads, {} connections, {offered}",
         settings.keys, settings.reloads, settings.connections
     );
-    Ok(Run { name, reloads, record, windows, control })
+    Ok(Run { name, reloads, record, windows, control, stolen_percent })
 }
 
 impl Run {
@@ -205,11 +216,17 @@ impl Run {
         rows.map(row).into()
     }
 
-    /// For how long something waited.
-    fn held(&self, what: &str) -> Figure {
+    /// For how long workers, or writes, waited.
+    fn held(&self) -> String {
         let spread = Spread::of(self.reloads.iter().map(|reload| reload.held_us));
-        let reach = if self.reloads.iter().all(|reload| reload.adopted) { "under 1,000" } else { "" };
-        self.figure(what, spread.map_or_else(String::new, |spread| format!("{spread:.0}")), reach)
+        spread.map_or_else(String::new, |spread| format!("{spread:.0}"))
+    }
+
+    /// For how long adopts stopped workers, and how many did so for too long.
+    fn stops(&self) -> Figure {
+        let longer = self.reloads.iter().filter(|reload| reload.held_us >= STOP_US_MAX).count();
+        let measured = format!("{}; {longer} longer{}", self.held(), outcome(longer == 0));
+        self.figure("workers stopped, µs", measured, "all under 1,000")
     }
 
     /// What else is worth to be known of a run.
@@ -219,6 +236,11 @@ impl Run {
             self.figure("replies that were errors, or wrong", errors(&self.record), "0"),
             self.figure("old libraries not unmapped", (self.reloads.len() - unmapped).to_string(), "0"),
             self.figure("the load's own lateness, p99.9 and longest, ms", lateness(&self.record), ""),
+            self.figure(
+                "taken by the hypervisor, % of all processors",
+                format!("{:.1}", self.stolen_percent),
+                "",
+            ),
         ]
     }
 }

@@ -32,7 +32,7 @@ struct Vain<'a>(&'a Terminal, &'a str);
 
 impl fmt::Display for Vain<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}; the screen:\n{}", self.1, self.0.text())
+        write!(f, "{}; {}; the screen:\n{}", self.1, self.0.state(), self.0.text())
     }
 }
 
@@ -100,6 +100,13 @@ impl Terminal {
     /// The program's process.
     pub fn pid(&self) -> u32 {
         self.child.id()
+    }
+
+    /// How the program is, as the kernel tells: `R (running)`, `S (sleeping)`; once it has ended `Z (zombie)`.
+    fn state(&self) -> String {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid())).unwrap_or_default();
+        let state = status.lines().find_map(|line| line.strip_prefix("State:\t"));
+        state.map_or_else(|| "the program has ended".to_owned(), |state| format!("the program: {state}"))
     }
 
     /// The screen as it is now, row by row, without the blanks at the ends of rows and below.
